@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Accelerator: what runs vCPUs and holds stage-2 mappings.
+ *
+ * A const vtable; several coexist in one binary and are chosen at run time.
+ * A file registers one with HULL_ACCEL(name) = {...}.
+ *
+ * Threading: vcpu_run, reg_get and reg_set of a vCPU are called by the one
+ * thread that runs it, or by any thread while it is not running.  vcpu_kick,
+ * irq_update, map, unmap, protect and dirty_log may be called from any thread
+ * at any time.  The rest is serialised by the core.
+ */
+#ifndef HULL_ACCEL_H
+#define HULL_ACCEL_H
+
+#include <hull/error.h>
+#include <hull/hal.h>
+#include <hull/types.h>
+
+struct hull_vm;
+struct hull_vcpu;
+
+#define HULL_ACCEL(id) const struct hull_accel hull_accel_##id
+
+/* Access rights and memory types of a mapping. */
+enum {
+	HULL_MEM_R = 1,
+	HULL_MEM_W = 2,
+	HULL_MEM_X = 4,
+	HULL_MEM_DEVICE = 8,	/* device memory type (pass-through) */
+	HULL_MEM_UNCACHED = 16, /* normal, not cacheable */
+};
+
+/* Why a vCPU stopped running guest code. */
+enum hull_exit_kind {
+	HULL_EXIT_NONE,	     /* nothing to do: call again */
+	HULL_EXIT_MMIO,	     /* completed by the core */
+	HULL_EXIT_PIO,	     /* completed by the core */
+	HULL_EXIT_SYSREG,    /* completed by the core */
+	HULL_EXIT_S2FAULT,   /* guest access to unmapped memory: answered with the bus error */
+	HULL_EXIT_HALT,	     /* waits for an interrupt */
+	HULL_EXIT_CPU_ON,    /* asks to start another vCPU */
+	HULL_EXIT_CPU_OFF,   /* this vCPU stops itself */
+	HULL_EXIT_HYPERCALL, /* a call that no firmware of the board has taken */
+	HULL_EXIT_SYSTEM,    /* power-off, reset or crash of the whole machine */
+	HULL_EXIT_DEBUG,     /* single step done or breakpoint hit */
+	HULL_EXIT_BUDGET,    /* the instruction budget is used up */
+	HULL_EXIT_KICKED,    /* somebody asked for attention: pause, stop, request */
+	HULL_EXIT_FAIL,	     /* the accelerator cannot go on; terminal */
+};
+
+enum hull_system_event { HULL_SYSTEM_OFF, HULL_SYSTEM_RESET, HULL_SYSTEM_CRASH };
+
+struct hull_exit {
+	enum hull_exit_kind kind;
+	union {
+		struct {
+			uint64_t addr;	/* GPA, port or system-register number */
+			uint64_t data;	/* to write; the answer to a read goes here */
+			uint8_t size;	/* 1, 2, 4 or 8 bytes */
+			bool write;
+			bool failed;	/* set by the core: nobody answered */
+		} io;			/* MMIO, PIO, SYSREG, S2FAULT */
+		struct {
+			uint64_t nr;
+			uint64_t args[6];
+		} call; /* HYPERCALL */
+		struct {
+			uint64_t target, entry, arg;
+		} cpu; /* CPU_ON */
+		struct {
+			enum hull_system_event event;
+			uint64_t code;	/* the guest's own exit code, 0 if it has none */
+		} system;
+		struct {
+			hull_va pc;
+		} debug;
+		struct {
+			int64_t code;	/* accelerator's own number */
+			const char *why;
+		} fail;
+	};
+};
+
+/* What probe() found out by running something. */
+struct hull_accel_caps {
+	uint32_t isas;		 /* bit mask of enum hull_isa */
+	uint32_t max_vcpus;
+	uint8_t gpa_bits;
+	bool needs_vcpu_thread;	 /* vcpu_init must run in the thread that runs the vCPU */
+	bool has_dirty_log;
+	bool deterministic;	 /* can honour an exact instruction budget */
+	uint64_t mips;		 /* measured speed, millions of guest instructions a second */
+};
+
+struct hull_accel {
+	const char *name;	 /* "engine", "kvm", ... */
+	const char *summary;
+	size_t vm_size;		 /* bytes of hull_vm_accel_state(), zeroed by the core */
+	size_t vcpu_size;	 /* bytes of hull_vcpu_accel_state(), zeroed by the core */
+
+	/* Measure by running a built-in payload.  0, or HULL_ENOTSUP with the reason. */
+	int (*probe)(const struct hull_hal *hal, struct hull_accel_caps *ret,
+		     struct hull_err *err);
+
+	int (*vm_init)(struct hull_vm *vm, struct hull_err *err);
+	void (*vm_fini)(struct hull_vm *vm);
+
+	/*
+	 * Stage-2 mappings, page aligned; `attr` is HULL_MEM_*.  On return of unmap
+	 * and protect no vCPU uses the old mapping any more.  HULL_ENOMEM, HULL_EINVAL.
+	 */
+	int (*map)(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, unsigned attr);
+	int (*unmap)(struct hull_vm *vm, hull_gpa gpa, uint64_t len);
+	int (*protect)(struct hull_vm *vm, hull_gpa gpa, uint64_t len, unsigned attr);
+
+	int (*vcpu_init)(struct hull_vcpu *vcpu, struct hull_err *err);
+	void (*vcpu_fini)(struct hull_vcpu *vcpu);
+	void (*vcpu_reset)(struct hull_vcpu *vcpu);	/* to the architecture's reset state */
+
+	/* Run until something must be done.  0 with *exit filled in; negative only if misused. */
+	int (*vcpu_run)(struct hull_vcpu *vcpu, struct hull_exit *exit);
+	/* Hand back the answer to an MMIO, PIO or SYSREG exit; called before the next vcpu_run. */
+	void (*vcpu_complete)(struct hull_vcpu *vcpu, const struct hull_exit *exit);
+	/* Make vcpu_run return, or not start, until the request is seen. */
+	void (*vcpu_kick)(struct hull_vcpu *vcpu);
+
+	/* Registers by the number of the ISA's table.  HULL_ENOENT, HULL_EINVAL. */
+	int (*reg_get)(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret);
+	int (*reg_set)(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value);
+
+	/* The vCPU's interrupt lines (hull_vcpu_lines()) changed. */
+	void (*irq_update)(struct hull_vcpu *vcpu);
+	/* Where the interrupt controller lives below; NULL otherwise. */
+	int (*irq_line)(struct hull_vm *vm, uint32_t line, bool level);
+	int (*msi)(struct hull_vm *vm, uint64_t addr, uint32_t data);
+
+	/* Switch write tracking of a range on or off; NULL if the core's own log suffices. */
+	int (*dirty_log)(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool on);
+
+	/* State that no register number covers.  Sizes as in *len; HULL_EOVERFLOW if too small. */
+	int (*state_save)(struct hull_vcpu *vcpu, void *buf, size_t *len);
+	int (*state_load)(struct hull_vcpu *vcpu, const void *buf, size_t len);
+
+	/* VM-wide state of the accelerator (size vm_size), for its own use. */
+};
+
+/* The registered accelerators, ending with NULL. */
+extern HULL_EXPORT const struct hull_accel *const hull_accels[];
+
+/* The one called `name`, or NULL. */
+HULL_EXPORT const struct hull_accel *hull_accel_find(const char *name);
+
+/* The accelerator's own state, vm_size and vcpu_size bytes; valid as long as the VM. */
+HULL_EXPORT void *hull_vm_accel_state(struct hull_vm *vm);
+HULL_EXPORT void *hull_vcpu_accel_state(struct hull_vcpu *vcpu);
+
+#endif
