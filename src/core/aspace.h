@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The guest-physical address space as CPU engines and device DMA see it.
+ *
+ * Everything else in Hull copies through hull_vm_read/hull_vm_write.  Raw
+ * pointers leave this module in two ways only: to a CPU engine, which drops
+ * them when the accelerator's unmap is called; and as a DMA window.
+ */
+#ifndef HULL_CORE_ASPACE_H
+#define HULL_CORE_ASPACE_H
+
+#include <hull/accel.h>
+#include <hull/error.h>
+#include <hull/types.h>
+
+struct hull_ram_page {
+	void *hva;	/* host address of the 4 KiB page */
+	unsigned attr;	/* HULL_MEM_* */
+	bool log_write; /* a dirty log runs: report the next write with hull_aspace_dirty() */
+};
+
+/* Find the RAM or ROM page that contains `gpa`.  False: it is none.  Any thread. */
+bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *ret);
+
+/* Note that the page of `gpa` was written.  Any thread; cheap when no log runs. */
+void hull_aspace_dirty(struct hull_vm *vm, hull_gpa gpa);
+
+/*
+ * A DMA window: host memory behind [gpa, gpa + len) for bulk data, whose
+ * contents must never be branched on.  Holds the map in place (unmap waits)
+ * until released, so it must be short-lived.  Covers as much as is contiguous:
+ * ret->len <= len.  Write windows mark the pages dirty at release.
+ * HULL_EFAULT if gpa is not RAM (or, to write, is ROM).
+ */
+struct hull_dma {
+	void *hva;
+	uint64_t len;
+	hull_gpa gpa;
+	bool write;
+};
+int hull_dma_begin(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool write,
+		   struct hull_dma *ret);
+void hull_dma_end(struct hull_vm *vm, struct hull_dma *dma);
+
+/*
+ * Copies by devices.  False if any byte is not RAM (or, to write, is ROM):
+ * nothing was changed then.
+ */
+bool hull_mem_read(struct hull_vm *vm, hull_gpa gpa, void *buf, uint64_t len);
+bool hull_mem_write(struct hull_vm *vm, hull_gpa gpa, const void *buf, uint64_t len);
+
+/*
+ * Little-endian values for rings shared with the guest: a naturally aligned
+ * one is a single access with acquire (load) or release (store) order.
+ */
+bool hull_mem_load16(struct hull_vm *vm, hull_gpa gpa, uint16_t *ret);
+bool hull_mem_load32(struct hull_vm *vm, hull_gpa gpa, uint32_t *ret);
+bool hull_mem_load64(struct hull_vm *vm, hull_gpa gpa, uint64_t *ret);
+bool hull_mem_store16(struct hull_vm *vm, hull_gpa gpa, uint16_t v);
+bool hull_mem_store32(struct hull_vm *vm, hull_gpa gpa, uint32_t v);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Interrupt lines.
+ *
+ * A line is a small value that a board wires up once: "when somebody raises
+ * me, call this sink with this input number".  Devices see only the line;
+ * they never learn which controller is behind it, or where it lives.
+ *
+ * Threading: hull_irq_set() may be called from any lane.  The sink must not
+ * call back into the device that raised the line.
+ * Lifetime: the sink outlives every line that points at it.
+ */
+#ifndef HULL_CORE_IRQ_H
+#define HULL_CORE_IRQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hull_irq_sink {
+	void (*set)(struct hull_irq_sink *sink, uint32_t input, bool level);
+};
+
+struct hull_irq {
+	struct hull_irq_sink *sink; /* NULL: unconnected, all calls are no-ops */
+	uint32_t input;
+};
+
+/* Drive the line to `level`.  Repeating a level is free. */
+static inline void hull_irq_set(struct hull_irq line, bool level)
+{
+	if (line.sink)
+		line.sink->set(line.sink, line.input, level);
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * vCPU, as accelerators and boards see it.
+ *
+ * Others talk to a running vCPU in two ways: by driving its interrupt lines
+ * (levels) and by posting requests (edges).  Both set `attention`, which the
+ * engine polls between blocks, and wake the thread if it sleeps.
+ */
+#ifndef HULL_CORE_VCPU_H
+#define HULL_CORE_VCPU_H
+
+#include <hull/accel.h>
+#include <hull/types.h>
+#include "core/clock.h"
+#include "core/irq.h"
+
+enum hull_vcpu_state {
+	HULL_VCPU_OFF,	   /* waits to be started */
+	HULL_VCPU_READY,   /* may run */
+	HULL_VCPU_RUNNING, /* in vcpu_run */
+	HULL_VCPU_HALTED,  /* waits for an interrupt */
+};
+
+/* Requests: bits of `requests`, cleared by whoever performs them. */
+enum {
+	HULL_REQ_FLUSH_TLB = 1 << 0,  /* drop all address translations (accelerator) */
+	HULL_REQ_FLUSH_CODE = 1 << 1, /* drop decoded code, as fence.i (accelerator) */
+	HULL_REQ_IRQ_EDGE = 1 << 2,   /* `irq_edges` has bits to take (accelerator) */
+	HULL_REQ_STOP = 1 << 3,	      /* leave vcpu_run: pause, stop, reset (core) */
+};
+
+struct hull_vcpu {
+	uint32_t attention; /* atomic: not 0 while there is anything to look at */
+	uint32_t requests;  /* atomic: HULL_REQ_* */
+	uint64_t irq_lines; /* atomic: level of each of the ISA's interrupt inputs */
+	uint64_t irq_edges; /* atomic: interrupts to be made pending once */
+	struct hull_vm *vm;
+	uint32_t id;	     /* index in the VM */
+	uint32_t state;	     /* atomic: enum hull_vcpu_state */
+	uint64_t phys_id;    /* hart id, MPIDR, APIC id */
+	uint32_t claimed;    /* atomic: cpu_id of the thread in hull_vm_run_vcpu, 0: none */
+	uint32_t wait_word;  /* atomic: counts wake-ups; what the thread sleeps on */
+	int64_t budget;	     /* instructions left in a deterministic run; INT64_MAX: no limit */
+	struct hull_timer timer;   /* the architecture's own timer; fire is set by the accelerator */
+	struct hull_irq_sink sink; /* drives irq_lines: input = the ISA's interrupt number */
+	uint64_t insns;	     /* atomic: retired instructions, updated when the vCPU leaves */
+	uint64_t idle_ns;    /* atomic: time asleep */
+	uint64_t exits[HULL_EXIT_FAIL + 1]; /* atomic: returns of vcpu_run by kind */
+	void *accel;	     /* the accelerator's state */
+};
+
+/* Levels of the interrupt inputs, bit n = input n. */
+uint64_t hull_vcpu_lines(const struct hull_vcpu *vcpu);
+
+/* Drive one input; makes the vCPU look and wakes it.  Any thread. */
+void hull_vcpu_line_set(struct hull_vcpu *vcpu, uint32_t input, bool level);
+
+/* The same as a line value, for wiring controllers to the vCPU. */
+struct hull_irq hull_vcpu_line(struct hull_vcpu *vcpu, uint32_t input);
+
+/* Make interrupts pending once (software-clearable, like SSIP).  Any thread. */
+void hull_vcpu_raise(struct hull_vcpu *vcpu, uint64_t inputs);
+
+/* Post requests; makes the vCPU look and wakes it.  Any thread. */
+void hull_vcpu_post(struct hull_vcpu *vcpu, uint32_t requests);
+
+/*
+ * Post requests to every vCPU in `mask` and wait until each that executes
+ * guest code has performed them (one that does not will before it does
+ * again).  A vCPU's own thread may call it with itself in the mask: its own
+ * request is then only posted.
+ */
+void hull_vcpus_sync(struct hull_vm *vm, uint64_t mask, uint32_t requests);
+
+/*
+ * Start a vCPU that is off: reset it, set registers, let it run.  HULL_ESTATE
+ * if it is not off.  Any thread.
+ */
+struct hull_reg_value {
+	uint32_t reg;
+	uint64_t value;
+};
+int hull_vcpu_start(struct hull_vcpu *vcpu, const struct hull_reg_value *regs, unsigned n);
+
+enum hull_vcpu_state hull_vcpu_state(const struct hull_vcpu *vcpu);
+
+/*
+ * What the board does with a hypercall (SBI, PSCI): puts the answer into the
+ * vCPU's registers and returns true, with exit->kind set to HULL_EXIT_NONE to
+ * go on or to what the caller must see (HALT, CPU_OFF, SYSTEM).  False: not its call.
+ */
+typedef bool (*hull_hypercall_fn)(struct hull_vcpu *vcpu, struct hull_exit *exit, void *arg);
+void hull_vm_set_hypercall(struct hull_vm *vm, hull_hypercall_fn fn, void *arg);
+
+/* Ask for power-off, reset or crash of the machine, from a device or firmware.  Any thread. */
+void hull_vm_system_event(struct hull_vm *vm, enum hull_system_event event, uint64_t code);
+
+#endif
