@@ -103,7 +103,7 @@ static void round_trip(void **state)
 	struct hull_fdt t;
 	struct hull_fdt_prop p = { 0 };
 	uint32_t serial, v32;
-	uint64_t a, b;
+	uint64_t a = 0, b = 0;
 	int count = 0;
 
 	assert_int_equal(hull_fdt_check(blob, size, &t, NULL), 0);

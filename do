@@ -1,0 +1,193 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The developer's front door: ./do help
+set -eu
+cd "$(dirname "$0")"
+jobs=$(nproc 2>/dev/null || echo 2)
+
+usage() {
+	cat <<'T'
+./do demo [--run]             boot Linux with a disk: a shell, or (--run, no terminal) a self-check
+./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
+     --quick                  without booting guests     --tsan  unit tests under TSan
+./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
+./do bench [GROUP]            benchmarks
+./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
+./do build [clang]            only compile, with gcc into build/ or clang-19 into build-clang/
+./do format                   clang-format over the C files that differ from main
+./do help
+T
+}
+
+die() {
+	echo "do: $*" >&2
+	exit 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		env DEBIAN_FRONTEND=noninteractive "$@"
+	elif command -v sudo >/dev/null; then
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
+	else
+		die "neither root nor sudo here; install these packages by hand: $missing"
+	fi
+}
+
+# need PROGRAM-OR-FILE PACKAGE ...: install the packages whose program or file is missing.
+need() {
+	missing=
+	while [ $# -gt 0 ]; do
+		case $1 in
+		/*) [ -e "$1" ] || missing="$missing $2" ;;
+		*) command -v "$1" >/dev/null || missing="$missing $2" ;;
+		esac
+		shift 2
+	done
+	[ -n "$missing" ] || return 0
+	command -v apt-get >/dev/null || die "this is no Debian; install by hand:$missing"
+	echo "installing:$missing" >&2
+	log=$(mktemp)
+	# shellcheck disable=SC2086
+	if ! as_root apt-get install -qy --no-install-recommends $missing >"$log" 2>&1 </dev/null &&
+		! { as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends $missing; } \
+			>"$log" 2>&1 </dev/null; then
+		tail -n 30 "$log" >&2
+		rm -f "$log"
+		die "the packages cannot be installed:$missing"
+	fi
+	rm -f "$log"
+}
+
+need_build() {
+	need gcc gcc /usr/include/stdio.h libc6-dev python3 python3 meson meson ninja ninja-build \
+		pkg-config pkg-config /usr/include/zlib.h zlib1g-dev git git
+}
+
+need_clang() {
+	need clang-19 clang-19 /usr/lib/llvm-19/lib/clang/19/lib libclang-rt-19-dev
+}
+
+# configure DIR OPTION...: a Meson build folder, anew when the options or the list of files changed.
+configure() {
+	dir=$1
+	shift
+	want=$(
+		echo "$*"
+		cat meson.build meson_options.txt tests/meson.build | cksum
+		find include src tests web -name '*.[ch]' -o -name '*.def' 2>/dev/null | LC_ALL=C sort
+	)
+	if [ -f "$dir/build.ninja" ] && [ "$want" = "$(cat "$dir/.configured" 2>/dev/null)" ]; then
+		return 0
+	fi
+	again=
+	[ ! -f "$dir/build.ninja" ] || again=--reconfigure
+	mkdir -p "$dir"
+	if ! meson setup $again "$dir" "$@" >"$dir/setup.log" 2>&1 </dev/null; then
+		tail -n 30 "$dir/setup.log" >&2
+		die "meson setup $dir failed"
+	fi
+	printf '%s\n' "$want" >"$dir/.configured"
+}
+
+# compile DIR: one changing line on a terminal; elsewhere only what goes wrong.
+compile() {
+	if [ -t 1 ]; then
+		ninja -C "$1" -j "$jobs"
+	else
+		ninja --quiet -C "$1" -j "$jobs"
+	fi
+}
+
+build() {
+	need_build
+	configure build --buildtype=debugoptimized -Doptimization=3 -Dtests=false
+	compile build
+}
+
+build_sanitized() {
+	need_build
+	need /usr/include/cmocka.h libcmocka-dev
+	configure "build-$1" --buildtype=debugoptimized -Db_sanitize="$2"
+	compile "build-$1"
+}
+
+need_check() {
+	need_build
+	need clang-19 clang-19 clang-format-19 clang-format-19 \
+		aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
+}
+
+tests() {
+	mode=all
+	case ${1:-} in
+	--quick | --tsan) mode=${1#--} && shift ;;
+	-*) die "unknown option $1; see ./do help" ;;
+	esac
+	if [ $mode = tsan ]; then
+		build_sanitized tsan thread
+		exec python3 tools/run_tests.py --build build-tsan --suite unit -- "$@"
+	fi
+	need_check
+	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
+		mke2fs e2fsprogs dtc device-tree-compiler
+	build
+	build_sanitized asan address,undefined
+	suites="--suite unit --suite check --suite selftest --suite cli"
+	[ $mode = quick ] || suites="$suites --suite guest"
+	# shellcheck disable=SC2086
+	exec python3 tools/run_tests.py --build build-asan --fast build $suites -- "$@"
+}
+
+fuzz() {
+	need_build
+	need_clang
+	need /usr/include/cmocka.h libcmocka-dev
+	CC=clang-19 configure build-fuzz --buildtype=debugoptimized -Dfuzz=true -Db_lundef=false \
+		-Db_sanitize=address,undefined
+	compile build-fuzz
+	exec python3 tools/run_fuzz.py build-fuzz "${1:-all}" "${2:-60}"
+}
+
+command=${1:-help}
+[ $# = 0 ] || shift
+case $command in
+demo)
+	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+	build
+	exec python3 tools/demo.py build/hull "$@"
+	;;
+test) tests "$@" ;;
+check)
+	need_check
+	exec python3 tools/run_tests.py --suite check -- "$@"
+	;;
+bench)
+	[ -f bench/run.py ] || die "there are no benchmarks in bench/ yet"
+	build
+	exec python3 bench/run.py --hull build/hull "$@"
+	;;
+fuzz) fuzz "$@" ;;
+build)
+	case ${1:-gcc} in
+	gcc) build ;;
+	clang)
+		need_build
+		need_clang
+		need /usr/include/cmocka.h libcmocka-dev
+		CC=clang-19 configure build-clang --buildtype=debugoptimized
+		compile build-clang
+		;;
+	*) die "unknown compiler $1; gcc or clang" ;;
+	esac
+	;;
+format)
+	need git git clang-format-19 clang-format-19 python3 python3
+	exec python3 tools/check_format.py --fix
+	;;
+help | -h | --help) usage ;;
+*)
+	usage >&2
+	die "unknown command $command"
+	;;
+esac

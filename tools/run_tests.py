@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Run tests and sum them up.
+
+  run_tests.py [--build DIR] [--fast DIR] --suite NAME [--suite NAME]... [-- PATTERN...]
+
+Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
+(tools/check_selftest.py), cli and guest (tests/cli/*.py, tests/guest/*.py).  A test speaks TAP
+or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
+the conventions.  The last line is "N passed, N failed[, N skipped]".
+"""
+import argparse
+import collections
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SKIPPED = 77
+
+Test = collections.namedtuple("Test", "name command env timeout")
+Result = collections.namedtuple("Result", "test passed failed skipped seconds why output")
+
+
+def unit_tests(build):
+    rows = json.loads(subprocess.run(["meson", "introspect", "--tests", build], check=True,
+                                     capture_output=True).stdout)
+    for row in rows:
+        env = dict(row["env"], CMOCKA_MESSAGE_OUTPUT="TAP")
+        yield Test("unit/" + row["name"], row["cmd"], env, row["timeout"])
+
+
+def script_tests(suite, folder, pattern, env):
+    for path in sorted(glob.glob(os.path.join(ROOT, folder, pattern))):
+        name = os.path.basename(path)[:-3].replace("check_", "")
+        if (name == "selftest") != (suite == "selftest") or name.startswith("_"):
+            continue
+        with open(path, encoding="utf-8") as f:
+            limit = re.search(r"^# timeout: (\d+)", f.read(), re.M)
+        timeout = int(limit[1]) if limit else 300
+        yield Test("%s/%s" % (suite, name), [sys.executable, path], env, timeout)
+
+
+def collect(args):
+    def hull(folder):
+        return os.path.abspath(os.path.join(folder, "hull")) if folder else ""
+
+    env = {"HULL": hull(args.build), "HULL_FAST": hull(args.fast), "HULL_SOURCE": ROOT}
+    tests = []
+    for suite in args.suite:
+        if suite == "unit":
+            tests += unit_tests(args.build)
+        elif suite in ("check", "selftest"):
+            tests += script_tests(suite, "tools", "check_*.py", {})
+        else:
+            mine = dict(env, HULL=env["HULL_FAST"]) if suite == "guest" else env
+            tests += script_tests(suite, "tests/" + suite, "*.py", mine)
+    if args.pattern:
+        tests = [t for t in tests if any(p in t.name for p in args.pattern)]
+    return tests
+
+
+def judge(output, status):
+    """(passed, failed, skipped, why) from TAP in the output, or else from the exit code."""
+    cases = re.findall(r"^(not ok|ok)\b([^\n]*)", output, re.M)
+    plan = re.search(r"^1\.\.(\d+)([^\n]*)", output, re.M)
+    if not plan:
+        if status == SKIPPED:
+            return 0, 0, 1, (output.strip().splitlines() or [""])[-1]
+        return (0, 1, 0, "exit code %d" % status) if status else (1, 0, 0, "")
+    failed = sum(1 for result, _ in cases if result == "not ok")
+    skipped = sum(1 for result, text in cases if result == "ok" and re.search(r"#\s*skip", text, re.I))
+    passed = len(cases) - failed - skipped
+    why = "%d of %d cases" % (failed, len(cases)) if failed else ""
+    if len(cases) != int(plan[1]):
+        failed += 1
+        why = "planned %s cases, ran %d" % (plan[1], len(cases))
+    if int(plan[1]) == 0:
+        return 0, failed, 1, plan[2].strip(" #") or "nothing to run"
+    if status and not failed:
+        failed, why = 1, "exit code %d" % status
+    return passed, failed, skipped, why
+
+
+def run(test):
+    start = time.monotonic()
+    env = dict(os.environ, **test.env)
+    env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
+    process = subprocess.Popen(test.command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+    late = False
+    try:
+        output = process.communicate(timeout=test.timeout)[0]
+    except subprocess.TimeoutExpired:
+        late = True
+        os.killpg(process.pid, signal.SIGKILL)
+        output = process.communicate()[0]
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    output = output.decode("utf-8", "replace")
+    passed, failed, skipped, why = judge(output, process.returncode)
+    if late:
+        failed, why = max(failed, 1), "stopped after %d s" % test.timeout
+    elif process.returncode < 0:
+        why = "ended by %s" % signal.Signals(-process.returncode).name
+    return Result(test, passed, failed, skipped, time.monotonic() - start, why, output)
+
+
+def report(result):
+    word = "FAIL" if result.failed else "ok" if result.passed else "skip"
+    count = "%4d" % result.passed if result.passed + result.failed > 1 else "    "
+    note = "   " + result.why if result.why else ""
+    print("%-4s %-34s %s %7.2f s%s" % (word, result.test.name, count, result.seconds, note), flush=True)
+    if result.failed:
+        lines = result.output.rstrip().splitlines()
+        if len(lines) > 60:
+            print("     | ... %d lines before" % (len(lines) - 60))
+        print("\n".join("     | " + line for line in lines[-60:]), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="")
+    parser.add_argument("--fast", default="")
+    parser.add_argument("--suite", action="append", required=True,
+                        choices=["unit", "check", "selftest", "cli", "guest"])
+    parser.add_argument("pattern", nargs="*")
+    args = parser.parse_args()
+    tests = collect(args)
+    if not tests:
+        print("no test matches")
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(max(os.cpu_count() or 1, 1)) as pool:
+        for future in concurrent.futures.as_completed([pool.submit(run, t) for t in tests]):
+            results.append(future.result())
+            report(results[-1])
+    passed, failed, skipped = (sum(getattr(r, k) for r in results)
+                               for k in ("passed", "failed", "skipped"))
+    bad = sorted(r.test.name for r in results if r.failed)
+    print("\n" + ("failed: " + " ".join(bad) + "\n" if bad else "") + "%d passed, %d failed%s"
+          % (passed, failed, ", %d skipped" % skipped if skipped else ""), flush=True)
+    sys.exit(1 if failed or not tests else 0)
+
+
+if __name__ == "__main__":
+    main()
