@@ -107,7 +107,7 @@ build() {
 
 build_sanitized() {
 	need_build
-	need /usr/include/cmocka.h libcmocka-dev
+	need /usr/include/cmocka.h libcmocka-dev /usr/include/mpfr.h libmpfr-dev
 	configure "build-$1" --buildtype=debugoptimized -Db_sanitize="$2"
 	compile "build-$1"
 }
@@ -142,7 +142,7 @@ tests() {
 fuzz() {
 	need_build
 	need_clang
-	need /usr/include/cmocka.h libcmocka-dev
+	need /usr/include/cmocka.h libcmocka-dev /usr/include/mpfr.h libmpfr-dev
 	CC=clang-19 configure build-fuzz --buildtype=debugoptimized -Dfuzz=true -Db_lundef=false \
 		-Db_sanitize=address,undefined
 	compile build-fuzz
@@ -174,7 +174,7 @@ build)
 	clang)
 		need_build
 		need_clang
-		need /usr/include/cmocka.h libcmocka-dev
+		need /usr/include/cmocka.h libcmocka-dev /usr/include/mpfr.h libmpfr-dev
 		CC=clang-19 configure build-clang --buildtype=debugoptimized
 		compile build-clang
 		;;
