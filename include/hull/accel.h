@@ -27,18 +27,18 @@ enum {
 	HULL_MEM_R = 1,
 	HULL_MEM_W = 2,
 	HULL_MEM_X = 4,
-	HULL_MEM_DEVICE = 8,	/* device memory type (pass-through) */
+	HULL_MEM_DEVICE = 8,    /* device memory type (pass-through) */
 	HULL_MEM_UNCACHED = 16, /* normal, not cacheable */
 };
 
 /* Why a vCPU stopped running guest code. */
 enum hull_exit_kind {
-	HULL_EXIT_NONE,	     /* nothing to do: call again */
-	HULL_EXIT_MMIO,	     /* completed by the core */
-	HULL_EXIT_PIO,	     /* completed by the core */
+	HULL_EXIT_NONE,      /* nothing to do: call again */
+	HULL_EXIT_MMIO,      /* completed by the core */
+	HULL_EXIT_PIO,       /* completed by the core */
 	HULL_EXIT_SYSREG,    /* completed by the core */
 	HULL_EXIT_S2FAULT,   /* guest access to unmapped memory: answered with the bus error */
-	HULL_EXIT_HALT,	     /* waits for an interrupt */
+	HULL_EXIT_HALT,      /* waits for an interrupt */
 	HULL_EXIT_CPU_ON,    /* asks to start another vCPU */
 	HULL_EXIT_CPU_OFF,   /* this vCPU stops itself */
 	HULL_EXIT_HYPERCALL, /* a call that no firmware of the board has taken */
@@ -46,7 +46,7 @@ enum hull_exit_kind {
 	HULL_EXIT_DEBUG,     /* single step done or breakpoint hit */
 	HULL_EXIT_BUDGET,    /* the instruction budget is used up */
 	HULL_EXIT_KICKED,    /* somebody asked for attention: pause, stop, request */
-	HULL_EXIT_FAIL,	     /* the accelerator cannot go on; terminal */
+	HULL_EXIT_FAIL,      /* the accelerator cannot go on; terminal */
 };
 
 enum hull_system_event { HULL_SYSTEM_OFF, HULL_SYSTEM_RESET, HULL_SYSTEM_CRASH };
@@ -55,12 +55,12 @@ struct hull_exit {
 	enum hull_exit_kind kind;
 	union {
 		struct {
-			uint64_t addr;	/* GPA, port or system-register number */
-			uint64_t data;	/* to write; the answer to a read goes here */
-			uint8_t size;	/* 1, 2, 4 or 8 bytes */
+			uint64_t addr; /* GPA, port or system-register number */
+			uint64_t data; /* to write; the answer to a read goes here */
+			uint8_t size;  /* 1, 2, 4 or 8 bytes */
 			bool write;
-			bool failed;	/* set by the core: nobody answered */
-		} io;			/* MMIO, PIO, SYSREG, S2FAULT */
+			bool failed; /* set by the core: nobody answered */
+		} io;                /* MMIO, PIO, SYSREG, S2FAULT */
 		struct {
 			uint64_t nr;
 			uint64_t args[6];
@@ -70,13 +70,13 @@ struct hull_exit {
 		} cpu; /* CPU_ON */
 		struct {
 			enum hull_system_event event;
-			uint64_t code;	/* the guest's own exit code, 0 if it has none */
+			uint64_t code; /* the guest's own exit code, 0 if it has none */
 		} system;
 		struct {
 			hull_va pc;
 		} debug;
 		struct {
-			int64_t code;	/* accelerator's own number */
+			int64_t code; /* accelerator's own number */
 			const char *why;
 		} fail;
 	};
@@ -84,24 +84,23 @@ struct hull_exit {
 
 /* What probe() found out by running something. */
 struct hull_accel_caps {
-	uint32_t isas;		 /* bit mask of enum hull_isa */
+	uint32_t isas; /* bit mask of enum hull_isa */
 	uint32_t max_vcpus;
 	uint8_t gpa_bits;
-	bool needs_vcpu_thread;	 /* vcpu_init must run in the thread that runs the vCPU */
+	bool needs_vcpu_thread; /* vcpu_init must run in the thread that runs the vCPU */
 	bool has_dirty_log;
-	bool deterministic;	 /* can honour an exact instruction budget */
-	uint64_t mips;		 /* measured speed, millions of guest instructions a second */
+	bool deterministic; /* can honour an exact instruction budget */
+	uint64_t mips;      /* measured speed, millions of guest instructions a second */
 };
 
 struct hull_accel {
-	const char *name;	 /* "engine", "kvm", ... */
+	const char *name; /* "engine", "kvm", ... */
 	const char *summary;
-	size_t vm_size;		 /* bytes of hull_vm_accel_state(), zeroed by the core */
-	size_t vcpu_size;	 /* bytes of hull_vcpu_accel_state(), zeroed by the core */
+	size_t vm_size;   /* bytes of hull_vm_accel_state(), zeroed by the core */
+	size_t vcpu_size; /* bytes of hull_vcpu_accel_state(), zeroed by the core */
 
 	/* Measure by running a built-in payload.  0, or HULL_ENOTSUP with the reason. */
-	int (*probe)(const struct hull_hal *hal, struct hull_accel_caps *ret,
-		     struct hull_err *err);
+	int (*probe)(const struct hull_hal *hal, struct hull_accel_caps *ret, struct hull_err *err);
 
 	int (*vm_init)(struct hull_vm *vm, struct hull_err *err);
 	void (*vm_fini)(struct hull_vm *vm);
@@ -116,7 +115,7 @@ struct hull_accel {
 
 	int (*vcpu_init)(struct hull_vcpu *vcpu, struct hull_err *err);
 	void (*vcpu_fini)(struct hull_vcpu *vcpu);
-	void (*vcpu_reset)(struct hull_vcpu *vcpu);	/* to the architecture's reset state */
+	void (*vcpu_reset)(struct hull_vcpu *vcpu); /* to the architecture's reset state */
 
 	/* Run until something must be done.  0 with *exit filled in; negative only if misused. */
 	int (*vcpu_run)(struct hull_vcpu *vcpu, struct hull_exit *exit);

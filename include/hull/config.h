@@ -28,25 +28,25 @@ enum hull_irq_mode { HULL_IRQ_EMULATED, HULL_IRQ_PASSTHROUGH, HULL_IRQ_NONE };
 
 /* Where the host memory of a region comes from. */
 enum hull_map_kind {
-	HULL_MAP_ALLOC,	   /* pages from the HAL, anywhere */
+	HULL_MAP_ALLOC,    /* pages from the HAL, anywhere */
 	HULL_MAP_IDENTITY, /* host-physical = guest-physical, claimed from the HAL */
 	HULL_MAP_RESERVED, /* host range `hpa` that was set aside before; claimed at hpa */
 };
 
 struct hull_region_config {
 	hull_gpa gpa;
-	uint64_t size;	/* bytes, page aligned, not 0 */
-	unsigned attr;	/* HULL_MEM_* */
+	uint64_t size; /* bytes, page aligned, not 0 */
+	unsigned attr; /* HULL_MEM_* */
 	enum hull_map_kind map;
-	hull_hpa hpa;	/* RESERVED only */
+	hull_hpa hpa; /* RESERVED only */
 };
 
 struct hull_device_config {
-	char type[HULL_NAME_MAX]; /* a registered device type */
-	char name[HULL_NAME_MAX]; /* unique in the VM; empty: made from the type */
-	hull_gpa gpa;		  /* 0: the board chooses */
-	uint64_t size;		  /* 0: what the type needs */
-	uint32_t irq;		  /* 0: the board chooses */
+	char type[HULL_NAME_MAX];         /* a registered device type */
+	char name[HULL_NAME_MAX];         /* unique in the VM; empty: made from the type */
+	hull_gpa gpa;                     /* 0: the board chooses */
+	uint64_t size;                    /* 0: what the type needs */
+	uint32_t irq;                     /* 0: the board chooses */
 	uint64_t args[HULL_MAX_DEV_ARGS]; /* values of the type's property table, in its order */
 	uint8_t nargs;
 };
@@ -66,13 +66,13 @@ struct hull_vm_config {
 	enum hull_isa isa;
 	enum hull_irq_mode irq_mode;
 
-	uint32_t cpu_num;			   /* 1..HULL_MAX_VCPUS */
-	uint32_t nphys_ids;			   /* 0: vCPU i has the hardware id i */
+	uint32_t cpu_num;   /* 1..HULL_MAX_VCPUS */
+	uint32_t nphys_ids; /* 0: vCPU i has the hardware id i */
 	uint64_t phys_ids[HULL_MAX_VCPUS];
-	uint32_t naffinity;			   /* 0: any host CPU; else one mask per vCPU */
-	uint64_t affinity[HULL_MAX_VCPUS];	   /* bit n: host CPU n is allowed */
+	uint32_t naffinity;                /* 0: any host CPU; else one mask per vCPU */
+	uint64_t affinity[HULL_MAX_VCPUS]; /* bit n: host CPU n is allowed */
 
-	hull_gpa bsp_entry, ap_entry;		   /* 0: the loader decides */
+	hull_gpa bsp_entry, ap_entry; /* 0: the loader decides */
 
 	uint32_t nregions;
 	struct hull_region_config regions[HULL_MAX_REGIONS];
@@ -81,14 +81,14 @@ struct hull_vm_config {
 	uint32_t npassthrough;
 	struct hull_passthrough_config passthrough[HULL_MAX_PASSTHROUGH];
 	uint32_t nspis;
-	uint32_t spis[HULL_MAX_SPIS];		   /* interrupt ids, not SPI numbers */
+	uint32_t spis[HULL_MAX_SPIS]; /* interrupt ids, not SPI numbers */
 
-	hull_gpa ivc_gpa;			   /* window for IVC channels; size 0: none */
+	hull_gpa ivc_gpa; /* window for IVC channels; size 0: none */
 	uint64_t ivc_size;
 
-	bool deterministic;			   /* instruction-counted time, one thread */
-	uint64_t ns_per_insn;			   /* deterministic only; 0: 10 */
-	uint64_t random_seed;			   /* 0: from the HAL, or 1 if deterministic */
+	bool deterministic;   /* instruction-counted time, one thread */
+	uint64_t ns_per_insn; /* deterministic only; 0: 10 */
+	uint64_t random_seed; /* 0: from the HAL, or 1 if deterministic */
 };
 
 /* A placement of one vCPU (hull_config_place). */
@@ -109,21 +109,20 @@ HULL_EXPORT void hull_config_init(struct hull_vm_config *c, enum hull_isa isa, c
 HULL_EXPORT int hull_config_check(const struct hull_vm_config *c, struct hull_err *err);
 
 /* Append; HULL_EOVERFLOW if the table is full, HULL_EINVAL for bad values or an overlap. */
-HULL_EXPORT int hull_config_add_region(struct hull_vm_config *c,
-				       const struct hull_region_config *r, struct hull_err *err);
-HULL_EXPORT int hull_config_add_device(struct hull_vm_config *c,
-				       const struct hull_device_config *d, struct hull_err *err);
+HULL_EXPORT int hull_config_add_region(struct hull_vm_config *c, const struct hull_region_config *r,
+                                       struct hull_err *err);
+HULL_EXPORT int hull_config_add_device(struct hull_vm_config *c, const struct hull_device_config *d,
+                                       struct hull_err *err);
 HULL_EXPORT int hull_config_add_passthrough(struct hull_vm_config *c,
-					    const struct hull_passthrough_config *p,
-					    struct hull_err *err);
-HULL_EXPORT int hull_config_add_spi(struct hull_vm_config *c, uint32_t intid,
-				    struct hull_err *err);
+                                            const struct hull_passthrough_config *p,
+                                            struct hull_err *err);
+HULL_EXPORT int hull_config_add_spi(struct hull_vm_config *c, uint32_t intid, struct hull_err *err);
 
 /* Does one memory region contain all of [gpa, gpa + len)? */
 HULL_EXPORT bool hull_config_contains(const struct hull_vm_config *c, hull_gpa gpa, uint64_t len);
 
 /* Placement of vCPU `i`; HULL_EINVAL if i >= cpu_num.  Defaults: anywhere, hardware id i. */
 HULL_EXPORT int hull_config_place(const struct hull_vm_config *c, uint32_t i,
-				  struct hull_vcpu_place *ret);
+                                  struct hull_vcpu_place *ret);
 
 #endif

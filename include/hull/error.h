@@ -16,20 +16,20 @@
 #include <hull/types.h>
 
 /* X(name, value, text): values are stable, they are part of the ABI. */
-#define HULL_ERRORS(X)                                                         \
-	X(EINVAL, 1, "invalid argument")                                       \
-	X(ENOMEM, 2, "out of memory")                                          \
-	X(ESTATE, 3, "not allowed in this state")                              \
-	X(ENOTSUP, 4, "not supported")                                         \
-	X(EEXIST, 5, "already exists")                                         \
-	X(ENOENT, 6, "not found")                                              \
-	X(EBUSY, 7, "in use")                                                  \
-	X(EFAULT, 8, "address is not mapped or not accessible")                \
-	X(EIO, 9, "input/output error")                                        \
-	X(EPERM, 10, "not permitted")                                          \
-	X(ETIMEDOUT, 11, "timed out")                                          \
-	X(EOVERFLOW, 12, "value out of range")                                 \
-	X(EFORMAT, 13, "malformed data")                                       \
+#define HULL_ERRORS(X)                                          \
+	X(EINVAL, 1, "invalid argument")                        \
+	X(ENOMEM, 2, "out of memory")                           \
+	X(ESTATE, 3, "not allowed in this state")               \
+	X(ENOTSUP, 4, "not supported")                          \
+	X(EEXIST, 5, "already exists")                          \
+	X(ENOENT, 6, "not found")                               \
+	X(EBUSY, 7, "in use")                                   \
+	X(EFAULT, 8, "address is not mapped or not accessible") \
+	X(EIO, 9, "input/output error")                         \
+	X(EPERM, 10, "not permitted")                           \
+	X(ETIMEDOUT, 11, "timed out")                           \
+	X(EOVERFLOW, 12, "value out of range")                  \
+	X(EFORMAT, 13, "malformed data")                        \
 	X(EAGAIN, 14, "try again")
 
 enum hull_error {

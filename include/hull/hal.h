@@ -22,10 +22,11 @@ struct hull_hal {
 	 * RAM (guest_ram) should cost nothing until touched where that is possible.
 	 */
 	void *(*pages_alloc)(const struct hull_hal *hal, uint64_t bytes, uint64_t align,
-			     bool guest_ram);
+	                     bool guest_ram);
 	void (*pages_free)(const struct hull_hal *hal, void *pages, uint64_t bytes);
 
-	/* Claim an exact host-physical range for a guest; HULL_EBUSY or HULL_ENOTSUP if it cannot. */
+	/* Claim an exact host-physical range for a guest; HULL_EBUSY or HULL_ENOTSUP if it cannot.
+	 */
 	int (*range_claim)(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes, void **ret);
 	void (*range_release)(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes);
 
@@ -33,7 +34,7 @@ struct hull_hal {
 	hull_hpa (*virt_to_phys)(const struct hull_hal *hal, const void *hva);
 	void *(*phys_to_virt)(const struct hull_hal *hal, hull_hpa hpa);
 
-	uint64_t (*now_ns)(const struct hull_hal *hal);	      /* monotonic, never 0 */
+	uint64_t (*now_ns)(const struct hull_hal *hal);      /* monotonic, never 0 */
 	int64_t (*wallclock_ns)(const struct hull_hal *hal); /* since 1970-01-01 UTC */
 
 	/* The earliest deadline of the VM behind `word` moved; may be NULL if wait() honours it. */
@@ -51,7 +52,7 @@ struct hull_hal {
 	 * sleepers on that word go; the change of *word comes before it.
 	 */
 	void (*wait)(const struct hull_hal *hal, const uint32_t *word, uint32_t expected,
-		     uint64_t deadline_ns);
+	             uint64_t deadline_ns);
 	void (*wake)(const struct hull_hal *hal, const uint32_t *word, uint32_t count);
 
 	/* Diagnostic text, for messages that have nowhere else to go. */

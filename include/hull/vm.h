@@ -35,7 +35,7 @@ enum hull_vm_state {
 };
 
 enum hull_stop_reason {
-	HULL_STOP_NONE,	  /* has not stopped */
+	HULL_STOP_NONE,   /* has not stopped */
 	HULL_STOP_GUEST,  /* the guest powered itself off */
 	HULL_STOP_RESET,  /* the guest asked for a reset and the caller wanted to know */
 	HULL_STOP_CRASH,  /* the guest said that it crashed */
@@ -50,8 +50,8 @@ enum hull_stop_reason {
  * (a claimed range is taken), HULL_ENOTSUP; nothing is left behind then.
  */
 HULL_EXPORT int hull_vm_create(const struct hull_vm_config *config, const struct hull_hal *hal,
-			       const struct hull_accel *accel, struct hull_vm **ret,
-			       struct hull_err *err) HULL_CHECK_RESULT;
+                               const struct hull_accel *accel, struct hull_vm **ret,
+                               struct hull_err *err) HULL_CHECK_RESULT;
 
 /* One reference more, one less; the last one destroys a VM that does not run. */
 HULL_EXPORT void hull_vm_ref(struct hull_vm *vm);
@@ -82,7 +82,7 @@ HULL_EXPORT int hull_vm_resume(struct hull_vm *vm, struct hull_err *err);
 
 /* Running or Paused -> Stopping; the vCPU loops return, the last one makes it Stopped. */
 HULL_EXPORT int hull_vm_shutdown(struct hull_vm *vm, enum hull_stop_reason reason,
-				 struct hull_err *err);
+                                 struct hull_err *err);
 
 /* Running or Paused -> Running from the reset state, loader included.  Any thread but a vCPU's. */
 HULL_EXPORT int hull_vm_reset(struct hull_vm *vm, struct hull_err *err);
@@ -125,13 +125,12 @@ HULL_EXPORT void hull_vm_timer_loop(struct hull_vm *vm);
  * unmapped.  HULL_EINVAL, HULL_EEXIST (overlap), HULL_EOVERFLOW (wrap or table full).
  */
 HULL_EXPORT int hull_vm_map(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len,
-			    unsigned attr, struct hull_err *err);
+                            unsigned attr, struct hull_err *err);
 /* Undo a whole earlier mapping.  HULL_ENOENT.  On return nothing uses it any more. */
-HULL_EXPORT int hull_vm_unmap(struct hull_vm *vm, hull_gpa gpa, uint64_t len,
-			      struct hull_err *err);
+HULL_EXPORT int hull_vm_unmap(struct hull_vm *vm, hull_gpa gpa, uint64_t len, struct hull_err *err);
 /* Change the rights of a whole mapping. */
 HULL_EXPORT int hull_vm_protect(struct hull_vm *vm, hull_gpa gpa, uint64_t len, unsigned attr,
-				struct hull_err *err);
+                                struct hull_err *err);
 
 /*
  * Copy between guest memory and a buffer; any length and alignment; may cross
@@ -139,15 +138,15 @@ HULL_EXPORT int hull_vm_protect(struct hull_vm *vm, hull_gpa gpa, uint64_t len, 
  * written then.  Writing ignores the guest's own access rights.
  */
 HULL_EXPORT int hull_vm_read(struct hull_vm *vm, hull_gpa gpa, void *buf,
-			     uint64_t len) HULL_CHECK_RESULT;
+                             uint64_t len) HULL_CHECK_RESULT;
 HULL_EXPORT int hull_vm_write(struct hull_vm *vm, hull_gpa gpa, const void *buf,
-			      uint64_t len) HULL_CHECK_RESULT;
+                              uint64_t len) HULL_CHECK_RESULT;
 
 /* Called with consecutive pieces of host memory; a negative return ends the walk with it. */
 typedef int (*hull_span_fn)(void *arg, void *hva, uint64_t len);
 /* Walk the host memory behind a guest range, to load images.  HULL_EFAULT before any call. */
 HULL_EXPORT int hull_vm_image_regions(struct hull_vm *vm, hull_gpa gpa, uint64_t len,
-				      hull_span_fn fn, void *arg);
+                                      hull_span_fn fn, void *arg);
 
 /* Host-physical root of the stage-2 tables; 0 where the accelerator has none. */
 HULL_EXPORT hull_hpa hull_vm_stage2_root(const struct hull_vm *vm);
@@ -159,7 +158,7 @@ HULL_EXPORT hull_hpa hull_vm_stage2_root(const struct hull_vm *vm);
 HULL_EXPORT int hull_vm_dirty_start(struct hull_vm *vm, struct hull_err *err);
 HULL_EXPORT int hull_vm_dirty_stop(struct hull_vm *vm);
 HULL_EXPORT int hull_vm_dirty_fetch(struct hull_vm *vm, hull_gpa gpa, uint64_t *bitmap,
-				    uint64_t nbits);
+                                    uint64_t nbits);
 
 /*
  * Raise interrupt `irq` (edge: pending until taken) on every vCPU in `mask`.
@@ -173,12 +172,12 @@ HULL_EXPORT int hull_vm_inject_irq(struct hull_vm *vm, uint64_t vcpu_mask, uint3
  * HULL_ENOMEM (window or memory full).  free: HULL_ENOENT unless it is exactly one.
  */
 HULL_EXPORT int hull_vm_ivc_alloc(struct hull_vm *vm, uint64_t bytes, hull_gpa *ret_gpa,
-				  uint64_t *ret_bytes, struct hull_err *err);
+                                  uint64_t *ret_bytes, struct hull_err *err);
 HULL_EXPORT int hull_vm_ivc_free(struct hull_vm *vm, hull_gpa gpa, uint64_t bytes,
-				 struct hull_err *err);
+                                 struct hull_err *err);
 /* Show the same pages to another VM at its own address; ends with the last unmap. */
 HULL_EXPORT int hull_vm_ivc_share(struct hull_vm *from, hull_gpa gpa, struct hull_vm *to,
-				  hull_gpa *ret_gpa, struct hull_err *err);
+                                  hull_gpa *ret_gpa, struct hull_err *err);
 
 /* One device of the VM, for inspection. */
 struct hull_device_info {
@@ -206,7 +205,7 @@ struct hull_callback_device {
 	void (*destroy)(void *opaque);
 };
 HULL_EXPORT int hull_vm_register_device(struct hull_vm *vm, const struct hull_callback_device *d,
-					struct hull_err *err);
+                                        struct hull_err *err);
 
 /* Registers of a vCPU that is not running, by the ISA's numbers (accel.h). */
 HULL_EXPORT int hull_vcpu_reg_get(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret);
@@ -215,19 +214,19 @@ HULL_EXPORT int hull_vcpu_reg_set(struct hull_vcpu *vcpu, uint32_t reg, uint64_t
 /* The newest events of a VM (created, booted, paused, stopped, fault, ...). */
 struct hull_event {
 	uint64_t sequence; /* counts from 1 */
-	uint64_t at_ns;	   /* HAL time */
-	uint32_t kind;	   /* enum hull_event_kind */
-	uint32_t vcpu;	   /* UINT32_MAX: none */
-	uint64_t a, b;	   /* depend on the kind */
+	uint64_t at_ns;    /* HAL time */
+	uint32_t kind;     /* enum hull_event_kind */
+	uint32_t vcpu;     /* UINT32_MAX: none */
+	uint64_t a, b;     /* depend on the kind */
 };
 enum hull_event_kind {
-	HULL_EVENT_STATE,	/* a: old, b: new state */
-	HULL_EVENT_VCPU_ON,	/* a: entry */
+	HULL_EVENT_STATE,   /* a: old, b: new state */
+	HULL_EVENT_VCPU_ON, /* a: entry */
 	HULL_EVENT_VCPU_OFF,
 	HULL_EVENT_RESET,
 	HULL_EVENT_GUEST_ERROR, /* a: address, b: device index */
-	HULL_EVENT_FAIL,	/* a: accelerator code */
-	HULL_EVENT_MAP,		/* a: gpa, b: len */
+	HULL_EVENT_FAIL,        /* a: accelerator code */
+	HULL_EVENT_MAP,         /* a: gpa, b: len */
 	HULL_EVENT_UNMAP,
 };
 /* The first event after sequence number `after` that is still kept; HULL_ENOENT if none. */

@@ -8,22 +8,22 @@
 #include <stdint.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define BIT(n)	     (UINT64_C(1) << (n))
-#define MIN(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) min_a = (a);                                                         \
-		__typeof__(b) min_b = (b);                                                         \
-		min_a < min_b ? min_a : min_b;                                                     \
+#define BIT(n)       (UINT64_C(1) << (n))
+#define MIN(a, b)                              \
+	({                                     \
+		__typeof__(a) min_a = (a);     \
+		__typeof__(b) min_b = (b);     \
+		min_a < min_b ? min_a : min_b; \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) max_a = (a);                                                         \
-		__typeof__(b) max_b = (b);                                                         \
-		max_a > max_b ? max_a : max_b;                                                     \
+#define MAX(a, b)                              \
+	({                                     \
+		__typeof__(a) max_a = (a);     \
+		__typeof__(b) max_b = (b);     \
+		max_a > max_b ? max_a : max_b; \
 	})
-#define CONTAINER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
-#define LIKELY(x)		      __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)		      __builtin_expect(!!(x), 0)
+#define CONTAINER_OF(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define LIKELY(x)                     __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)                   __builtin_expect(!!(x), 0)
 
 /* Bits lo..hi (inclusive, hi <= 63) of v, shifted down. */
 static inline uint64_t bits(uint64_t v, unsigned hi, unsigned lo)

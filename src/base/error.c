@@ -9,7 +9,7 @@ const char *hull_error_text(int code)
 {
 	switch (code) {
 	case 0: return "success";
-#define X(name, value, text)                                                                       \
+#define X(name, value, text) \
 	case -(value): return text;
 		HULL_ERRORS(X)
 #undef X
@@ -20,7 +20,7 @@ const char *hull_error_text(int code)
 const char *hull_error_name(int code)
 {
 	switch (code) {
-#define X(name, value, text)                                                                       \
+#define X(name, value, text) \
 	case -(value): return #name;
 		HULL_ERRORS(X)
 #undef X

@@ -30,7 +30,8 @@ bool hull_parse_u64(const char *text, uint64_t *ret);
  */
 bool hull_parse_size(const char *text, uint64_t *ret);
 
-/* Parse a duration into nanoseconds: 10ns 5us 500ms 5s 2m 1h, fractions allowed; the unit is required. */
+/* Parse a duration into nanoseconds: 10ns 5us 500ms 5s 2m 1h, fractions allowed; the unit is
+ * required. */
 bool hull_parse_duration(const char *text, uint64_t *ret_ns);
 
 /*

@@ -14,8 +14,8 @@
 #include <hull/types.h>
 
 struct hull_ram_page {
-	void *hva;	/* host address of the 4 KiB page */
-	unsigned attr;	/* HULL_MEM_* */
+	void *hva;      /* host address of the 4 KiB page */
+	unsigned attr;  /* HULL_MEM_* */
 	bool log_write; /* a dirty log runs: report the next write with hull_aspace_dirty() */
 };
 
@@ -39,7 +39,7 @@ struct hull_dma {
 	bool write;
 };
 int hull_dma_begin(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool write,
-		   struct hull_dma *ret);
+                   struct hull_dma *ret);
 void hull_dma_end(struct hull_vm *vm, struct hull_dma *dma);
 
 /*

@@ -43,14 +43,14 @@ struct hull_block_seg {
  */
 struct hull_block_req {
 	enum hull_block_op op;
-	uint64_t offset;		   /* bytes */
-	uint64_t len;			   /* bytes: all segments together, or the range */
+	uint64_t offset;                   /* bytes */
+	uint64_t len;                      /* bytes: all segments together, or the range */
 	const struct hull_block_seg *segs; /* READ and WRITE */
 	unsigned nsegs;
-	int status;			   /* result: 0 or HULL_E... */
+	int status; /* result: 0 or HULL_E... */
 	/* Called once, from any thread without a lane, unless submit answered at once. */
 	void (*done)(struct hull_block_req *req);
-	struct hull_block_req *next;	   /* the backend's */
+	struct hull_block_req *next; /* the backend's */
 };
 
 struct hull_block {

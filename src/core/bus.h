@@ -22,15 +22,15 @@ enum hull_space { HULL_SPACE_MMIO, HULL_SPACE_PIO, HULL_SPACE_SYSREG, HULL_SPACE
 
 /* Read `size` (1, 2, 4, 8) bytes, zero-extended.  False: nobody there, *ret untouched. */
 bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
-		   uint64_t *ret);
+                   uint64_t *ret);
 bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
-		    uint64_t value);
+                    uint64_t value);
 
 /*
  * Attach a device range.  HULL_EINVAL (empty, wraps), HULL_EEXIST (overlaps a
  * device or memory; the text names both), HULL_EOVERFLOW (table full).
  */
 int hull_bus_attach(struct hull_vm *vm, enum hull_space space, uint64_t base, uint64_t size,
-		    struct hull_dev *dev, struct hull_err *err);
+                    struct hull_dev *dev, struct hull_err *err);
 
 #endif

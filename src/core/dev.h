@@ -23,10 +23,10 @@ const struct hull_dev_type *hull_dev_type_find(const char *name);
 struct hull_dev_setup {
 	const struct hull_dev_type *type;
 	const char *name;     /* unique in the VM; copied */
-	hull_gpa gpa;	      /* where its registers are; checked against everything else */
+	hull_gpa gpa;         /* where its registers are; checked against everything else */
 	const uint64_t *args; /* values of the type's properties; NULL or short: defaults */
 	unsigned nargs;
-	void *backend;	      /* what the type's backend kind says; may be NULL */
+	void *backend; /* what the type's backend kind says; may be NULL */
 };
 
 /*
@@ -34,7 +34,7 @@ struct hull_dev_setup {
  * HULL_ENOMEM; or what the type's init says.
  */
 int hull_dev_create(struct hull_vm *vm, const struct hull_dev_setup *setup, struct hull_dev **ret,
-		    struct hull_err *err);
+                    struct hull_err *err);
 
 /* Connect interrupt output `n` of a device. */
 void hull_dev_wire(struct hull_dev *dev, unsigned n, struct hull_irq line);

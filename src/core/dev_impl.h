@@ -50,36 +50,36 @@ struct hull_dev {
 	uint64_t size;
 	uint32_t index;
 	unsigned nirqs;
-	struct hull_irq *irq;		/* outputs: type->irqs of them */
-	uint64_t prop[HULL_DEV_PROPS];	/* values, in the order of type->props */
-	void *backend;			/* struct hull_char or hull_block, by type->backend */
-	struct hull_timer timer;	/* calls type->timer under the lane */
-	struct hull_irq_sink sink;	/* calls type->input under the lane */
-	uint64_t guest_errors;		/* atomic */
-	uint64_t accesses;		/* atomic */
-	uint64_t last_offset;		/* atomic: the guest's last access, for the boot doctor */
+	struct hull_irq *irq;          /* outputs: type->irqs of them */
+	uint64_t prop[HULL_DEV_PROPS]; /* values, in the order of type->props */
+	void *backend;                 /* struct hull_char or hull_block, by type->backend */
+	struct hull_timer timer;       /* calls type->timer under the lane */
+	struct hull_irq_sink sink;     /* calls type->input under the lane */
+	uint64_t guest_errors;         /* atomic */
+	uint64_t accesses;             /* atomic */
+	uint64_t last_offset;          /* atomic: the guest's last access, for the boot doctor */
 };
 
 struct hull_dev_type {
-	const char *name;	/* "pl031" */
-	const char *summary;	/* one line for help and documentation */
+	const char *name;       /* "pl031" */
+	const char *summary;    /* one line for help and documentation */
 	const char *compatible; /* device tree; several separated by ';' */
-	const char *node;	/* device-tree node name without address: "serial", "rtc" */
+	const char *node;       /* device-tree node name without address: "serial", "rtc" */
 	const struct hull_dt_prop *dt;
 	unsigned ndt;
-	size_t state_size;	/* of a struct that begins with struct hull_dev */
+	size_t state_size; /* of a struct that begins with struct hull_dev */
 	uint64_t region_size;
-	uint8_t access_sizes;	/* OR of the sizes 1, 2, 4, 8 that the guest may use */
-	unsigned irqs;		/* interrupt outputs, at most HULL_DEV_IRQS */
-	bool irqchip;		/* its lane has HULL_RANK_IRQCHIP, input() is called */
+	uint8_t access_sizes; /* OR of the sizes 1, 2, 4, 8 that the guest may use */
+	unsigned irqs;        /* interrupt outputs, at most HULL_DEV_IRQS */
+	bool irqchip;         /* its lane has HULL_RANK_IRQCHIP, input() is called */
 	enum hull_backend_kind backend;
 
 	int (*init)(struct hull_dev *d, struct hull_err *err); /* may be NULL */
-	void (*fini)(struct hull_dev *d);		       /* may be NULL */
+	void (*fini)(struct hull_dev *d);                      /* may be NULL */
 	void (*reset)(struct hull_dev *d);
 	uint64_t (*read)(struct hull_dev *d, uint64_t off, unsigned size);
 	void (*write)(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);
-	void (*timer)(struct hull_dev *d);		       /* may be NULL */
+	void (*timer)(struct hull_dev *d); /* may be NULL */
 	/* Interrupt controllers: input `n` changed. */
 	void (*input)(struct hull_dev *d, uint32_t n, bool level);
 	/* After all fields were loaded: re-arm timers, drive lines.  May be NULL. */

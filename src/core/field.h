@@ -15,32 +15,27 @@
 struct hull_field {
 	const char *name;
 	uint32_t offset;
-	uint16_t size;	/* bytes of one element: 1, 2, 4 or 8 */
+	uint16_t size;  /* bytes of one element: 1, 2, 4 or 8 */
 	uint16_t count; /* elements */
 };
 
-#define HULL_FIELD(type, member)                                                                   \
-	{                                                                                          \
-		#member, offsetof(type, member), sizeof(((type *)0)->member), 1                    \
-	}
-#define HULL_FIELD_ARRAY(type, member)                                                             \
-	{                                                                                          \
-		#member, offsetof(type, member), sizeof(((type *)0)->member[0]),                   \
-			sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0])               \
-	}
+#define HULL_FIELD(type, member) { #member, offsetof(type, member), sizeof(((type *)0)->member), 1 }
+#define HULL_FIELD_ARRAY(type, member)                                     \
+	{ #member, offsetof(type, member), sizeof(((type *)0)->member[0]), \
+	  sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]) }
 
 /*
  * Encode `n` fields of `object` as one section called `name`, appended at *pos
  * in buf[size].  HULL_EOVERFLOW if it does not fit.  Little-endian, portable.
  */
 int hull_fields_save(const char *name, const struct hull_field *fields, unsigned n,
-		     const void *object, uint8_t *buf, size_t size, size_t *pos);
+                     const void *object, uint8_t *buf, size_t size, size_t *pos);
 
 /*
  * Decode the section at *pos, which must be called `name`, into `object`.
  * HULL_EFORMAT for anything malformed: then `object` is untouched.
  */
 int hull_fields_load(const char *name, const struct hull_field *fields, unsigned n, void *object,
-		     const uint8_t *buf, size_t size, size_t *pos, struct hull_err *err);
+                     const uint8_t *buf, size_t size, size_t *pos, struct hull_err *err);
 
 #endif

@@ -19,12 +19,12 @@ enum hull_lock_rank {
 	HULL_RANK_IRQCHIP,   /* an interrupt controller's lane: devices raise lines from theirs */
 	HULL_RANK_ASPACE,    /* the address-space map and the bus tables */
 	HULL_RANK_TIMER,     /* the timer list */
-	HULL_RANK_LEAF,	     /* event ring and the like: nothing is taken below */
+	HULL_RANK_LEAF,      /* event ring and the like: nothing is taken below */
 };
 
 struct hull_lock {
-	uint32_t word;	/* atomic: 0 free, 1 held, 2 held and somebody sleeps */
-	uint32_t rank;	/* enum hull_lock_rank */
+	uint32_t word;  /* atomic: 0 free, 1 held, 2 held and somebody sleeps */
+	uint32_t rank;  /* enum hull_lock_rank */
 	unsigned owner; /* atomic: hal->cpu_id of the holder, for the checks */
 	const struct hull_hal *hal;
 };

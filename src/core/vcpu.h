@@ -15,7 +15,7 @@
 #include "core/irq.h"
 
 enum hull_vcpu_state {
-	HULL_VCPU_OFF,	   /* waits to be started */
+	HULL_VCPU_OFF,     /* waits to be started */
 	HULL_VCPU_READY,   /* may run */
 	HULL_VCPU_RUNNING, /* in vcpu_run */
 	HULL_VCPU_HALTED,  /* waits for an interrupt */
@@ -26,7 +26,7 @@ enum {
 	HULL_REQ_FLUSH_TLB = 1 << 0,  /* drop all address translations (accelerator) */
 	HULL_REQ_FLUSH_CODE = 1 << 1, /* drop decoded code, as fence.i (accelerator) */
 	HULL_REQ_IRQ_EDGE = 1 << 2,   /* `irq_edges` has bits to take (accelerator) */
-	HULL_REQ_STOP = 1 << 3,	      /* leave vcpu_run: pause, stop, reset (core) */
+	HULL_REQ_STOP = 1 << 3,       /* leave vcpu_run: pause, stop, reset (core) */
 };
 
 struct hull_vcpu {
@@ -35,18 +35,18 @@ struct hull_vcpu {
 	uint64_t irq_lines; /* atomic: level of each of the ISA's interrupt inputs */
 	uint64_t irq_edges; /* atomic: interrupts to be made pending once */
 	struct hull_vm *vm;
-	uint32_t id;	     /* index in the VM */
-	uint32_t state;	     /* atomic: enum hull_vcpu_state */
-	uint64_t phys_id;    /* hart id, MPIDR, APIC id */
-	uint32_t claimed;    /* atomic: cpu_id of the thread in hull_vm_run_vcpu, 0: none */
-	uint32_t wait_word;  /* atomic: counts wake-ups; what the thread sleeps on */
-	int64_t budget;	     /* instructions left in a deterministic run; INT64_MAX: no limit */
-	struct hull_timer timer;   /* the architecture's own timer; fire is set by the accelerator */
+	uint32_t id;             /* index in the VM */
+	uint32_t state;          /* atomic: enum hull_vcpu_state */
+	uint64_t phys_id;        /* hart id, MPIDR, APIC id */
+	uint32_t claimed;        /* atomic: cpu_id of the thread in hull_vm_run_vcpu, 0: none */
+	uint32_t wait_word;      /* atomic: counts wake-ups; what the thread sleeps on */
+	int64_t budget;          /* instructions left in a deterministic run; INT64_MAX: no limit */
+	struct hull_timer timer; /* the architecture's own timer; fire is set by the accelerator */
 	struct hull_irq_sink sink; /* drives irq_lines: input = the ISA's interrupt number */
-	uint64_t insns;	     /* atomic: retired instructions, updated when the vCPU leaves */
-	uint64_t idle_ns;    /* atomic: time asleep */
+	uint64_t insns;            /* atomic: retired instructions, updated when the vCPU leaves */
+	uint64_t idle_ns;          /* atomic: time asleep */
 	uint64_t exits[HULL_EXIT_FAIL + 1]; /* atomic: returns of vcpu_run by kind */
-	void *accel;	     /* the accelerator's state */
+	void *accel;                        /* the accelerator's state */
 };
 
 /* Levels of the interrupt inputs, bit n = input n. */
