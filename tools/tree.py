@@ -60,3 +60,33 @@ class Report:
 
     def status(self):
         return 1 if self.count else 0
+
+
+def compile_all(name, rules, steps, report, section):
+    """Compile with ninja, only what changed since the last time, below build-check/NAME.
+
+    `rules` maps a rule's name to its command; `steps` are (object, rule, source).  Compiler errors
+    become violations.  Returns the folder of the objects.
+    """
+    folder = os.path.join(ROOT, "build-check", name)
+    os.makedirs(folder, exist_ok=True)
+    text = ["rule %s\n  command = %s -MMD -MF $out.d -c $in -o $out\n  depfile = $out.d\n  deps = gcc"
+            % rule for rule in sorted(rules.items())]
+    text += ["build %s: %s %s" % (out, rule, os.path.join(ROOT, source)) for out, rule, source in steps]
+    text = "\n".join(text) + "\n"
+    path = os.path.join(folder, "build.ninja")
+    if not os.path.exists(path) or read(path) != text:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    done = subprocess.run(["ninja", "--quiet", "-k", "0", "-C", folder], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    seen = set()
+    for place, line, what in re.findall(r"^(\S+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)",
+                                        done.stdout, re.M):
+        place = os.path.relpath(os.path.join(folder, place), ROOT)
+        if (place, line) not in seen:
+            seen.add((place, line))
+            report.add(place, int(line), section, what)
+    if done.returncode and not seen:
+        report.add("build-check/" + name, 1, section, done.stdout.strip())
+    return folder

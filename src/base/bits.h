@@ -101,24 +101,31 @@ static inline void store_le64(void *p, uint64_t v)
 	store_le32((uint8_t *)p + 4, (uint32_t)(v >> 32));
 }
 
+/* Without the byte-swap builtins: on riscv64 without Zbb they are calls into libgcc. */
 static inline uint32_t load_be32(const void *p)
 {
-	return __builtin_bswap32(load_le32(p));
+	const uint8_t *b = p;
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
 static inline uint64_t load_be64(const void *p)
 {
-	return __builtin_bswap64(load_le64(p));
+	return (uint64_t)load_be32(p) << 32 | load_be32((const uint8_t *)p + 4);
 }
 
 static inline void store_be32(void *p, uint32_t v)
 {
-	store_le32(p, __builtin_bswap32(v));
+	uint8_t *b = p;
+	b[0] = (uint8_t)(v >> 24);
+	b[1] = (uint8_t)(v >> 16);
+	b[2] = (uint8_t)(v >> 8);
+	b[3] = (uint8_t)v;
 }
 
 static inline void store_be64(void *p, uint64_t v)
 {
-	store_le64(p, __builtin_bswap64(v));
+	store_be32(p, (uint32_t)(v >> 32));
+	store_be32((uint8_t *)p + 4, (uint32_t)v);
 }
 
 #endif
