@@ -29,21 +29,25 @@ enum {
 	SIZE_STRUCT = 36,
 };
 
-/* Length of the text at `s` if it ends within `room` bytes and the name limit; else -1. */
-static int bounded_len(const uint8_t *s, size_t room)
+/* Length of the name at `s` if it is printable and ends within `room` bytes and the limit; else -1.
+ */
+static int name_len(const uint8_t *s, size_t room)
 {
 	int i;
 
-	for (i = 0; i <= HULL_FDT_MAX_NAME && (size_t)i < room; i++)
+	for (i = 0; i <= HULL_FDT_MAX_NAME && (size_t)i < room; i++) {
 		if (!s[i])
 			return i;
+		if (s[i] <= ' ' || s[i] >= 0x7f)
+			return -1;
+	}
 	return -1;
 }
 
 static struct hull_fdt_token read_node(const struct hull_fdt *t, struct hull_fdt_token tok)
 {
 	const uint8_t *name = t->blob + t->structure + tok.next;
-	int len = bounded_len(name, t->structure_size - tok.next);
+	int len = name_len(name, t->structure_size - tok.next);
 
 	if (len < 0)
 		return tok;
@@ -65,7 +69,7 @@ static struct hull_fdt_token read_prop(const struct hull_fdt *t, struct hull_fdt
 	name = load_be32(head + 4);
 	if (len > room - 8 || name >= t->strings_size)
 		return tok;
-	if (bounded_len(t->blob + t->strings + name, t->strings_size - name) < 1)
+	if (name_len(t->blob + t->strings + name, t->strings_size - name) < 1)
 		return tok;
 	tok.prop.name = (const char *)t->blob + t->strings + name;
 	tok.prop.data = head + 8;
@@ -285,20 +289,28 @@ uint32_t hull_fdt_sibling(const struct hull_fdt *t, uint32_t node)
 	return tok.kind == HULL_FDT_BEGIN_NODE ? tok.at : HULL_FDT_NONE;
 }
 
-/* Is `name` the node called `want` (len characters), or that plus a unit address? */
-static bool name_matches(const char *name, const char *want, size_t len)
+/*
+ * The child called `want` (len characters), or else, if that has no unit
+ * address, the first child of that name with one.
+ */
+static uint32_t child_named(const struct hull_fdt *t, uint32_t parent, const char *want, size_t len)
 {
+	uint32_t node = hull_fdt_child(t, parent), with_unit = HULL_FDT_NONE;
+	const char *name;
 	size_t i;
 
-	for (i = 0; i < len; i++)
-		if (name[i] != want[i])
-			return false;
-	if (!name[len])
-		return true;
-	for (i = 0; i < len; i++)
-		if (want[i] == '@')
-			return false;
-	return name[len] == '@';
+	for (; node != HULL_FDT_NONE; node = hull_fdt_sibling(t, node)) {
+		name = hull_fdt_name(t, node);
+		for (i = 0; i < len && name[i] == want[i];)
+			i++;
+		if (i < len)
+			continue;
+		if (!name[len])
+			return node;
+		if (name[len] == '@' && with_unit == HULL_FDT_NONE)
+			with_unit = node;
+	}
+	return with_unit;
 }
 
 uint32_t hull_fdt_find(const struct hull_fdt *t, const char *path)
@@ -315,9 +327,7 @@ uint32_t hull_fdt_find(const struct hull_fdt *t, const char *path)
 			return node;
 		for (len = 0; path[len] && path[len] != '/';)
 			len++;
-		node = hull_fdt_child(t, node);
-		while (node != HULL_FDT_NONE && !name_matches(hull_fdt_name(t, node), path, len))
-			node = hull_fdt_sibling(t, node);
+		node = child_named(t, node, path, len);
 		path += len;
 	}
 	return HULL_FDT_NONE;

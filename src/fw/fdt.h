@@ -127,8 +127,8 @@ uint32_t hull_fdt_sibling(const struct hull_fdt *t, uint32_t node);
 const char *hull_fdt_name(const struct hull_fdt *t, uint32_t node);
 
 /*
- * The node at an absolute path such as "/soc/serial@10000000".  A component
- * without '@' also finds the first node of that name with any unit address.
+ * The node at an absolute path such as "/soc/serial@10000000".  If no
+ * node is called exactly so, a component also finds the first NAME@UNIT-ADDRESS.
  */
 uint32_t hull_fdt_find(const struct hull_fdt *t, const char *path);
 
