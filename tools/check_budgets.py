@@ -37,7 +37,8 @@ def functions(text):
         while end < len(lines) - 1 and not lines[end].startswith("}"):
             end += 1
         head = " ".join(lines[first:at])
-        yield Function(name_of(head), first + 1, end - first + 1, nesting(lines[at:end]), parameters(head))
+        size = end - first + 1 - table_lines("\n".join(lines[at:end]))
+        yield Function(name_of(head), first + 1, size, nesting(lines[at:end]), parameters(head))
         at = end + 1
 
 
@@ -59,6 +60,11 @@ def parameters(head):
         count += c == "," and depth == 1
         inside += c
     return 0 if inside.strip("( ") in ("", "void") else count + 1
+
+
+def table_lines(body):
+    """Lines inside initializers of tables, which are data and not counted."""
+    return sum(m[0].count("\n") - 1 for m in re.finditer(r"\[\w*\] = \{\n.*?\n\t\};\n", body, re.S))
 
 
 def nesting(lines):

@@ -15,7 +15,7 @@ def header(guard, body=""):
     return L + "#ifndef %s\n#define %s\n%s\n#endif\n" % (guard, guard, body)
 
 
-def row(name, pattern, syntax='"d,s"', meaning="SET_RD(RS1)"):
+def row(name, pattern, syntax='"d,s,t"', meaning="SET_RD(RS1)"):
     return 'INSN(%s, "%s", %s, %s)\n' % (name, pattern, syntax, meaning)
 
 
@@ -66,8 +66,10 @@ PLANTED = [
     ("platform", {"src/host/b.c": L + "#if 1 && \\\n\tdefined(__x86_64__)\n#endif\n"}, "#if on __x86_64__"),
     ("platform", {"src/engine/b.c": L + 'void f(void)\n{\n\t__asm__("nop");\n}\n'}, "assembly belongs"),
     ("tables", {"src/isa/riscv64/b.def": L + row("sub", ADD)}, "src/isa/riscv64/i.def:2"),
+    ("tables", {"src/isa/riscv64/b.def": L + row("b", "1.0" + "1" * 29, '""') + row("c", "11." + "1" * 29, '""')},
+     "c overlaps b (src/isa/riscv64/b.def:2)"),
     ("tables", {"src/isa/riscv64/b.def": L + row("b", "0" * 31)}, "31 bits"),
-    ("tables", {"src/isa/riscv64/b.def": L + row("b", "1" * 32, '""')}, "no syntax"),
+    ("tables", {"src/isa/riscv64/b.def": L + row("b", "1" * 31 + "s", '"d"')}, "does not show s"),
     ("tables", {"src/isa/riscv64/b.def": L + row("b", "1" * 32, meaning="")}, "no meaning"),
     ("tables", {"src/isa/riscv64/b.def": L + 'INSN(b, "%s")\n' % ("1" * 32)}, "a row is"),
     ("budgets", {"src/base/b.c": function(80)}, "src/base/b.c:2: 1.9: f has 83 lines"),

@@ -3,7 +3,7 @@
 """Instruction tables (CONVENTIONS 3): complete rows, whole patterns, and no two that overlap.
 
 A row is INSN(name, "pattern", "syntax", meaning).  Fixed-length sets (16 or 32 bits) are checked
-for overlap: two patterns may match the same word only if one is a special case of the other.
+for overlap.
 """
 import collections
 import os
@@ -48,8 +48,9 @@ def rows(path, report):
         meaning = ", ".join(args[3:])
         if not meaning:
             report.add(path, line, "3", "%s has no meaning" % args[0])
-        if args[2] == '""':
-            report.add(path, line, "3", "%s has no syntax; operands or \"-\"" % args[0])
+        missing = set(re.findall("[a-z]", args[1].lower())) - set(args[2].lower())
+        if missing:
+            report.add(path, line, "3", "%s: the syntax does not show %s" % (args[0], " ".join(sorted(missing))))
         yield Row(path, line, args[0], args[1][1:-1].replace(" ", ""), args[2], meaning)
 
 
@@ -70,13 +71,17 @@ def fixed(pattern):
 
 
 def check_overlap(report, table):
+    """Of two rows that match the same word one must be a special case of the other, or a third
+    row must say what exactly their common words mean."""
     bits = [(row, *fixed(row.pattern)) for row in table]
+    exact = {(len(row.pattern), mask, value) for row, mask, value in bits}
     for i, (row, mask, value) in enumerate(bits):
         for other, omask, ovalue in bits[:i]:
-            both = mask & omask
-            if len(row.pattern) != len(other.pattern) or (value ^ ovalue) & both:
+            both, size = mask & omask, len(row.pattern)
+            if size != len(other.pattern) or (value ^ ovalue) & both:
                 continue
-            if mask == omask or both not in (mask, omask):
+            settled = both in (mask, omask) or (size, mask | omask, value | ovalue) in exact
+            if mask == omask or not settled:
                 report.add(row.path, row.line, "3", "%s overlaps %s (%s:%d)"
                            % (row.name, other.name, other.path, other.line))
 

@@ -26,8 +26,11 @@ static uint64_t seed, now;
 void fp_test_init(void)
 {
 	const char *text = getenv("HULL_TEST_SEED");
+	struct timespec now_ts;
 
-	seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+	timespec_get(&now_ts, TIME_UTC);
+	seed = text ? strtoull(text, NULL, 0)
+	            : (uint64_t)now_ts.tv_sec << 30 ^ (uint64_t)now_ts.tv_nsec ^ (uint64_t)getpid();
 	now = seed;
 	printf("# HULL_TEST_SEED=%" PRIu64 "\n", seed);
 }

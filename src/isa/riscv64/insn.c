@@ -241,8 +241,7 @@ uint32_t hull_rv_encode(const struct hull_rv_decoder *d, const struct hull_rv_in
 	if (f->rm >= 0)
 		out |= (uint32_t)(insn->rm & 7) << f->rm;
 	for (unsigned r = 0; r < f->nruns; r++)
-		out |= ((uint32_t)insn->imm >> f->runs[r].to &
-			(uint32_t)low_mask(f->runs[r].len))
+		out |= ((uint32_t)insn->imm >> f->runs[r].to & (uint32_t)low_mask(f->runs[r].len))
 		       << f->runs[r].from;
 	return out;
 }

@@ -41,12 +41,12 @@ struct hull_rv_run {
 
 struct hull_rv_format {
 	uint32_t mask, match;
-	uint8_t fixed; /* number of fixed bits */
-	uint8_t len;   /* bytes */
+	uint8_t fixed;                /* number of fixed bits */
+	uint8_t len;                  /* bytes */
 	int8_t rd, rs1, rs2, rs3, rm; /* lowest bit of the field, -1: none */
-	uint8_t short_regs;	      /* bit 0 rd, 1 rs1, 2 rs2: three bits, x8..x15 */
-	char imm;		      /* format letter, 0: none */
-	uint8_t imm_width;	      /* bits of the immediate, its zero low bits included */
+	uint8_t short_regs;           /* bit 0 rd, 1 rs1, 2 rs2: three bits, x8..x15 */
+	char imm;                     /* format letter, 0: none */
+	uint8_t imm_width;            /* bits of the immediate, its zero low bits included */
 	bool imm_signed;
 	uint8_t nruns;
 	struct hull_rv_run runs[10];

@@ -3,12 +3,13 @@
 #include "isa/riscv64/isa.h"
 
 #define SINGLE(X) X("i") X("m") X("a") X("f") X("d") X("c")
-#define MULTI(X)                                                                                   \
-	X("zicbom") X("zicboz") X("zicntr") X("zicond") X("zicsr") X("zifencei") X("zihintpause")  \
-	X("zihpm") X("zawrs") X("zfh") X("zfhmin") X("zba") X("zbb") X("zbc") X("zbs") X("sstc")   \
-	X("svadu") X("svinval") X("svnapot") X("svpbmt")
+#define MULTI(X)                                                                                 \
+	X("zicbom")                                                                              \
+	X("zicboz") X("zicntr") X("zicond") X("zicsr") X("zifencei") X("zihintpause") X("zihpm") \
+		X("zawrs") X("zfh") X("zfhmin") X("zba") X("zbb") X("zbc") X("zbs") X("sstc")    \
+			X("svadu") X("svinval") X("svnapot") X("svpbmt")
 
-#define JOIN(s)	  s
+#define JOIN(s)   s
 #define UNDER(s)  "_" s
 #define LISTED(s) s "\0"
 

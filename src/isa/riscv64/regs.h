@@ -12,7 +12,7 @@
 enum {
 	HULL_RV_REG_X0 = 0, /* 0..31 */
 	HULL_RV_REG_PC = 32,
-	HULL_RV_REG_F0 = 33, /* 33..64: raw 64 bits */
+	HULL_RV_REG_F0 = 33,   /* 33..64: raw 64 bits */
 	HULL_RV_REG_PRIV = 65, /* 0 U, 1 S, 3 M */
 	/* 1: there is no M-mode software; Hull is the firmware and ecall from S is a hypercall. */
 	HULL_RV_REG_SBI = 66,
@@ -68,32 +68,32 @@ enum {
 #define MSTATUS_SD   BIT(63)
 
 /* menvcfg (3.1.18), senvcfg (12.1.10) */
-#define ENVCFG_FIOM BIT(0)
-#define ENVCFG_CBIE (BIT(4) | BIT(5))
+#define ENVCFG_FIOM  BIT(0)
+#define ENVCFG_CBIE  (BIT(4) | BIT(5))
 #define ENVCFG_CBCFE BIT(6)
-#define ENVCFG_CBZE BIT(7)
-#define ENVCFG_ADUE BIT(61)
+#define ENVCFG_CBZE  BIT(7)
+#define ENVCFG_ADUE  BIT(61)
 #define ENVCFG_PBMTE BIT(62)
-#define ENVCFG_STCE BIT(63)
+#define ENVCFG_STCE  BIT(63)
 
 /* Page-table entries (12.4.1) */
-#define PTE_V	 BIT(0)
-#define PTE_R	 BIT(1)
-#define PTE_W	 BIT(2)
-#define PTE_X	 BIT(3)
-#define PTE_U	 BIT(4)
-#define PTE_G	 BIT(5)
-#define PTE_A	 BIT(6)
-#define PTE_D	 BIT(7)
-#define PTE_PPN	 (low_mask(44) << 10)
+#define PTE_V    BIT(0)
+#define PTE_R    BIT(1)
+#define PTE_W    BIT(2)
+#define PTE_X    BIT(3)
+#define PTE_U    BIT(4)
+#define PTE_G    BIT(5)
+#define PTE_A    BIT(6)
+#define PTE_D    BIT(7)
+#define PTE_PPN  (low_mask(44) << 10)
 #define PTE_RSVD (low_mask(7) << 54)
 #define PTE_PBMT (BIT(61) | BIT(62))
-#define PTE_N	 BIT(63)
+#define PTE_N    BIT(63)
 
 /* satp (12.1.11) */
 #define SATP_MODE(v) ((v) >> 60)
 #define SATP_ASID(v) ((v) >> 44 & 0xffff)
-#define SATP_PPN(v)  ((v)&low_mask(44))
+#define SATP_PPN(v)  ((v) & low_mask(44))
 enum { SATP_BARE = 0, SATP_SV39 = 8, SATP_SV48 = 9, SATP_SV57 = 10 };
 
 /* The time CSR and the ACLINT's mtime tick every 100 ns. */
