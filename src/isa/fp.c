@@ -337,11 +337,12 @@ static struct num div(struct hull_fp *e, struct num a, struct num b)
 /*
  * Digit by digit, two bits more than format n keeps.  With m = a.sig in
  * [1, 4) at binary point 61: rest = (m - root^2) scaled, twice = 2 * root;
- * both stay below 2^63 before they are doubled.
+ * both stay below 2^63 before they are doubled.  A mask, for no processor
+ * predicts a branch on the digits.
  */
 static struct num square_root(unsigned n, struct num a)
 {
-	uint64_t rest = a.sig >> 2, twice = 0, root = 0;
+	uint64_t rest = a.sig >> 2, twice = 0;
 
 	if (UNLIKELY(a.kind != FINITE || a.sign)) {
 		if (a.sign && a.kind != ZERO && a.kind != QNAN)
@@ -351,14 +352,12 @@ static struct num square_root(unsigned n, struct num a)
 	if (a.exp & 1)
 		rest <<= 1;
 	for (uint64_t bit = BIT(61); bit >= BIT(61 - frac_bits(n) - 2); bit >>= 1) {
-		if (twice + bit <= rest) {
-			rest -= twice + bit;
-			twice += 2 * bit;
-			root += bit;
-		}
-		rest <<= 1;
+		uint64_t mask = -(uint64_t)(twice + bit <= rest);
+
+		rest = (rest - ((twice + bit) & mask)) << 1;
+		twice += bit << 1 & mask;
 	}
-	a.sig = root << 2 | (rest != 0);
+	a.sig = twice << 1 | (rest != 0);
 	a.exp >>= 1;
 	return a;
 }
