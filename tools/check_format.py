@@ -31,7 +31,8 @@ def main():
     os.chdir(tree.ROOT)
     if "--fix" in sys.argv:
         paths = changed()
-        return subprocess.call([TOOL, "-i", *paths]) if paths else 0
+        # Twice: the first pass over nested macros is not always the last word.
+        return any([subprocess.call([TOOL, "-i", *paths]) for _ in range(2)]) if paths else 0
     # What was found well formatted before is not looked at again.
     store = os.path.join("build-check", "formatted")
     known = set(tree.read(store).split()) if os.path.exists(store) else set()

@@ -12,6 +12,7 @@ the first call needs the network; removing that folder fetches them anew.
 """
 import argparse
 import fcntl
+import glob
 import gzip
 import os
 import shutil
@@ -48,6 +49,7 @@ def cache_folder():
 
 def unpack(deb, want):
     """Store the members of a package for which `want(name)` gives a path."""
+    line = apt.Line("unpacking " + os.path.basename(deb).split("_")[0])
     tool = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
     with tarfile.open(fileobj=tool.stdout, mode="r|") as tar:
         for member in tar:
@@ -60,6 +62,7 @@ def unpack(deb, want):
     tool.stdout.close()
     if tool.wait():
         raise apt.AptError("%s cannot be unpacked" % os.path.basename(deb))
+    line.done()
 
 
 def kernel_member(out):
@@ -86,7 +89,9 @@ def plain_image(path):
 def fetch(arch, out):
     guest = GUESTS[arch]
     parent = os.path.dirname(out)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as work:
+    for left in glob.glob(os.path.join(parent, ".fetch-%s-*" % arch)):
+        shutil.rmtree(left, ignore_errors=True)  # of a call that was killed; we hold the lock
+    with tempfile.TemporaryDirectory(prefix=".fetch-%s-" % arch, dir=parent) as work:
         new = os.path.join(work, "new")
         os.mkdir(new)
         packages = apt.Apt(os.path.join(work, "apt"), guest["suite"], guest["debian"])

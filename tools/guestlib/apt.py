@@ -78,11 +78,10 @@ class Line:
 
     def put(self, note, end=""):
         text = "%s %s" % (self.label, note) if note else self.label
-        if self.tty:
-            sys.stderr.write("\r\033[K%s%s" % (text[:100], end))
-            sys.stderr.flush()
-        elif text != self.shown:
-            sys.stderr.write(text + "\n")
+        if text == self.shown:
+            return
+        sys.stderr.write("\r\033[K%s%s" % (text[:78], end) if self.tty else text + "\n")
+        sys.stderr.flush()
         self.shown = text
 
     def percent(self, value):

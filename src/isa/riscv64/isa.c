@@ -3,11 +3,13 @@
 #include "isa/riscv64/isa.h"
 
 #define SINGLE(X) X("i") X("m") X("a") X("f") X("d") X("c")
-#define MULTI(X)                                                                                 \
-	X("zicbom")                                                                              \
-	X("zicboz") X("zicntr") X("zicond") X("zicsr") X("zifencei") X("zihintpause") X("zihpm") \
-		X("zawrs") X("zfh") X("zfhmin") X("zba") X("zbb") X("zbc") X("zbs") X("sstc")    \
-			X("svadu") X("svinval") X("svnapot") X("svpbmt")
+/* The formatter would indent each line more than the last. */
+/* clang-format off */
+#define MULTI(X) \
+	X("zicbom") X("zicboz") X("zicntr") X("zicond") X("zicsr") X("zifencei") X("zihintpause") \
+	X("zihpm") X("zawrs") X("zfh") X("zfhmin") X("zba") X("zbb") X("zbc") X("zbs") X("sstc") \
+	X("svadu") X("svinval") X("svnapot") X("svpbmt")
+/* clang-format on */
 
 #define JOIN(s)   s
 #define UNDER(s)  "_" s
