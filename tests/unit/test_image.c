@@ -5,12 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "fw/boot.h"
 #include "fw/elf.h"
+#include "host/file.h"
 
 #define RAM UINT64_C(0x80000000)
 #define MIB (UINT64_C(1) << 20)
@@ -355,6 +357,35 @@ static void hostile_elf_headers(void **state)
 		assert_int_equal(!plan_exact(size, &t), size >= 0x410);
 }
 
+/* The Debian kernel that the guest tests fetch, if it is there. */
+static void a_real_kernel(void **state)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	struct hull_image_target t = target(HULL_ISA_RISCV64);
+	struct hull_file kernel;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s%s/hull/riscv64-1/Image",
+	         cache  ? cache
+	         : home ? home
+	                : "",
+	         cache ? "" : "/.cache");
+	if (hull_file_read_kernel(path, HULL_FILE_MAX_IMAGE, &kernel, &err))
+		skip();
+	assert_int_equal(hull_image_plan(kernel.data, kernel.size, &t, &plan, &err), 0);
+	assert_int_equal(plan.kind, HULL_IMAGE_RISCV);
+	assert_int_equal(plan.entry, RAM + 2 * MIB);
+	assert_true(plan.span >= kernel.size);
+	/* The PE section table tells that one byte is missing. */
+	assert_int_equal(hull_image_plan(kernel.data, kernel.size - 1, &t, &plan, &err),
+	                 HULL_EFORMAT);
+	assert_int_equal(err.id, 713);
+	t.isa = HULL_ISA_AARCH64;
+	assert_true(hull_image_plan(kernel.data, kernel.size, &t, &plan, &err) < 0);
+	assert_int_equal(err.id, 104);
+	hull_file_free(&kernel);
+}
+
 static void symbols(void **state)
 {
 	static const struct {
@@ -495,6 +526,7 @@ int main(void)
 		cmocka_unit_test(elf_position_independent),
 		cmocka_unit_test(hostile_elf_segments),
 		cmocka_unit_test(hostile_elf_headers),
+		cmocka_unit_test(a_real_kernel),
 		cmocka_unit_test(symbols),
 		cmocka_unit_test(layout),
 		cmocka_unit_test(layout_with_fixed_places),
