@@ -213,10 +213,11 @@ static inline uint32_t hard_f64_to_f32(struct hull_fp *e, uint64_t a)
  */
 static inline bool hard_fp_usable(void)
 {
-	volatile double one = 1, half_ulp = 0x1p-53, tiny = DBL_MIN / 2, x = 1 + 0x1p-30;
+	volatile double one = 1, half_ulp = 0x1p-53, tiny = DBL_MIN, x = 1 + 0x1p-30;
 	volatile float xf = 1 + 0x1p-12f;
 	double odd = one + 2 * half_ulp;
 
+	tiny = tiny / 2;
 	return one + half_ulp == one && odd + half_ulp > odd && tiny * 2 == DBL_MIN &&
 	       __builtin_fma(x, x, -(1 + 0x1p-29)) == 0x1p-60 &&
 	       __builtin_fmaf(xf, xf, -(1 + 0x1p-11f)) == 0x1p-24f;

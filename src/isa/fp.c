@@ -336,13 +336,13 @@ static struct num div(struct hull_fp *e, struct num a, struct num b)
 
 /*
  * Digit by digit, two bits more than format n keeps.  With m = a.sig in
- * [1, 4) at binary point 61: rest = (m - root^2) scaled, twice = 2 * root;
- * both stay below 2^63 before they are doubled.  A mask, for no processor
- * predicts a branch on the digits.
+ * [1, 4) at binary point 60: rest = (m - root^2) scaled, twice = 2 * root.
+ * Both stay below 2^63, so that the sign of a difference tells whether a digit
+ * is 1: no processor predicts a branch on that.
  */
 static struct num square_root(unsigned n, struct num a)
 {
-	uint64_t rest = a.sig >> 2, twice = 0;
+	uint64_t rest = a.sig >> 3, twice = 0;
 
 	if (UNLIKELY(a.kind != FINITE || a.sign)) {
 		if (a.sign && a.kind != ZERO && a.kind != QNAN)
@@ -351,13 +351,13 @@ static struct num square_root(unsigned n, struct num a)
 	}
 	if (a.exp & 1)
 		rest <<= 1;
-	for (uint64_t bit = BIT(61); bit >= BIT(61 - frac_bits(n) - 2); bit >>= 1) {
-		uint64_t mask = -(uint64_t)(twice + bit <= rest);
+	for (uint64_t bit = BIT(60); bit >= BIT(60 - frac_bits(n) - 2); bit >>= 1) {
+		uint64_t one = ~(uint64_t)((int64_t)(rest - (twice + bit)) >> 63);
 
-		rest = (rest - ((twice + bit) & mask)) << 1;
-		twice += bit << 1 & mask;
+		rest = (rest - ((twice + bit) & one)) << 1;
+		twice += bit << 1 & one;
 	}
-	a.sig = twice << 1 | (rest != 0);
+	a.sig = twice << 2 | (rest != 0);
 	a.exp >>= 1;
 	return a;
 }

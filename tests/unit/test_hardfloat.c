@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* engine/hardfloat.h equals isa/fp.c in value and flags, from any state of the environment. */
+#include <fenv.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,8 +69,19 @@ static void same(void **state)
 	}
 }
 
-static void host_is_usable(void **state)
+static void other_rounding_is_noticed(void **state)
 {
+	static const int modes[] = { FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO };
+
+	assert_true(hard_fp_usable());
+	for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
+		volatile bool usable; /* computed before the mode is put back */
+
+		assert_int_equal(fesetround(modes[i]), 0);
+		usable = hard_fp_usable();
+		fesetround(FE_TONEAREST);
+		assert_false(usable);
+	}
 	assert_true(hard_fp_usable());
 }
 
@@ -81,7 +93,7 @@ static int set_up(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[FP_OPS + 1] = { cmocka_unit_test(host_is_usable) };
+	struct CMUnitTest tests[FP_OPS + 1] = { cmocka_unit_test(other_rounding_is_noticed) };
 	size_t count = 1;
 
 	for (unsigned op = 0; op < FP_OPS; op++)
