@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/bits.h"
+#include "base/prng.h"
 #include "isa/fp.h"
 #include "support/fp_operands.h"
 
@@ -42,14 +43,9 @@ uint64_t fp_test_cases(uint64_t usual)
 	return text ? strtoull(text, NULL, 0) : usual;
 }
 
-/* splitmix64 */
 uint64_t fp_random(void)
 {
-	uint64_t x = now += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return hull_splitmix64(&now);
 }
 
 static uint64_t below(uint64_t n)
@@ -165,6 +161,7 @@ static uint64_t integer(void)
 	return v;
 }
 
+/* a * b + c, more or less. */
 #define NEAR(N, a, b, c)                                                             \
 	((N) == 64   ? hull_f64_fma(&e, a, b, c)                                     \
 	 : (N) == 32 ? hull_f32_fma(&e, (uint32_t)(a), (uint32_t)(b), (uint32_t)(c)) \
