@@ -125,7 +125,7 @@ tests() {
 	--quick | --tsan) mode=${1#--} && shift ;;
 	-*) die "unknown option $1; see ./do help" ;;
 	esac
-	if [ $mode = tsan ]; then
+	if [ "$mode" = tsan ]; then
 		build_sanitized tsan thread
 		exec python3 tools/run_tests.py --build build-tsan --suite unit -- "$@"
 	fi
@@ -135,7 +135,7 @@ tests() {
 	build
 	build_sanitized asan address,undefined
 	suites="--suite selftest --suite cli --suite unit --suite check"
-	[ $mode = quick ] || suites="--suite guest $suites" # the longest first
+	[ "$mode" = quick ] || suites="--suite guest $suites" # the longest first
 	# shellcheck disable=SC2086
 	exec python3 tools/run_tests.py --build build-asan --fast build $suites -- "$@"
 }
