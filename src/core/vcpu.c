@@ -297,12 +297,15 @@ void hull_vcpu_reset_all(struct hull_vm *vm)
 int hull_vcpu_start(struct hull_vcpu *vcpu, const struct hull_reg_value *regs, unsigned n)
 {
 	struct hull_vm *vm = vcpu->vm;
+	/* By a loader: boot and reset have claimed all vCPUs on this thread. */
+	bool ours = hull_load_relaxed(&vcpu->claimed) == this_cpu(vm);
 	int ret = HULL_ESTATE;
 
 	if (hull_load_seqcst(&vcpu->state) != HULL_VCPU_OFF)
 		return HULL_ESTATE;
 	/* Off: whoever holds it is leaving, or starting it as we are. */
-	hull_vcpu_claim_wait(vcpu);
+	if (!ours)
+		hull_vcpu_claim_wait(vcpu);
 	if (hull_load_seqcst(&vcpu->state) == HULL_VCPU_OFF) {
 		vm->accel->vcpu_reset(vcpu);
 		ret = 0;
@@ -311,7 +314,8 @@ int hull_vcpu_start(struct hull_vcpu *vcpu, const struct hull_reg_value *regs, u
 		if (!ret)
 			set_state(vcpu, HULL_VCPU_READY);
 	}
-	hull_vcpu_unclaim(vcpu);
+	if (!ours)
+		hull_vcpu_unclaim(vcpu);
 	if (ret)
 		return ret;
 	hull_event_add(vm, HULL_EVENT_VCPU_ON, vcpu->id, n ? regs[0].value : 0, 0);

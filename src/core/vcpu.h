@@ -89,7 +89,7 @@ void hull_vcpus_sync(struct hull_vm *vm, uint64_t mask, uint32_t requests);
 
 /*
  * Start a vCPU that is off: reset it, set registers, let it run.  HULL_ESTATE
- * if it is not off.  Any thread.
+ * if it is not off.  Any thread; also a loader, for vCPUs other than 0.
  */
 struct hull_reg_value {
 	uint32_t reg;

@@ -218,19 +218,39 @@ static void fake_nothing(struct hull_vcpu *vcpu)
 	(void)vcpu;
 }
 
+static uint64_t *find_reg(struct hull_vcpu *vcpu, uint32_t reg)
+{
+	struct hull_fake_vcpu *s = state_of(vcpu);
+
+	if (reg < HULL_FAKE_REGS)
+		return &s->regs[reg];
+	for (uint32_t i = 0; i < s->nothers; i++)
+		if (s->others[i].reg == reg)
+			return &s->others[i].value;
+	return NULL;
+}
+
 static int fake_reg_get(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret)
 {
-	if (reg >= HULL_FAKE_REGS)
+	const uint64_t *r = find_reg(vcpu, reg);
+
+	if (!r)
 		return HULL_ENOENT;
-	*ret = state_of(vcpu)->regs[reg];
+	*ret = *r;
 	return 0;
 }
 
 static int fake_reg_set(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value)
 {
-	if (reg >= HULL_FAKE_REGS)
+	struct hull_fake_vcpu *s = state_of(vcpu);
+	uint64_t *r = find_reg(vcpu, reg);
+
+	if (!r && s->nothers == HULL_FAKE_OTHERS)
 		return HULL_ENOENT;
-	state_of(vcpu)->regs[reg] = value;
+	if (r)
+		*r = value;
+	else
+		s->others[s->nothers++] = (struct hull_reg_value){ reg, value };
 	return 0;
 }
 

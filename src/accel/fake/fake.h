@@ -31,13 +31,15 @@ struct hull_fake_op {
 	void *arg;
 };
 
-enum { HULL_FAKE_REGS = 8, HULL_FAKE_MAPS = 64 };
+enum { HULL_FAKE_REGS = 8, HULL_FAKE_OTHERS = 32, HULL_FAKE_MAPS = 64 };
 
 struct hull_fake_vcpu {
 	const struct hull_fake_op *ops;
 	uint32_t nops, pc;
 	uint64_t done; /* instructions of the current WORK */
 	uint64_t regs[HULL_FAKE_REGS];
+	struct hull_reg_value others[HULL_FAKE_OTHERS]; /* registers of any number, once set */
+	uint32_t nothers;
 	uint64_t flushes, resets; /* atomic: performed requests, vcpu_reset calls */
 	uint64_t failed_io;       /* exits that nobody answered */
 	uint32_t in_guest;        /* atomic: executing */
