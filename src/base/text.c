@@ -84,8 +84,20 @@ static size_t small_number(const char **f)
 	return v;
 }
 
+/* A number, or * for the next argument, of which a negative one counts as 0. */
+static size_t number_or_star(const char **f, va_list *args)
+{
+	int v;
+
+	if (**f != '*')
+		return small_number(f);
+	(*f)++;
+	v = va_arg(*args, int);
+	return v > 0 ? (size_t)v : 0;
+}
+
 /* Flags, width, precision and length; *f is left at the conversion. */
-static void parse_spec(const char **f, struct spec *spec)
+static void parse_spec(const char **f, struct spec *spec, va_list *args)
 {
 	memset(spec, 0, sizeof(*spec));
 	spec->length = sizeof(int);
@@ -97,11 +109,11 @@ static void parse_spec(const char **f, struct spec *spec)
 		else
 			break;
 	}
-	spec->width = small_number(f);
+	spec->width = MIN(number_or_star(f, args), (size_t)4096);
 	if (**f == '.') {
 		(*f)++;
 		spec->has_precision = true;
-		spec->precision = small_number(f);
+		spec->precision = number_or_star(f, args);
 	}
 	for (;; (*f)++) {
 		switch (**f) {
@@ -126,22 +138,24 @@ static void format_text(struct sink *s, const struct spec *spec, const char *tex
 	put_text(s, spec, text, len);
 }
 
-size_t hull_vformat(char *dst, size_t size, const char *format, va_list args)
+size_t hull_vformat(char *dst, size_t size, const char *format, va_list from)
 {
 	struct sink s = { .dst = dst, .size = size };
 	struct spec spec;
 	const char *f;
 	int64_t i;
 	uint64_t u;
+	va_list args;
 	char c;
 
+	va_copy(args, from);
 	for (f = format; *f; f++) {
 		if (*f != '%') {
 			put(&s, *f);
 			continue;
 		}
 		f++;
-		parse_spec(&f, &spec);
+		parse_spec(&f, &spec, &args);
 		switch (*f) {
 		case '%': put(&s, '%'); break;
 		case 'c':
@@ -171,6 +185,7 @@ size_t hull_vformat(char *dst, size_t size, const char *format, va_list args)
 		default: put(&s, '?'); break;
 		}
 	}
+	va_end(args);
 	dst[MIN(s.len, size - 1)] = 0;
 	return s.len;
 }

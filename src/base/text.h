@@ -12,7 +12,8 @@
 /*
  * Format into `dst` (size > 0), always terminated, cut if too long.  Knows
  * %s %c %d %i %u %x %X %p %%, the lengths hh h l ll z j t, a width, a
- * precision for %s, and the flags 0 and -.  Returns the length that the whole text has.
+ * precision for %s (either may be *), and the flags 0 and -.  Returns the length that the whole
+ * text has.
  */
 size_t hull_format(char *dst, size_t size, const char *format, ...) HULL_PRINTF(3, 4);
 size_t hull_vformat(char *dst, size_t size, const char *format, va_list args);

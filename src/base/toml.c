@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 /* What may still be added to a table or array; section numbers of the standard are names there. */
 enum {
@@ -841,30 +842,13 @@ static int value(struct parser *p, struct hull_toml *node)
 	}
 }
 
-/* Bytes of the UTF-8 character at s (RFC 3629, table of section 4); 0 if malformed. */
-static size_t utf8_length(const uint8_t *s, size_t left)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	size_t i;
-
-	if (!n || n > left || s[0] > 0xf4)
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 static int check_encoding(struct parser *p)
 {
 	const uint8_t *s = (const uint8_t *)p->in->text;
 	size_t n;
 
 	for (p->pos = 0; p->pos < p->in->size; p->pos += n) {
-		n = utf8_length(s + p->pos, p->in->size - p->pos);
+		n = hull_utf8_length(s + p->pos, p->in->size - p->pos);
 		if (!n)
 			return syntax(p, "not UTF-8 text (byte 0x%02x)", s[p->pos]);
 	}

@@ -34,6 +34,7 @@ static void format_matches_libc(void **state)
 	SAME("%ld %lu %lld %llu", LONG_MIN, ULONG_MAX, LLONG_MIN, ULLONG_MAX);
 	SAME("%zu %jd %td", (size_t)-1, INTMAX_MIN, (ptrdiff_t)-5);
 	SAME("%x %X %08x %016lx %lx", 0xbeefu, 0xBEEFu, 0xbeefu, 0x8000000000000001ul, 0ul);
+	SAME("%.*s|%*d|%-*s|", 2, "abc", 5, 42, 4, "x");
 	SAME("100%% %s", "done");
 	SAME("%p", (void *)0x1234);
 }
