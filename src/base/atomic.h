@@ -21,6 +21,9 @@
 #define hull_and_seqcst(p, v)    __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
 #define hull_swap_acqrel(p, v)   __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
+/* Orders an earlier store before a later load: the two sides of an event index. */
+#define hull_fence_seqcst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
 /* Compare and swap, sequentially consistent; *expected holds the old value on failure. */
 #define hull_cas_seqcst(p, expected, desired)                                            \
 	__atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_SEQ_CST, \

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "dev/virtio/virtio.h"
+
+#include "base/assert.h"
+#include "base/checked.h"
+#include "base/mem.h"
+
+/* VIRTIO 1.3, ch. 6. */
+enum { F_INDIRECT_DESC = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32 };
+
+enum {
+	STATUS_DRIVERS = HULL_VIRTIO_ACKNOWLEDGE | HULL_VIRTIO_DRIVER | HULL_VIRTIO_DRIVER_OK |
+	                 HULL_VIRTIO_FEATURES_OK | HULL_VIRTIO_FAILED,
+};
+
+static void update_irq(struct hull_virtio *v)
+{
+	hull_irq_set(v->dev.irq[0], v->interrupt != 0);
+}
+
+static bool live(const struct hull_virtio *v)
+{
+	return v->status & HULL_VIRTIO_DRIVER_OK && !v->resetting;
+}
+
+int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops)
+{
+	HULL_ASSERT(ops->nqueues <= HULL_VIRTIO_QUEUES && ops->queue_max <= HULL_VIRTQ_MAX);
+	HULL_ASSERT(ops->config_size <= HULL_VIRTIO_CONFIG_MAX);
+	v->ops = ops;
+	for (unsigned i = 0; i < ops->nqueues; i++) {
+		v->queue[i].vm = v->dev.vm;
+		v->queue[i].max = ops->queue_max;
+		hull_virtq_reset(&v->queue[i]);
+	}
+	return 0;
+}
+
+bool hull_virtio_has(const struct hull_virtio *v, unsigned bit)
+{
+	return v->driver_features & BIT(bit);
+}
+
+uint64_t hull_virtio_features(struct hull_virtio *v)
+{
+	return v->ops->features(v) | BIT(F_INDIRECT_DESC) | BIT(F_EVENT_IDX) | BIT(F_VERSION_1);
+}
+
+/* 2.1.2: before DRIVER_OK nobody listens to the interrupt. */
+static void needs_reset(struct hull_virtio *v)
+{
+	if (v->status & HULL_VIRTIO_NEEDS_RESET)
+		return;
+	v->status |= HULL_VIRTIO_NEEDS_RESET;
+	v->generation++;
+	if (v->status & HULL_VIRTIO_DRIVER_OK)
+		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
+	update_irq(v);
+}
+
+void hull_virtio_broken(struct hull_virtio *v, unsigned q, const char *why)
+{
+	hull_virtq_break(&v->queue[q], why);
+	hull_guest_error(&v->dev, v->queue[q].why, q);
+	needs_reset(v);
+}
+
+bool hull_virtio_next(struct hull_virtio *v, unsigned q, struct hull_virtq_chain *ret)
+{
+	int r;
+
+	if (!live(v) || v->status & HULL_VIRTIO_NEEDS_RESET)
+		return false;
+	r = hull_virtq_peek(&v->queue[q], ret);
+	if (r < 0)
+		hull_virtio_broken(v, q, v->queue[q].why);
+	return r > 0;
+}
+
+void hull_virtio_push(struct hull_virtio *v, unsigned q, uint16_t head, uint32_t len)
+{
+	struct hull_virtq *vq = &v->queue[q];
+
+	if (vq->ready && !vq->broken && hull_virtq_push(vq, head, len))
+		hull_virtio_broken(v, q, vq->why);
+}
+
+void hull_virtio_signal(struct hull_virtio *v, unsigned q)
+{
+	if (!hull_virtq_must_signal(&v->queue[q]))
+		return;
+	v->interrupt |= HULL_VIRTIO_INT_QUEUE;
+	update_irq(v);
+}
+
+void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns)
+{
+	uint64_t at = hull_dev_now(&v->dev) + ns;
+
+	v->later |= (uint8_t)(1u << q);
+	if (at < v->later_at)
+		v->later_at = at;
+	hull_timer_at_ns(&v->dev, v->later_at);
+}
+
+void hull_virtio_notify(struct hull_virtio *v, uint32_t q)
+{
+	if (q >= v->ops->nqueues) {
+		hull_guest_error(&v->dev, "notification of a queue that does not exist", q);
+		return;
+	}
+	if (live(v) && v->queue[q].ready && !v->queue[q].broken)
+		v->ops->notify(v, q);
+}
+
+void hull_virtio_timer(struct hull_dev *d)
+{
+	struct hull_virtio *v = (struct hull_virtio *)d;
+	uint8_t later = v->later;
+
+	v->later = 0;
+	v->later_at = HULL_NEVER;
+	for (unsigned q = 0; q < v->ops->nqueues; q++)
+		if (later & 1u << q)
+			hull_virtio_notify(v, q);
+}
+
+/*
+ * Until requests in flight are over.  ops->quiesce may leave the lane to wait
+ * for them; meanwhile the device does nothing.
+ */
+static void quiesce(struct hull_virtio *v)
+{
+	for (unsigned i = 0; i < v->ops->nqueues; i++)
+		v->queue[i].epoch++;
+	v->resetting = true;
+	if (v->ops->quiesce)
+		v->ops->quiesce(v);
+	v->resetting = false;
+}
+
+/* 2.4: complete when the status reads as 0. */
+void hull_virtio_reset(struct hull_dev *d)
+{
+	struct hull_virtio *v = (struct hull_virtio *)d;
+
+	if (v->resetting)
+		return;
+	quiesce(v);
+	for (unsigned i = 0; i < v->ops->nqueues; i++)
+		hull_virtq_reset(&v->queue[i]);
+	if (v->ops->reset)
+		v->ops->reset(v);
+	v->driver_features = 0;
+	v->device_sel = v->driver_sel = v->queue_sel = 0;
+	v->generation = 0;
+	v->status = v->interrupt = v->later = 0;
+	v->later_at = HULL_NEVER;
+	hull_timer_at_ns(d, HULL_NEVER);
+	update_irq(v);
+}
+
+uint8_t hull_virtio_status(const struct hull_virtio *v)
+{
+	return v->status;
+}
+
+static void apply_features(struct hull_virtio *v)
+{
+	for (unsigned i = 0; i < v->ops->nqueues; i++) {
+		v->queue[i].indirect = hull_virtio_has(v, F_INDIRECT_DESC);
+		v->queue[i].event_idx = hull_virtio_has(v, F_EVENT_IDX);
+	}
+}
+
+/* 2.2.2, 3.1.1 step 5: a subset of what was offered, and not a legacy driver. */
+static bool features_acceptable(struct hull_virtio *v)
+{
+	return !(v->driver_features & ~hull_virtio_features(v)) && hull_virtio_has(v, F_VERSION_1);
+}
+
+/* Bits of `val` that may be set now (3.1.1: the order of the steps). */
+static uint8_t allowed_status(struct hull_virtio *v, uint8_t val)
+{
+	const uint8_t known = HULL_VIRTIO_ACKNOWLEDGE | HULL_VIRTIO_DRIVER;
+	uint8_t next = v->status | (val & STATUS_DRIVERS);
+
+	if ((next & known) != known || !features_acceptable(v))
+		next &= (uint8_t)~HULL_VIRTIO_FEATURES_OK | v->status;
+	if (!(next & HULL_VIRTIO_FEATURES_OK))
+		next &= (uint8_t)~HULL_VIRTIO_DRIVER_OK | v->status;
+	return next;
+}
+
+void hull_virtio_set_status(struct hull_virtio *v, uint8_t val)
+{
+	uint8_t before = v->status, next;
+
+	if (!val) {
+		hull_virtio_reset(&v->dev);
+		return;
+	}
+	if (v->resetting)
+		return;
+	next = allowed_status(v, val);
+	if (before & ~val & STATUS_DRIVERS || (val & ~next & STATUS_DRIVERS))
+		hull_guest_error(&v->dev, "status bit cleared, or set out of order", val);
+	v->status = next;
+	if (next & ~before & HULL_VIRTIO_FEATURES_OK)
+		apply_features(v);
+	if (!(next & ~before & HULL_VIRTIO_DRIVER_OK))
+		return;
+	if (next & HULL_VIRTIO_NEEDS_RESET) {
+		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
+		update_irq(v);
+	}
+	for (unsigned i = 0; i < v->ops->nqueues; i++)
+		hull_virtio_notify(v, i);
+}
+
+void hull_virtio_set_features(struct hull_virtio *v, unsigned half, uint32_t val)
+{
+	unsigned shift = 32 * half;
+
+	if (v->status & HULL_VIRTIO_FEATURES_OK || half > 1) {
+		hull_guest_error(&v->dev, "features written after FEATURES_OK or out of range",
+		                 val);
+		return;
+	}
+	v->driver_features &= ~(low_mask(32) << shift);
+	v->driver_features |= (uint64_t)val << shift;
+}
+
+struct hull_virtq *hull_virtio_selected(struct hull_virtio *v)
+{
+	return v->queue_sel < v->ops->nqueues ? &v->queue[v->queue_sel] : NULL;
+}
+
+void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool enable)
+{
+	if (!enable) {
+		uint8_t indirect = q->indirect, event_idx = q->event_idx;
+
+		hull_virtq_reset(q);
+		q->indirect = indirect;
+		q->event_idx = event_idx;
+		return;
+	}
+	if (q->ready || v->resetting)
+		return;
+	if (!(v->status & HULL_VIRTIO_FEATURES_OK) || !hull_virtq_valid(q)) {
+		hull_guest_error(&v->dev, "queue enabled before FEATURES_OK or set up wrongly",
+		                 v->queue_sel);
+		return;
+	}
+	q->last_avail = q->used = q->signalled = 0;
+	q->broken = 0;
+	q->ready = 1;
+}
+
+void hull_virtio_ack(struct hull_virtio *v, uint32_t val)
+{
+	v->interrupt &= (uint8_t)~val;
+	update_irq(v);
+}
+
+uint64_t hull_virtio_config_read(struct hull_virtio *v, uint64_t off, unsigned size)
+{
+	uint8_t buf[HULL_VIRTIO_CONFIG_MAX + 8] = { 0 };
+
+	if (!hull_range_within(off, size, 0, v->ops->config_size) || !v->ops->config) {
+		hull_guest_error(&v->dev, "read beyond the configuration space", off);
+		return 0;
+	}
+	v->ops->config(v, buf);
+	return load_le64(buf + off) & low_mask(8 * size);
+}
+
+void hull_virtio_config_write(struct hull_virtio *v, uint64_t off, uint64_t val, unsigned size)
+{
+	if (!hull_range_within(off, size, 0, v->ops->config_size) || !v->ops->config_write)
+		hull_guest_error(&v->dev, "write to read-only configuration space", off);
+	else
+		v->ops->config_write(v, off, val, size);
+}
+
+/* A snapshot may hold anything: what a driver could not have set up breaks. */
+void hull_virtio_restored(struct hull_dev *d)
+{
+	struct hull_virtio *v = (struct hull_virtio *)d;
+
+	v->later = 0;
+	v->later_at = HULL_NEVER;
+	quiesce(v);
+	v->interrupt &= HULL_VIRTIO_INT_QUEUE | HULL_VIRTIO_INT_CONFIG;
+	apply_features(v);
+	for (unsigned i = 0; i < v->ops->nqueues; i++) {
+		struct hull_virtq *q = &v->queue[i];
+
+		q->ready = q->ready != 0;
+		q->broken = q->broken != 0;
+		q->why = "broken before the snapshot";
+		if (q->ready && !hull_virtq_valid(q))
+			hull_virtq_reset(q);
+		if (v->status & HULL_VIRTIO_DRIVER_OK)
+			hull_virtio_later(v, i, 0);
+	}
+	update_irq(v);
+}

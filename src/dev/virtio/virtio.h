@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What all virtio devices share, whatever transport carries them: status,
+ * feature negotiation, queues, interrupts.
+ *
+ * Spec: VIRTIO 1.3, ch. 2 and 3.
+ *
+ * A device embeds struct hull_virtio as its first member and describes itself
+ * with struct hull_virtio_ops.  Transports (mmio.h) call the functions of the
+ * second half and drive the line; devices call those of the first.
+ *
+ * Threading: everything under the device's lane.
+ */
+#ifndef HULL_DEV_VIRTIO_VIRTIO_H
+#define HULL_DEV_VIRTIO_VIRTIO_H
+
+#include "core/dev_impl.h"
+#include "dev/virtio/queue.h"
+
+enum { HULL_VIRTIO_QUEUES = 4, HULL_VIRTIO_CONFIG_MAX = 64 };
+
+/* Device status (2.1). */
+enum {
+	HULL_VIRTIO_ACKNOWLEDGE = 1,
+	HULL_VIRTIO_DRIVER = 2,
+	HULL_VIRTIO_DRIVER_OK = 4,
+	HULL_VIRTIO_FEATURES_OK = 8,
+	HULL_VIRTIO_NEEDS_RESET = 64,
+	HULL_VIRTIO_FAILED = 128,
+};
+
+/* Causes of an interrupt (4.2.2, InterruptStatus). */
+enum { HULL_VIRTIO_INT_QUEUE = 1, HULL_VIRTIO_INT_CONFIG = 2 };
+
+struct hull_virtio;
+
+struct hull_virtio_ops {
+	uint32_t device_id;   /* ch. 5 */
+	unsigned nqueues;     /* at most HULL_VIRTIO_QUEUES */
+	uint16_t queue_max;   /* descriptors, a power of two, at most HULL_VIRTQ_MAX */
+	unsigned config_size; /* bytes, at most HULL_VIRTIO_CONFIG_MAX */
+	/* The device's own feature bits; those of rings and transport are added. */
+	uint64_t (*features)(struct hull_virtio *v);
+	/* Fill in the configuration space, little-endian; `buf` is zeroed.  May be NULL. */
+	void (*config)(struct hull_virtio *v, uint8_t *buf);
+	/* The driver wrote to configuration space, within its size.  May be NULL. */
+	void (*config_write)(struct hull_virtio *v, uint64_t off, uint64_t val, unsigned size);
+	/* Queue `q` is live and may hold requests; also called when none is new. */
+	void (*notify)(struct hull_virtio *v, unsigned q);
+	/*
+	 * Forget requests in flight: what completes later must not touch the
+	 * queues, whose epoch has changed.  May leave the lane and take it again.  May be NULL.
+	 */
+	void (*quiesce)(struct hull_virtio *v);
+	/* Set the device's own state to that after power-on.  May be NULL. */
+	void (*reset)(struct hull_virtio *v);
+};
+
+struct hull_virtio {
+	struct hull_dev dev;
+	const struct hull_virtio_ops *ops;
+	struct hull_virtq queue[HULL_VIRTIO_QUEUES];
+	uint64_t driver_features;
+	uint32_t device_sel, driver_sel; /* which half of the features shows */
+	uint32_t queue_sel;
+	uint32_t generation; /* of the configuration */
+	uint64_t later_at;   /* guest time, ns, when the timer fires; HULL_NEVER */
+	uint8_t status;
+	uint8_t interrupt; /* HULL_VIRTIO_INT_* */
+	uint8_t later;     /* bit n: the timer calls notify for queue n */
+	bool resetting;    /* ops->quiesce left the lane */
+};
+
+/* The saved state of a device whose state struct `type` begins with `v`, queues excluded. */
+#define HULL_VIRTIO_FIELDS(type)                                               \
+	HULL_FIELD(type, v.driver_features), HULL_FIELD(type, v.device_sel),   \
+		HULL_FIELD(type, v.driver_sel), HULL_FIELD(type, v.queue_sel), \
+		HULL_FIELD(type, v.generation), HULL_FIELD(type, v.status),    \
+		HULL_FIELD(type, v.interrupt)
+
+/* For devices: prepare in init().  Returns 0. */
+int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops);
+
+/* Did the driver accept feature bit `bit`? */
+bool hull_virtio_has(const struct hull_virtio *v, unsigned bit);
+
+/*
+ * The next request of queue `q`, not yet taken (hull_virtq_take).  False:
+ * none, or the queue broke, which has been dealt with.
+ */
+bool hull_virtio_next(struct hull_virtio *v, unsigned q, struct hull_virtq_chain *ret);
+
+/* Return a request; interrupts come with hull_virtio_signal(). */
+void hull_virtio_push(struct hull_virtio *v, unsigned q, uint16_t head, uint32_t len);
+void hull_virtio_signal(struct hull_virtio *v, unsigned q);
+
+/* Call notify for queue `q` again at guest time now + ns, or somewhat earlier. */
+void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns);
+
+/* A request that no driver may make: count it, break the queue, DEVICE_NEEDS_RESET. */
+void hull_virtio_broken(struct hull_virtio *v, unsigned q, const char *why);
+
+/* For the device type's table: reset, timer and restored. */
+void hull_virtio_reset(struct hull_dev *d);
+void hull_virtio_timer(struct hull_dev *d);
+void hull_virtio_restored(struct hull_dev *d);
+
+/* For transports: what the driver sees and does. */
+uint64_t hull_virtio_features(struct hull_virtio *v);
+uint8_t hull_virtio_status(const struct hull_virtio *v);
+void hull_virtio_set_status(struct hull_virtio *v, uint8_t val);
+/* Replace bits of the driver's features, unless they are settled. */
+void hull_virtio_set_features(struct hull_virtio *v, unsigned half, uint32_t val);
+/* The selected queue, or NULL if there is none. */
+struct hull_virtq *hull_virtio_selected(struct hull_virtio *v);
+void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool enable);
+void hull_virtio_notify(struct hull_virtio *v, uint32_t q);
+void hull_virtio_ack(struct hull_virtio *v, uint32_t bits);
+uint64_t hull_virtio_config_read(struct hull_virtio *v, uint64_t off, unsigned size);
+void hull_virtio_config_write(struct hull_virtio *v, uint64_t off, uint64_t val, unsigned size);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "support/vdriver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/aspace.h"
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "vdriver: %s\n", what);
+	abort();
+}
+
+uint32_t v_get(struct rig_dev *d, uint64_t reg)
+{
+	uint64_t v = 0;
+
+	must(rig_read(d, reg, 4, &v), "bus error");
+	return (uint32_t)v;
+}
+
+void v_set(struct rig_dev *d, uint64_t reg, uint32_t val)
+{
+	must(rig_write(d, reg, 4, val), "bus error");
+}
+
+bool v_negotiate(struct rig_dev *d, uint64_t features)
+{
+	features |= VF_VERSION_1;
+	v_set(d, V_STATUS, 0);
+	v_set(d, V_STATUS, 1);
+	v_set(d, V_STATUS, 3);
+	for (uint32_t half = 0; half < 2; half++) {
+		v_set(d, V_DRIVER_SEL, half);
+		v_set(d, V_DRIVER_FEATURES, (uint32_t)(features >> 32 * half));
+	}
+	v_set(d, V_STATUS, 11);
+	return v_get(d, V_STATUS) & 8;
+}
+
+bool v_queue(struct rig_dev *d, unsigned index, hull_gpa base, uint16_t num, struct vqueue *ret)
+{
+	*ret = (struct vqueue){ d, index, num, base, base + 0x1000, base + 0x2000, 0, 0 };
+	v_set(d, V_QUEUE_SEL, index);
+	v_set(d, V_QUEUE_NUM, num);
+	v_set(d, V_DESC, (uint32_t)ret->desc);
+	v_set(d, V_DESC + 4, (uint32_t)(ret->desc >> 32));
+	v_set(d, V_DRIVER, (uint32_t)ret->avail);
+	v_set(d, V_DRIVER + 4, (uint32_t)(ret->avail >> 32));
+	v_set(d, V_DEVICE, (uint32_t)ret->used);
+	v_set(d, V_DEVICE + 4, (uint32_t)(ret->used >> 32));
+	v_set(d, V_QUEUE_READY, 1);
+	return v_get(d, V_QUEUE_READY);
+}
+
+void v_start(struct rig_dev *d, uint64_t features, uint16_t num, struct vqueue *ret)
+{
+	static const uint8_t zero[0x3000];
+
+	must(hull_mem_write(d->rig->vm, RIG_RAM, zero, sizeof(zero)), "no memory");
+	must(v_negotiate(d, features), "features refused");
+	must(v_queue(d, 0, RIG_RAM, num, ret), "queue refused");
+	v_set(d, V_STATUS, 15);
+}
+
+void v_write16(struct rig *r, hull_gpa gpa, uint16_t v)
+{
+	must(hull_mem_store16(r->vm, gpa, v), "store");
+}
+
+void v_write32(struct rig *r, hull_gpa gpa, uint32_t v)
+{
+	must(hull_mem_store32(r->vm, gpa, v), "store");
+}
+
+uint16_t v_read16(struct rig *r, hull_gpa gpa)
+{
+	uint16_t v = 0;
+
+	must(hull_mem_load16(r->vm, gpa, &v), "load");
+	return v;
+}
+
+uint32_t v_read32(struct rig *r, hull_gpa gpa)
+{
+	uint32_t v = 0;
+
+	must(hull_mem_load32(r->vm, gpa, &v), "load");
+	return v;
+}
+
+void v_desc(struct rig *r, hull_gpa at, hull_gpa addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	uint8_t raw[16];
+
+	store_le64(raw, addr);
+	store_le32(raw + 8, len);
+	store_le16(raw + 12, flags);
+	store_le16(raw + 14, next);
+	must(hull_mem_write(r->vm, at, raw, sizeof(raw)), "descriptor");
+}
+
+void v_avail(struct vqueue *q, uint16_t head)
+{
+	v_write16(q->d->rig, q->avail + 4 + 2 * (hull_gpa)(q->avail_idx % q->num), head);
+	v_write16(q->d->rig, q->avail + 2, ++q->avail_idx);
+}
+
+void v_kick(struct vqueue *q)
+{
+	v_set(q->d, V_NOTIFY, q->index);
+}
+
+bool v_used(struct vqueue *q, uint32_t *ret_id, uint32_t *ret_len)
+{
+	hull_gpa elem = q->used + 4 + 8 * (hull_gpa)(q->used_seen % q->num);
+
+	if (v_read16(q->d->rig, q->used + 2) == q->used_seen)
+		return false;
+	q->used_seen++;
+	*ret_id = v_read32(q->d->rig, elem);
+	*ret_len = v_read32(q->d->rig, elem + 4);
+	return true;
+}
