@@ -94,8 +94,9 @@ configure() {
 compile() {
 	if [ -t 1 ]; then
 		ninja -C "$1" -j "$jobs"
-	else
-		ninja --quiet -C "$1" -j "$jobs"
+	elif ! ninja --quiet -C "$1" -j "$jobs" >"$1/compile.log" 2>&1; then
+		cat "$1/compile.log" >&2
+		die "$1 does not build"
 	fi
 }
 
@@ -124,7 +125,7 @@ tests() {
 	--quick | --tsan) mode=${1#--} && shift ;;
 	-*) die "unknown option $1; see ./do help" ;;
 	esac
-	if [ $mode = tsan ]; then
+	if [ "$mode" = tsan ]; then
 		build_sanitized tsan thread
 		exec python3 tools/run_tests.py --build build-tsan --suite unit -- "$@"
 	fi
@@ -133,8 +134,8 @@ tests() {
 		mke2fs e2fsprogs dtc device-tree-compiler
 	build
 	build_sanitized asan address,undefined
-	suites="--suite unit --suite check --suite selftest --suite cli"
-	[ $mode = quick ] || suites="$suites --suite guest"
+	suites="--suite selftest --suite cli --suite unit --suite check"
+	[ "$mode" = quick ] || suites="--suite guest $suites" # the longest first
 	# shellcheck disable=SC2086
 	exec python3 tools/run_tests.py --build build-asan --fast build $suites -- "$@"
 }

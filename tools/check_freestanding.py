@@ -17,7 +17,7 @@ FLAGS = ("-std=gnu17 -O1 -ffreestanding -nostdlib -fno-stack-protector -fno-pic 
          " -I%s/include -I%s/src" % (tree.ROOT, tree.ROOT))
 TARGETS = {
     "gcc-x86_64": "gcc",
-    "gcc-aarch64": "aarch64-linux-gnu-gcc -mgeneral-regs-only",
+    "gcc-aarch64": "aarch64-linux-gnu-gcc -mgeneral-regs-only -mno-outline-atomics",
     "gcc-riscv64": "riscv64-linux-gnu-gcc -march=rv64imac -mabi=lp64",
     "clang-x86_64": "clang-19 --target=x86_64-none-elf",
     "clang-aarch64": "clang-19 --target=aarch64-none-elf -mgeneral-regs-only",

@@ -5,7 +5,7 @@
   run_tests.py [--build DIR] [--fast DIR] --suite NAME [--suite NAME]... [-- PATTERN...]
 
 Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
-(tools/check_selftest.py), cli and guest (tests/cli/*.py, tests/guest/*.py).  A test speaks TAP
+(tools/*_selftest.py), cli and guest (tests/cli/*.py, tests/guest/*.py).  A test speaks TAP
 or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
 the conventions.  The last line is "N passed, N failed[, N skipped]".
 """
@@ -23,6 +23,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SKIPPED = 77
+PATTERNS = {"check": "check_*.py", "selftest": "*_selftest.py"}
 
 Test = collections.namedtuple("Test", "name command env timeout")
 Result = collections.namedtuple("Result", "test passed failed skipped seconds why output")
@@ -38,9 +39,10 @@ def unit_tests(build):
 
 def script_tests(suite, folder, pattern, env):
     for path in sorted(glob.glob(os.path.join(ROOT, folder, pattern))):
-        name = os.path.basename(path)[:-3].replace("check_", "")
-        if (name == "selftest") != (suite == "selftest") or name.startswith("_"):
+        name = os.path.basename(path)[:-3]
+        if name.startswith("_") or suite == "check" and name.endswith("_selftest"):
             continue
+        name = name.replace("check_", "") if suite == "check" else name.replace("_selftest", "")
         with open(path, encoding="utf-8") as f:
             limit = re.search(r"^# timeout: (\d+)", f.read(), re.M)
         timeout = int(limit[1]) if limit else 300
@@ -57,7 +59,7 @@ def collect(args):
         if suite == "unit":
             tests += unit_tests(args.build)
         elif suite in ("check", "selftest"):
-            tests += script_tests(suite, "tools", "check_*.py", {})
+            tests += script_tests(suite, "tools", PATTERNS[suite], {})
         else:
             mine = dict(env, HULL=env["HULL_FAST"]) if suite == "guest" else env
             tests += script_tests(suite, "tests/" + suite, "*.py", mine)
@@ -81,10 +83,10 @@ def judge(output, status):
     if len(cases) != int(plan[1]):
         failed += 1
         why = "planned %s cases, ran %d" % (plan[1], len(cases))
-    if int(plan[1]) == 0:
-        return 0, failed, 1, plan[2].strip(" #") or "nothing to run"
     if status and not failed:
         failed, why = 1, "exit code %d" % status
+    if int(plan[1]) == 0 and not failed:
+        return 0, 0, 1, plan[2].strip(" #") or "nothing to run"
     return passed, failed, skipped, why
 
 

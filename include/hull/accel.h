@@ -110,14 +110,24 @@ struct hull_accel {
 	 * and protect no vCPU uses the old mapping any more.  HULL_ENOMEM, HULL_EINVAL.
 	 */
 	int (*map)(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, unsigned attr);
-	int (*unmap)(struct hull_vm *vm, hull_gpa gpa, uint64_t len);
+	int (*unmap)(struct hull_vm *vm, hull_gpa gpa,
+	             uint64_t len); /* never fails for a mapping */
 	int (*protect)(struct hull_vm *vm, hull_gpa gpa, uint64_t len, unsigned attr);
 
 	int (*vcpu_init)(struct hull_vcpu *vcpu, struct hull_err *err);
 	void (*vcpu_fini)(struct hull_vcpu *vcpu);
 	void (*vcpu_reset)(struct hull_vcpu *vcpu); /* to the architecture's reset state */
 
-	/* Run until something must be done.  0 with *exit filled in; negative only if misused. */
+	/*
+	 * Run until something must be done.  0 with *exit filled in; negative only if misused.
+	 *
+	 * On entry, and whenever hull_vcpu.attention is seen: clear attention, perform and
+	 * clear the accelerator's own requests (hull_vcpu_take()), look at the interrupt lines
+	 * and edges, and return HULL_EXIT_KICKED if HULL_REQ_STOP is set.  The same before guest
+	 * code goes on after any call into the core from within vcpu_run.  HULL_EXIT_HALT only
+	 * after a look at lines and edges found nothing that wakes the guest; the next call
+	 * looks again, so a halted vCPU may be run at any time.
+	 */
 	int (*vcpu_run)(struct hull_vcpu *vcpu, struct hull_exit *exit);
 	/* Hand back the answer to an MMIO, PIO or SYSREG exit; called before the next vcpu_run. */
 	void (*vcpu_complete)(struct hull_vcpu *vcpu, const struct hull_exit *exit);
@@ -134,7 +144,10 @@ struct hull_accel {
 	int (*irq_line)(struct hull_vm *vm, uint32_t line, bool level);
 	int (*msi)(struct hull_vm *vm, uint64_t addr, uint32_t data);
 
-	/* Switch write tracking of a range on or off; NULL if the core's own log suffices. */
+	/*
+	 * Switch write tracking of a range on or off; NULL if the core's own log suffices.
+	 * Called again with `on` after each fetch: report the next write of every page anew.
+	 */
 	int (*dirty_log)(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool on);
 
 	/* State that no register number covers.  Sizes as in *len; HULL_EOVERFLOW if too small. */

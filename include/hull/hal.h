@@ -55,6 +55,12 @@ struct hull_hal {
 	             uint64_t deadline_ns);
 	void (*wake)(const struct hull_hal *hal, const uint32_t *word, uint32_t count);
 
+	/*
+	 * A word of this CPU or thread, zero at first, in which the lock checks note
+	 * what it holds.  May be NULL: then the order of locks is not checked.
+	 */
+	uint32_t *(*held_ranks)(const struct hull_hal *hal);
+
 	/* Diagnostic text, for messages that have nowhere else to go. */
 	void (*console_write)(const struct hull_hal *hal, const char *text, size_t len);
 

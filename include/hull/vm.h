@@ -41,6 +41,7 @@ enum hull_stop_reason {
 	HULL_STOP_CRASH,  /* the guest said that it crashed */
 	HULL_STOP_FORCED, /* hull_vm_shutdown() */
 	HULL_STOP_FAULT,  /* the accelerator failed */
+	HULL_STOP_IDLE,   /* deterministic: every vCPU waits and nothing can wake one */
 };
 
 /*
@@ -53,7 +54,10 @@ HULL_EXPORT int hull_vm_create(const struct hull_vm_config *config, const struct
                                const struct hull_accel *accel, struct hull_vm **ret,
                                struct hull_err *err) HULL_CHECK_RESULT;
 
-/* One reference more, one less; the last one destroys a VM that does not run. */
+/*
+ * One reference more, one less.  Dropping the last destroys the VM; if it still runs,
+ * it is shut down instead and the reference kept: destroy it after its loops returned.
+ */
 HULL_EXPORT void hull_vm_ref(struct hull_vm *vm);
 HULL_EXPORT void hull_vm_unref(struct hull_vm *vm);
 
@@ -66,6 +70,8 @@ HULL_EXPORT int hull_vm_destroy(struct hull_vm *vm, struct hull_err *err);
 /*
  * What fills memory and sets vCPU 0's registers; called by boot and by reset
  * with all vCPUs stopped and in their reset state.  A negative return fails the boot.
+ * RAM is as the last run left it.  It must not call the functions that change the
+ * VM's state: they answer HULL_ESTATE.
  */
 typedef int (*hull_loader)(struct hull_vm *vm, void *arg, struct hull_err *err);
 HULL_EXPORT void hull_vm_set_loader(struct hull_vm *vm, hull_loader loader, void *arg);
@@ -76,11 +82,17 @@ HULL_EXPORT int hull_vm_seal(struct hull_vm *vm, struct hull_err *err);
 /* Ready or Stopped -> Running: resets everything, calls the loader, starts vCPU 0. */
 HULL_EXPORT int hull_vm_boot(struct hull_vm *vm, struct hull_err *err);
 
-/* Running -> Paused; returns when no vCPU executes guest code.  Guest time stands still. */
+/*
+ * Running -> Paused; returns when no vCPU executes guest code.  Guest time stands still.
+ * Not from a device or a vCPU's exit: HULL_EBUSY.
+ */
 HULL_EXPORT int hull_vm_pause(struct hull_vm *vm, struct hull_err *err);
 HULL_EXPORT int hull_vm_resume(struct hull_vm *vm, struct hull_err *err);
 
-/* Running or Paused -> Stopping; the vCPU loops return, the last one makes it Stopped. */
+/*
+ * Ready, Running or Paused -> Stopping; the loops return, the last one makes it Stopped.
+ * Devices and firmware use hull_vm_system_event() instead (core/vcpu.h).
+ */
 HULL_EXPORT int hull_vm_shutdown(struct hull_vm *vm, enum hull_stop_reason reason,
                                  struct hull_err *err);
 
@@ -109,11 +121,17 @@ HULL_EXPORT int hull_vm_run_vcpu(struct hull_vm *vm, uint32_t id, struct hull_ex
 
 /*
  * The whole life of a vCPU thread: runs, sleeps in halt, waits while off or
- * paused, performs power-off and reset.  Returns when the VM stops.
+ * paused, performs power-off and reset.  Returns when the VM stops; at once if another
+ * thread is in this vCPU's loop.  In Ready it waits, so threads may start before boot.
  */
 HULL_EXPORT void hull_vm_vcpu_loop(struct hull_vm *vm, uint32_t id);
 
-/* The loop of a deterministic VM: all vCPUs and timers in turn on this thread. */
+/*
+ * The loop of a deterministic VM: all vCPUs and timers in turn on this thread, 20,000
+ * instructions each.  Guest time is the sum of all vCPUs' instructions times ns_per_insn;
+ * when every vCPU waits it jumps to the next deadline, and without one the VM stops with
+ * HULL_STOP_IDLE.
+ */
 HULL_EXPORT void hull_vm_deterministic_loop(struct hull_vm *vm);
 
 /* The loop of the thread that fires a VM's timers; returns when the VM stops. */

@@ -22,11 +22,14 @@ struct hull_ram_page {
 /* Find the RAM or ROM page that contains `gpa`.  False: it is none.  Any thread. */
 bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *ret);
 
+/* For accelerators on bare metal: what hull_vm_stage2_root() answers.  In vm_init. */
+void hull_aspace_set_root(struct hull_vm *vm, hull_hpa root);
+
 /* Note that the page of `gpa` was written.  Any thread; cheap when no log runs. */
 void hull_aspace_dirty(struct hull_vm *vm, hull_gpa gpa);
 
 /*
- * A DMA window: host memory behind [gpa, gpa + len) for bulk data, whose
+ * A DMA window (windows may nest): host memory behind [gpa, gpa + len) for bulk data, whose
  * contents must never be branched on.  Holds the map in place (unmap waits)
  * until released, so it must be short-lived.  Covers as much as is contiguous:
  * ret->len <= len.  Write windows mark the pages dirty at release.

@@ -3,8 +3,10 @@
  * The bus: which device answers an address in one of three spaces.
  *
  * Ranges are half-open, sorted and never overlap.  An access must lie wholly
- * in one range and have a size that the device declared; anything else is
- * answered with false, which the CPU turns into the architecture's bus error.
+ * in one range and have a size that the device declared, and in the MMIO space
+ * be naturally aligned; a system register counts as one address whatever its
+ * size.  Anything else is answered with false, which the CPU turns into the architecture's bus
+ * error.
  *
  * Threading: access from any vCPU thread; the device's lane is taken around
  * its callback.

@@ -3,8 +3,11 @@
  * The VM's clock, timers and random source: the one door to time and chance.
  *
  * Guest time is nanoseconds since the VM was created during which it was not
- * paused.  It follows the HAL's clock, or, stepped, only moves when told:
+ * paused or stopped.  It follows the HAL's clock, or, stepped, only moves when told:
  * then a run repeats exactly.
+ *
+ * In a deterministic run the instructions of the current quantum count at once; a timer
+ * armed for within it lowers hull_vcpu.budget, so that it fires at its instruction.
  *
  * Threading: any thread.  Timer callbacks run on the thread that calls
  * hull_timers_run(), without any lock held.
@@ -20,6 +23,7 @@ struct hull_timer {
 	uint64_t deadline; /* guest time, ns; HULL_NEVER: not armed */
 	void (*fire)(struct hull_timer *t);
 	struct hull_timer *next; /* in the VM's list, sorted by deadline */
+	bool due;                /* taken off the list to fire; cleared when it is set again */
 };
 
 /* Guest time in ns; never goes backwards. */
@@ -41,6 +45,12 @@ void hull_timer_init(struct hull_timer *t, void (*fire)(struct hull_timer *t));
 
 /* Arm, move or (HULL_NEVER) disarm.  A callback may still be running after a disarm. */
 void hull_timer_set(struct hull_vm *vm, struct hull_timer *t, uint64_t deadline_ns);
+
+/*
+ * For callbacks that hold the lock of whoever arms the timer: is this firing still
+ * meant?  False if the timer was armed or disarmed since it came due.
+ */
+bool hull_timer_take(struct hull_vm *vm, struct hull_timer *t);
 
 /* Fire what is due and return the next deadline in guest time (HULL_NEVER: none). */
 uint64_t hull_timers_run(struct hull_vm *vm);

@@ -47,6 +47,10 @@ struct hull_vcpu {
 	uint64_t idle_ns;          /* atomic: time asleep */
 	uint64_t exits[HULL_EXIT_FAIL + 1]; /* atomic: returns of vcpu_run by kind */
 	void *accel;                        /* the accelerator's state */
+	uint32_t sleeping; /* atomic: its thread is, or is about to be, in hal->wait */
+	uint32_t in_loop;  /* atomic: some thread is in hull_vm_vcpu_loop */
+	uint32_t halt_seq; /* wait_word before the run that ended in a halt */
+	bool ready;        /* vcpu_init succeeded */
 };
 
 /* Levels of the interrupt inputs, bit n = input n. */
@@ -61,6 +65,14 @@ struct hull_irq hull_vcpu_line(struct hull_vcpu *vcpu, uint32_t input);
 /* Make interrupts pending once (software-clearable, like SSIP).  Any thread. */
 void hull_vcpu_raise(struct hull_vcpu *vcpu, uint64_t inputs);
 
+/*
+ * For accelerators, on the vCPU's own thread: clear attention, then read which of `mask`
+ * are posted.  hull_vcpu_done() afterwards, when they are performed.
+ */
+uint32_t hull_vcpu_take(struct hull_vcpu *vcpu, uint32_t mask);
+/* Clear requests that were performed and let hull_vcpus_sync() callers go. */
+void hull_vcpu_done(struct hull_vcpu *vcpu, uint32_t performed);
+
 /* Post requests; makes the vCPU look and wakes it.  Any thread. */
 void hull_vcpu_post(struct hull_vcpu *vcpu, uint32_t requests);
 
@@ -68,13 +80,16 @@ void hull_vcpu_post(struct hull_vcpu *vcpu, uint32_t requests);
  * Post requests to every vCPU in `mask` and wait until each that executes
  * guest code has performed them (one that does not will before it does
  * again).  A vCPU's own thread may call it with itself in the mask: its own
- * request is then only posted.
+ * request is then only posted.  A vCPU inside this function counts as not executing
+ * guest code, so two may call it for each other; like every call into the core from
+ * within vcpu_run it must be followed by a look at `attention` before guest code goes on.
+ * Not under a device's lane: a vCPU may be waiting for that lane.
  */
 void hull_vcpus_sync(struct hull_vm *vm, uint64_t mask, uint32_t requests);
 
 /*
  * Start a vCPU that is off: reset it, set registers, let it run.  HULL_ESTATE
- * if it is not off.  Any thread.
+ * if it is not off.  Any thread; also a loader, for vCPUs other than 0.
  */
 struct hull_reg_value {
 	uint32_t reg;
@@ -85,7 +100,7 @@ int hull_vcpu_start(struct hull_vcpu *vcpu, const struct hull_reg_value *regs, u
 enum hull_vcpu_state hull_vcpu_state(const struct hull_vcpu *vcpu);
 
 /*
- * What the board does with a hypercall (SBI, PSCI): puts the answer into the
+ * What the board does with a hypercall (SBI, PSCI) or a CPU_ON exit: puts the answer into the
  * vCPU's registers and returns true, with exit->kind set to HULL_EXIT_NONE to
  * go on or to what the caller must see (HALT, CPU_OFF, SYSTEM).  False: not its call.
  */

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/text.h"
+#include "fw/image_impl.h"
 
 enum { MAX_TAKEN = 3 };
 
@@ -71,23 +72,16 @@ static const char *amount(char *buf, size_t size, uint64_t bytes)
 	return buf;
 }
 
-/*
- * The next power of two of memory in which everything fits, with a 2 MiB
- * gap at most before each of the two things behind the kernel.
- */
+/* Everything with a 2 MiB gap at most before each of the two things behind the kernel. */
 static void suggest(const struct hull_boot_request *req, struct hull_err *err)
 {
-	uint64_t need = req->kernel->low - req->ram_base, mib = 1;
+	uint64_t need = req->kernel->low - req->ram_base;
 
 	if (!hull_add(need, req->kernel->span, &need) ||
 	    !hull_add(need, req->initrd_bytes, &need) || !hull_add(need, req->dtb_bytes, &need) ||
-	    !hull_add(need, 2 * HULL_IMAGE_ALIGN, &need) || need > BIT(46)) {
-		hull_err_fix(err, "no memory size is enough; check the file");
-		return;
-	}
-	while (mib << 20 < need || mib << 20 <= req->ram_size)
-		mib *= 2;
-	hull_err_fix(err, "--memory %lluM", (unsigned long long)mib);
+	    !hull_add(need, 2 * HULL_IMAGE_ALIGN, &need))
+		need = UINT64_MAX;
+	hull_image_suggest_memory(need, req->ram_size, err);
 }
 
 /* One thing to place. */

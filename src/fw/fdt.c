@@ -140,11 +140,11 @@ static int check_header(const uint8_t *b, size_t size, struct hull_err *err)
 }
 
 /* The reservation block has no size; it ends with a zero entry (spec 5.3). */
-static int check_reservations(const struct hull_fdt *t, struct hull_err *err)
+static int check_reservations(struct hull_fdt *t, struct hull_err *err)
 {
-	uint32_t at = t->reservations;
+	uint32_t at;
 
-	for (;; at += RESERVE_ENTRY) {
+	for (at = t->reservations;; at += RESERVE_ENTRY) {
 		if (!hull_range_within(at, RESERVE_ENTRY, HULL_FDT_HEADER,
 		                       t->size - HULL_FDT_HEADER))
 			return damaged(err, "the memory reservations do not end", at);
@@ -152,10 +152,11 @@ static int check_reservations(const struct hull_fdt *t, struct hull_err *err)
 			return 0;
 		if (!hull_range_valid(load_be64(t->blob + at), load_be64(t->blob + at + 8)))
 			return damaged(err, "a memory reservation wraps around", at);
+		t->reservation_count++;
 	}
 }
 
-static int check_blocks(const struct hull_fdt *t, struct hull_err *err)
+static int check_blocks(struct hull_fdt *t, struct hull_err *err)
 {
 	uint32_t room = t->size - HULL_FDT_HEADER;
 
@@ -441,19 +442,11 @@ const char *hull_fdt_get_string(const struct hull_fdt_prop *prop, uint32_t index
 bool hull_fdt_reservation(const struct hull_fdt *t, uint32_t index, hull_gpa *ret_start,
                           uint64_t *ret_length)
 {
-	const uint8_t *p;
-	uint32_t i;
+	uint64_t at = t->reservations + (uint64_t)index * RESERVE_ENTRY;
 
-	for (i = 0; i <= index; i++) {
-		uint64_t at = t->reservations + (uint64_t)i * RESERVE_ENTRY;
-
-		if (!hull_range_within(at, RESERVE_ENTRY, 0, t->size))
-			return false;
-		p = t->blob + at;
-		if (!load_be64(p) && !load_be64(p + 8))
-			return false;
-	}
-	*ret_start = load_be64(p);
-	*ret_length = load_be64(p + 8);
+	if (index >= t->reservation_count || !hull_range_within(at, RESERVE_ENTRY, 0, t->size))
+		return false;
+	*ret_start = load_be64(t->blob + at);
+	*ret_length = load_be64(t->blob + at + 8);
 	return true;
 }

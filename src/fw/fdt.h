@@ -91,7 +91,7 @@ int hull_fdt_finish(struct hull_fdt_writer *w, size_t *ret_size,
 struct hull_fdt {
 	const uint8_t *blob;
 	uint32_t size; /* totalsize */
-	uint32_t reservations;
+	uint32_t reservations, reservation_count;
 	uint32_t structure, structure_size;
 	uint32_t strings, strings_size;
 	uint32_t boot_cpu;

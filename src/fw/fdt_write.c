@@ -15,6 +15,12 @@
 
 enum { MAGIC_WORD = 0xd00dfeed, RESERVE_ENTRY = 16 };
 
+/*
+ * How many of the latest names are searched for one to share.  Real trees
+ * have a few hundred; the bound keeps a hostile one from costing quadratic time.
+ */
+enum { MAX_SEARCHED = 1024 };
+
 /* `n` fresh bytes at the front, or NULL (and the sticky error) if they do not fit. */
 static uint8_t *extend(struct hull_fdt_writer *w, size_t n)
 {
@@ -135,6 +141,7 @@ static uint32_t intern(struct hull_fdt_writer *w, const char *name)
 	const char *end = (const char *)w->buf + w->size;
 	size_t len = hull_text_len(name);
 	const char *s;
+	unsigned i;
 
 	if (!len || len > HULL_FDT_MAX_NAME) {
 		out_of_order(w);
@@ -142,7 +149,8 @@ static uint32_t intern(struct hull_fdt_writer *w, const char *name)
 	}
 	if (w->error)
 		return 0;
-	for (s = end - w->strings; s < end; s += hull_text_len(s) + 1)
+	s = end - w->strings;
+	for (i = 0; s < end && i < MAX_SEARCHED; i++, s += hull_text_len(s) + 1)
 		if (hull_text_eq(s, name))
 			return (uint32_t)(end - s);
 	if (len + 1 > w->size - w->used - w->strings) {

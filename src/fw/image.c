@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include "fw/elf.h"
+#include "fw/image_impl.h"
 
 struct magic {
 	uint32_t offset;
@@ -97,17 +98,35 @@ bool hull_image_base(const struct hull_image_target *t, hull_gpa *ret)
 	return true;
 }
 
+void hull_image_suggest_memory(uint64_t need, uint64_t have, struct hull_err *err)
+{
+	uint64_t mib = 1;
+
+	/* More than 64 TiB is nothing that a file in good health asks for. */
+	if (need > BIT(46) || have > BIT(46)) {
+		hull_err_fix(err, "no memory size is enough; check the file");
+		return;
+	}
+	while (mib << 20 < need || mib << 20 <= have)
+		mib *= 2;
+	hull_err_fix(err, "--memory %lluM", (unsigned long long)mib);
+}
+
 static int outside(const struct image_job *job, const struct hull_image_segment *s)
 {
 	const struct hull_image_target *t = job->t;
+	uint64_t need;
 
 	hull_fail(job->err, HULL_EINVAL, 715,
 	          "%s needs %llu KiB at 0x%llx, but the guest's memory is %llu MiB at 0x%llx",
 	          job->name, (unsigned long long)(s->mem_bytes / 1024 + !!(s->mem_bytes % 1024)),
 	          (unsigned long long)s->gpa, (unsigned long long)(t->ram_size >> 20),
 	          (unsigned long long)t->ram_base);
-	if (s->gpa >= t->ram_base && s->gpa - t->ram_base < t->ram_size)
-		hull_err_fix(job->err, "give the guest more memory: --memory SIZE");
+	/* Somewhat above RAM is a machine with too little of it rather than a wrong address. */
+	if (s->gpa >= t->ram_base && s->gpa - t->ram_base < MAX(t->ram_size, BIT(30)))
+		hull_image_suggest_memory(
+			hull_add(s->gpa - t->ram_base, s->mem_bytes, &need) ? need : UINT64_MAX,
+			t->ram_size, job->err);
 	else
 		hull_err_fix(job->err,
 		             "load it elsewhere: set boot.kernel.addr, or link it for 0x%llx",

@@ -24,4 +24,7 @@ int hull_image_seal(struct image_job *job, hull_gpa entry) HULL_CHECK_RESULT;
 /* The first 2 MiB boundary of RAM; false if there is none below 2^64. */
 bool hull_image_base(const struct hull_image_target *t, hull_gpa *ret) HULL_CHECK_RESULT;
 
+/* Set the remedy to the next power of two of memory above `have` that holds `need` bytes. */
+void hull_image_suggest_memory(uint64_t need, uint64_t have, struct hull_err *err);
+
 #endif

@@ -2,6 +2,7 @@
 /* Reading files of host/file.h (POSIX.1-2008). */
 #include "host/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "base/checked.h"
+#include "base/text.h"
 
 static const char *kind_of(mode_t mode)
 {
@@ -22,16 +25,54 @@ static const char *kind_of(mode_t mode)
 	return "a device";
 }
 
+enum { MAX_NEIGHBOURS = 256, MAX_NEIGHBOUR = 64 };
+
+/* A file beside `path` whose name is nearly the same, copied to `ret`; false if there is none. */
+static bool find_neighbour(const char *path, char ret[MAX_NEIGHBOUR])
+{
+	char names[MAX_NEIGHBOURS][MAX_NEIGHBOUR];
+	const char *list[MAX_NEIGHBOURS], *near = NULL;
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	DIR *dir = folder ? opendir(folder) : NULL;
+	struct dirent *entry;
+	size_t count = 0;
+
+	while (dir && count < MAX_NEIGHBOURS && (entry = readdir(dir))) {
+		if (strlen(entry->d_name) >= MAX_NEIGHBOUR)
+			continue;
+		memcpy(names[count], entry->d_name, strlen(entry->d_name) + 1);
+		list[count] = names[count];
+		count++;
+	}
+	if (dir)
+		closedir(dir);
+	free(folder);
+	near = hull_nearest(slash ? slash + 1 : path, list, count);
+	if (near)
+		memcpy(ret, near, strlen(near) + 1);
+	return near;
+}
+
+static int not_found(const char *path, struct hull_err *err)
+{
+	char near[MAX_NEIGHBOUR];
+
+	hull_fail(err, HULL_ENOENT, 220, "there is no file %s", path);
+	if (err && find_neighbour(path, near))
+		hull_err_fix(err, "did you mean %s?", near);
+	else
+		hull_err_fix(err, path[0] == '/'
+		                          ? "check the path"
+		                          : "check the path; it starts where hull was started");
+	return HULL_ENOENT;
+}
+
 static int cannot_open(const char *path, int error, struct hull_err *err)
 {
 	switch (error) {
 	case ENOENT:
-	case ENOTDIR:
-		hull_fail(err, HULL_ENOENT, 220, "there is no file %s", path);
-		hull_err_fix(err, path[0] == '/'
-		                          ? "check the path"
-		                          : "check the path; it starts where hull was started");
-		return HULL_ENOENT;
+	case ENOTDIR: return not_found(path, err);
 	case EACCES:
 	case EPERM:
 		hull_fail(err, HULL_EPERM, 222, "permission denied (EACCES) opening %s", path);
@@ -132,20 +173,62 @@ bool hull_file_is_gzip(const struct hull_file *f)
 	return f->size >= 2 && f->data[0] == 0x1f && f->data[1] == 0x8b;
 }
 
+/* Header of an EFI self-extracting kernel: Linux drivers/firmware/efi/libstub/zboot-header.S. */
+enum { ZBOOT_OFFSET = 8, ZBOOT_SIZE = 12, ZBOOT_COMPRESSION = 24, ZBOOT_HEADER = 0x3c };
+
+static bool is_zboot(const struct hull_file *f)
+{
+	return f->size >= ZBOOT_HEADER && !memcmp(f->data, "MZ", 2) &&
+	       !memcmp(f->data + 4, "zimg", 4);
+}
+
+/* The compressed kernel inside a self-extracting one; *ret points into `f`. */
+static int find_payload(const char *path, const struct hull_file *f, struct hull_file *ret,
+                        struct hull_err *err)
+{
+	uint32_t offset = load_le32(f->data + ZBOOT_OFFSET);
+	uint32_t size = load_le32(f->data + ZBOOT_SIZE);
+	char method[9] = { 0 };
+
+	memcpy(method, f->data + ZBOOT_COMPRESSION, sizeof(method) - 1);
+	if (strcmp(method, "gzip")) {
+		hull_fail(err, HULL_ENOTSUP, 743,
+		          "%s is an EFI self-extracting kernel compressed with %s, which hull "
+		          "cannot unpack",
+		          path, method);
+		hull_err_fix(err, "use the distribution's plain Image or a gzip-compressed one");
+		return HULL_ENOTSUP;
+	}
+	if (!hull_range_within(offset, size, ZBOOT_HEADER, f->size - ZBOOT_HEADER)) {
+		hull_fail(err, HULL_EFORMAT, 743,
+		          "%s is truncated: its compressed kernel ends at byte %llu, but the file "
+		          "has %zu bytes",
+		          path, (unsigned long long)offset + size, f->size);
+		hull_err_fix(err, "copy or download the file again");
+		return HULL_EFORMAT;
+	}
+	*ret = (struct hull_file){ f->data + offset, size };
+	return 0;
+}
+
 int hull_file_read_kernel(const char *path, uint64_t max_bytes, struct hull_file *ret,
                           struct hull_err *err)
 {
-	struct hull_file packed;
-	int rc = hull_file_read(path, max_bytes, &packed, err);
+	struct hull_file whole, packed;
+	int rc = hull_file_read(path, max_bytes, &whole, err);
 
 	if (rc)
 		return rc;
-	if (!hull_file_is_gzip(&packed)) {
-		*ret = packed;
+	packed = whole;
+	if (is_zboot(&whole)) {
+		rc = find_payload(path, &whole, &packed, err);
+	} else if (!hull_file_is_gzip(&whole)) {
+		*ret = whole;
 		return 0;
 	}
-	rc = hull_gunzip(path, &packed, max_bytes, ret, err);
-	hull_file_free(&packed);
+	if (!rc)
+		rc = hull_gunzip(path, &packed, max_bytes, ret, err);
+	hull_file_free(&whole);
 	return rc;
 }
 

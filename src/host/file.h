@@ -11,7 +11,8 @@
  * Catalogue: E0220 not found, E0221 not a regular file, E0222 not permitted,
  * E0223 too large, E0224 empty, E0225 input/output error, E0226 out of
  * memory, E0740 gzip support is not built in, E0741 damaged or truncated
- * gzip data, E0742 gzip data that grow beyond the limits.
+ * gzip data, E0742 gzip data that grow beyond the limits, E0743 a damaged
+ * or differently compressed EFI self-extracting kernel.
  */
 #ifndef HULL_HOST_FILE_H
 #define HULL_HOST_FILE_H
@@ -53,7 +54,10 @@ bool hull_file_is_gzip(const struct hull_file *f);
 int hull_gunzip(const char *name, const struct hull_file *in, uint64_t max_bytes,
                 struct hull_file *ret, struct hull_err *err) HULL_CHECK_RESULT;
 
-/* Read a kernel: as hull_file_read(), and unpacked if it is gzip data. */
+/*
+ * Read a kernel: as hull_file_read(), and unpacked if it is gzip data or an
+ * EFI self-extracting kernel ("zboot") that holds gzip data.
+ */
 int hull_file_read_kernel(const char *path, uint64_t max_bytes, struct hull_file *ret,
                           struct hull_err *err) HULL_CHECK_RESULT;
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -358,6 +359,41 @@ static void edits_create_what_is_missing(void **state)
 	assert_int_equal(hull_fdt_apply(&t, &full_edit, edited, 100, &size, &err), HULL_EOVERFLOW);
 }
 
+/* The most names and the most reservations that fit: neither may cost quadratic time. */
+static void huge_trees_are_edited_quickly(void **state)
+{
+	uint8_t *from = malloc(HULL_FDT_MAX_SIZE), *to = malloc(HULL_FDT_MAX_SIZE);
+	struct hull_fdt_writer w;
+	struct hull_fdt t, e;
+	char name[8] = { 0 };
+	unsigned variant, i;
+	clock_t start = clock();
+	size_t size;
+
+	assert_true(from && to);
+	for (variant = 0; variant < 2; variant++) {
+		hull_fdt_begin(&w, from, HULL_FDT_MAX_SIZE);
+		for (i = 0; variant == 0 && i < 125000; i++)
+			hull_fdt_reserve(&w, i, 1);
+		hull_fdt_begin_node(&w, "");
+		for (i = 0; variant == 1 && i < 110000; i++) {
+			snprintf(name, sizeof(name), "%c%c%c", (int)(33 + i % 90),
+			         (int)(33 + i / 90 % 90), (int)(33 + i / 8100));
+			hull_fdt_prop_empty(&w, name);
+		}
+		hull_fdt_end_node(&w);
+		assert_int_equal(hull_fdt_finish(&w, &size, NULL), 0);
+		assert_int_equal(hull_fdt_check(from, size, &t, NULL), 0);
+		assert_int_equal(hull_fdt_apply(&t, &full_edit, to, HULL_FDT_MAX_SIZE, &size, NULL),
+		                 0);
+		assert_int_equal(hull_fdt_check(to, size, &e, NULL), 0);
+	}
+	/* About one second with sanitizers on a slow machine; minutes if quadratic. */
+	assert_true((clock() - start) / CLOCKS_PER_SEC < 30);
+	free(from);
+	free(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +406,7 @@ int main(void)
 		cmocka_unit_test(damaged_blobs_are_safe),
 		cmocka_unit_test(edits_replace_and_keep),
 		cmocka_unit_test(edits_create_what_is_missing),
+		cmocka_unit_test(huge_trees_are_edited_quickly),
 	};
 
 	return cmocka_run_group_tests_name("fdt", tests, NULL, NULL);

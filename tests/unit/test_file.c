@@ -16,6 +16,7 @@
 #include <zlib.h>
 #endif
 
+#include "base/bits.h"
 #include "host/file.h"
 
 static char dir[] = "/tmp/hull-file-XXXXXX";
@@ -74,7 +75,25 @@ static void regular_files(void **state)
 		expect(hull_file_read(path, 4, &f, &err), HULL_EPERM, 222, "EACCES");
 	unlink(path);
 	expect(hull_file_read(path, 4, &f, &err), HULL_ENOENT, 220, path);
+	expect(hull_file_read("/dev/null/x", 4, &f, &err), HULL_ENOENT, 220, "/dev/null/x");
 	assert_null(f.data);
+}
+
+static void near_misses(void **state)
+{
+	char good[64], bad[64];
+	struct hull_file f;
+
+	snprintf(good, sizeof(good), "%s/vmlinuz", dir);
+	snprintf(bad, sizeof(bad), "%s/vmlinux", dir);
+	fclose(fopen(good, "w"));
+	assert_int_equal(hull_file_read(bad, 4, &f, &err), HULL_ENOENT);
+	assert_string_equal(err.fix, "did you mean vmlinuz?");
+	unlink(good);
+	assert_int_equal(hull_file_read(bad, 4, &f, &err), HULL_ENOENT);
+	assert_string_equal(err.fix, "check the path");
+	assert_int_equal(hull_file_read("", 4, &f, &err), HULL_ENOENT);
+	assert_int_equal(hull_file_read("/", 4, &f, NULL), HULL_EINVAL);
 }
 
 static void things_that_are_no_files(void **state)
@@ -198,6 +217,36 @@ static void damaged_gzip(void **state)
 	hull_file_free(&in);
 }
 
+static void self_extracting_kernel(void **state)
+{
+	struct hull_file kernel = pack("a kernel", 8), out = { 0 };
+	uint8_t file[512] = { 0 };
+
+	memcpy(file, "MZ\0\0zimg", 8);
+	store_le32(file + 8, 0x100);
+	store_le32(file + 12, (uint32_t)kernel.size);
+	memcpy(file + 24, "gzip", 4);
+	memcpy(file + 0x100, kernel.data, kernel.size);
+	write_file(file, 0x100 + kernel.size);
+	assert_int_equal(hull_file_read_kernel(path, 1000, &out, &err), 0);
+	assert_int_equal(out.size, 8);
+	assert_string_equal((char *)out.data, "a kernel");
+	hull_file_free(&out);
+	write_file(file, 0x100 + kernel.size - 1);
+	expect(hull_file_read_kernel(path, 1000, &out, &err), HULL_EFORMAT, 743, "truncated");
+	store_le32(file + 8, UINT32_MAX);
+	write_file(file, sizeof(file));
+	expect(hull_file_read_kernel(path, 1000, &out, &err), HULL_EFORMAT, 743, "truncated");
+	store_le32(file + 8, 0);
+	write_file(file, sizeof(file));
+	expect(hull_file_read_kernel(path, 1000, &out, &err), HULL_EFORMAT, 743, "truncated");
+	memcpy(file + 24, "zstd22", 6);
+	write_file(file, sizeof(file));
+	expect(hull_file_read_kernel(path, 1000, &out, &err), HULL_ENOTSUP, 743, "with zstd22");
+	unlink(path);
+	hull_file_free(&kernel);
+}
+
 static void gzip_bomb(void **state)
 {
 	size_t size = (size_t)HULL_GUNZIP_FREE * 4;
@@ -229,9 +278,13 @@ static void gzip_needs_zlib(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(regular_files),   cmocka_unit_test(things_that_are_no_files),
+		cmocka_unit_test(regular_files),
+		cmocka_unit_test(near_misses),
+		cmocka_unit_test(things_that_are_no_files),
 #ifdef HULL_HAVE_ZLIB
-		cmocka_unit_test(gzip_round_trip), cmocka_unit_test(damaged_gzip),
+		cmocka_unit_test(gzip_round_trip),
+		cmocka_unit_test(damaged_gzip),
+		cmocka_unit_test(self_extracting_kernel),
 		cmocka_unit_test(gzip_bomb),
 #else
 		cmocka_unit_test(gzip_needs_zlib),

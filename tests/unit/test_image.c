@@ -101,7 +101,15 @@ static void hostile_linux_headers(void **state)
 	expect_error(4096, &t, 714, "image_size");
 	linux_header("RSC\x05", 0x200000, BIT(63));
 	expect_error(4096, &t, 715, "128 MiB");
-	assert_non_null(strstr(err.fix, "--memory"));
+	assert_string_equal(err.fix, "no memory size is enough; check the file");
+	linux_header("RSC\x05", 0x200000, 126 * MIB + 1);
+	expect_error(4096, &t, 715, "128 MiB");
+	assert_string_equal(err.fix, "--memory 256M");
+	linux_header("RSC\x05", 0x200000, 20 * MIB);
+	t.ram_size = MIB;
+	expect_error(4096, &t, 715, "1 MiB");
+	assert_string_equal(err.fix, "--memory 32M");
+	t.ram_size = 128 * MIB;
 	linux_header("RSC\x05", UINT64_MAX - 100, 4096);
 	expect_error(4096, &t, 714, "text_offset");
 	linux_header("RSC\x05", BIT(63), UINT64_MAX);

@@ -20,16 +20,16 @@ class AptError(Exception):
     """A failure with a text for the user."""
 
 
-def source_entries():
+def source_entries(folder="/etc/apt"):
     """(uri, suite, components) of each enabled binary source of this machine."""
-    paths = ["/etc/apt/sources.list"] + sorted(glob.glob("/etc/apt/sources.list.d/*.list"))
+    paths = [folder + "/sources.list"] + sorted(glob.glob(folder + "/sources.list.d/*.list"))
     for path in filter(os.path.exists, paths):
         with open(path, encoding="utf-8") as f:
             for line in f:
                 m = re.match(r"\s*deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+([^#]*)", line)
                 if m:
                     yield m[1], m[2], m[3].split()
-    for path in sorted(glob.glob("/etc/apt/sources.list.d/*.sources")):
+    for path in sorted(glob.glob(folder + "/sources.list.d/*.sources")):
         with open(path, encoding="utf-8") as f:
             text = "".join(line for line in f if not line.startswith("#"))
         for stanza in re.split(r"\n\s*\n", text):

@@ -51,14 +51,15 @@ class Modules:
 
     def order(self, wanted):
         """(name, bytes) of the wanted modules and what they need, what is needed first."""
-        loaded = {}
+        loaded, begun = {}, set()
 
         def visit(name, required):
             alias, name = name, canonical(name)
             if name not in self.files and name not in self.builtin and not required:
                 name = self.provider(alias)
-            if name is None or name in loaded or name in self.builtin:
+            if name is None or name in begun or name in self.builtin:
                 return
+            begun.add(name)
             if name not in self.files:
                 raise ModuleError("the kernel has no module %s" % name)
             data = self.read(name)

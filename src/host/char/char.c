@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -43,11 +44,12 @@ struct stream {
 	void *arg;
 	pthread_t thread;
 	pthread_mutex_t mutex;     /* ring */
-	pthread_mutex_t out_mutex; /* out and stalled; may be held for PATIENCE_MS */
+	pthread_mutex_t out_mutex; /* out and refused_at */
 	unsigned head, tail;       /* free-running */
-	bool stalled, end_of_input;
-	uint32_t quit;    /* atomic */
-	uint64_t dropped; /* atomic */
+	bool end_of_input;
+	uint64_t refused_at; /* ms; 0: the reader takes what comes */
+	uint32_t quit;       /* atomic */
+	uint64_t dropped;    /* atomic */
 	char place[128];
 	uint8_t ring[RING];
 };
@@ -82,10 +84,27 @@ static ssize_t put(struct stream *s, const void *buf, size_t len)
 	return write(s->out, buf, len);
 }
 
-/* Returns what was taken; the rest would have blocked for too long. */
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 + 1;
+}
+
+/* The reader takes nothing more: is that so for so long that it is left behind? */
+static bool left_behind(struct stream *s)
+{
+	uint64_t now = now_ms();
+
+	if (!s->refused_at)
+		s->refused_at = now;
+	return now - s->refused_at >= PATIENCE_MS;
+}
+
+/* Returns how much is settled: taken by the reader, or dropped. */
 static size_t put_all(struct stream *s, const uint8_t *buf, size_t len)
 {
-	struct pollfd p = { .fd = s->out, .events = POLLOUT };
 	size_t done = 0;
 
 	while (done < len) {
@@ -93,16 +112,13 @@ static size_t put_all(struct stream *s, const uint8_t *buf, size_t len)
 
 		if (n > 0) {
 			done += (size_t)n;
-			s->stalled = false;
+			s->refused_at = 0;
 		} else if (n < 0 && errno == EINTR) {
 			continue;
-		} else if (n < 0 && errno == EAGAIN) {
-			if (s->stalled || poll(&p, 1, PATIENCE_MS) <= 0) {
-				s->stalled = true;
-				break;
-			}
+		} else if (n < 0 && errno == EAGAIN && !left_behind(s)) {
+			return done;
 		} else {
-			/* The reader is gone or the disk is full: nobody to wait for. */
+			/* Nobody to wait for: left behind, gone, or the disk is full. */
 			if (n < 0 && errno == EPIPE && s->kind == STDIO) {
 				close(s->out);
 				s->out = -1;
@@ -110,21 +126,22 @@ static size_t put_all(struct stream *s, const uint8_t *buf, size_t len)
 			break;
 		}
 	}
-	return done;
+	hull_add_relaxed(&s->dropped, len - done);
+	return len;
 }
 
 static size_t stream_write(struct hull_char *c, const void *buf, size_t len)
 {
 	struct stream *s = of(c);
-	size_t done = 0;
+	size_t done = len;
 
 	pthread_mutex_lock(&s->out_mutex);
 	if (s->out >= 0)
 		done = put_all(s, buf, len);
+	else if (s->kind != NONE)
+		hull_add_relaxed(&s->dropped, len);
 	pthread_mutex_unlock(&s->out_mutex);
-	if (done < len && s->kind != NONE)
-		hull_add_relaxed(&s->dropped, len - done);
-	return len;
+	return done;
 }
 
 static size_t stream_read(struct hull_char *c, void *buf, size_t len)
@@ -174,7 +191,7 @@ static void drop_client(struct stream *s)
 	if (s->in >= 0)
 		close(s->in);
 	s->in = s->out = -1;
-	s->stalled = false;
+	s->refused_at = 0;
 	pthread_mutex_unlock(&s->out_mutex);
 }
 

@@ -8,10 +8,10 @@
  *   socket:PATH  a Unix socket that Hull listens on; one client at a time
  *   none         output is dropped, no input
  *
- * Output never stops a guest for long: a reader that does not read is waited
- * for up to a second once; until it reads again, what it does
- * not take is dropped and counted.  Input is taken from the host only as fast
- * as the guest reads it.
+ * Output never blocks: what the reader does not take now is refused, which
+ * slows the guest down.  A reader that takes nothing for a second is left
+ * behind: until it reads again, everything is dropped and counted.  Input is
+ * taken from the host only as fast as the guest reads it.
  *
  * Life: open -> (the VM's device is made with it) -> start -> stop -> (the VM
  * is destroyed) -> close.  Threading: these functions from one thread; the

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * virt-riscv64: ACLINT, PLIC, 16550, RTC, virtio-mmio; direct kernel boot
+ * with Hull as the firmware, or M-mode firmware that starts the kernel.
+ *
+ * The memory map is the one that riscv64 kernels and firmware know from other
+ * emulators.  A device of the configuration without an address or interrupt gets
+ * the next free one.  Without firmware there is no ACLINT: nobody could use it.
+ *
+ * Spec of what firmware gets in a2: OpenSBI, include/sbi/fw_dynamic.h.
+ */
+#include "board/virt_riscv64.h"
+
+#include "base/bits.h"
+#include "base/checked.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "core/aspace.h"
+#include "core/vcpu.h"
+#include "isa/riscv64/regs.h"
+
+#define RAM_BASE  UINT64_C(0x80000000)
+#define SYSCON    UINT64_C(0x100000)
+#define RTC       UINT64_C(0x101000)
+#define ACLINT    UINT64_C(0x2000000)
+#define SSWI      UINT64_C(0x2f00000)
+#define PLIC      UINT64_C(0xc000000)
+#define UART      UINT64_C(0x10000000)
+#define VIRTIO    UINT64_C(0x10001000) /* eight slots */
+#define SMALL     UINT64_C(0x10010000) /* other devices of at most a page */
+#define SMALL_END UINT64_C(0x10100000)
+#define LARGE     UINT64_C(0x30000000) /* the rest */
+#define LARGE_END RAM_BASE
+
+enum { IRQ_VIRTIO = 1, IRQ_UART = 10, IRQ_RTC = 11, IRQ_OTHER = 12, VIRTIO_SLOTS = 8 };
+enum { REG_A0 = 10, REG_A1 = 11, REG_A2 = 12 };
+
+static void raise_ssip(struct hull_irq_sink *sink, uint32_t input, bool level)
+{
+	struct virt *v = CONTAINER_OF(sink, struct virt, ssip);
+	struct hull_vcpu *vcpu = hull_vm_vcpu(v->machine->vm, input);
+
+	if (level && vcpu)
+		hull_vcpu_raise(vcpu, BIT(RV_IRQ_SSI));
+}
+
+static int add(struct virt *v, const struct hull_dev_setup *setup, uint32_t irq,
+               struct hull_dev **ret, struct hull_err *err)
+{
+	struct hull_dev *d;
+	int r;
+
+	if (v->nslots == VIRT_SLOTS)
+		return hull_fail(err, HULL_EOVERFLOW, 906, "too many devices");
+	r = hull_dev_create(v->machine->vm, setup, &d, err);
+	if (r)
+		return r;
+	v->slots[v->nslots++] = (struct virt_slot){ d, irq };
+	for (unsigned i = 0; irq && i < d->nirqs; i++)
+		hull_dev_wire(d, i, hull_dev_input(v->plic, irq + i));
+	*ret = d;
+	return 0;
+}
+
+static int add_fixed(struct virt *v, const char *type, hull_gpa gpa, const uint64_t args[2],
+                     struct hull_dev **ret, struct hull_err *err)
+{
+	struct hull_dev_setup s = { .type = hull_dev_type_find(type),
+		                    .name = type,
+		                    .gpa = gpa,
+		                    .args = args,
+		                    .nargs = args ? (args[1] ? 2 : 1) : 0 };
+
+	if (!s.type)
+		return hull_fail(err, HULL_ENOTSUP, 903, "this build has no device \"%s\"", type);
+	return add(v, &s, 0, ret, err);
+}
+
+static bool source_used(const struct virt *v, uint32_t irq)
+{
+	return v->sources_used[irq / 64] >> irq % 64 & 1;
+}
+
+static void use_sources(struct virt *v, uint32_t irq, uint32_t n)
+{
+	for (; n && irq <= VIRT_SOURCES; irq++, n--)
+		v->sources_used[irq / 64] |= BIT(irq % 64);
+}
+
+/* `n` unused sources in a row from `first` on; 0: there are none. */
+static uint32_t free_sources(const struct virt *v, uint32_t first, uint32_t n)
+{
+	for (uint32_t irq = first; irq + n - 1 <= VIRT_SOURCES; irq++) {
+		uint32_t k = 0;
+
+		while (k < n && !source_used(v, irq + k))
+			k++;
+		if (k == n)
+			return irq;
+	}
+	return 0;
+}
+
+/* The first device or memory in the way of [gpa, gpa + size): where it ends; 0: none is. */
+static hull_gpa blocked_until(const struct virt *v, hull_gpa gpa, uint64_t size)
+{
+	const struct hull_vm_config *c = hull_vm_config(v->machine->vm);
+
+	for (unsigned i = 0; i < v->nslots; i++) {
+		const struct hull_dev *d = v->slots[i].dev;
+
+		if (hull_ranges_overlap(gpa, size, d->gpa, d->size))
+			return d->gpa + d->size;
+	}
+	for (uint32_t i = 0; i < c->nregions; i++) {
+		if (hull_ranges_overlap(gpa, size, c->regions[i].gpa, c->regions[i].size))
+			return c->regions[i].gpa + c->regions[i].size;
+	}
+	for (uint32_t i = 0; i < c->ndevices; i++) {
+		const struct hull_device_config *d = &c->devices[i];
+		const struct hull_dev_type *t = hull_dev_type_find(d->type);
+
+		/* Those with a place of their own come later, but it is theirs. */
+		if (d->gpa && t && hull_ranges_overlap(gpa, size, d->gpa, t->region_size))
+			return d->gpa + t->region_size;
+	}
+	return 0;
+}
+
+/* A free place for `size` bytes in [from, end); 0: there is none. */
+static hull_gpa free_place(const struct virt *v, hull_gpa from, hull_gpa end, uint64_t size)
+{
+	uint64_t step = HULL_PAGE_SIZE;
+	hull_gpa at, next;
+
+	while (step < size)
+		step <<= 1;
+	for (at = align_up(from, step); at < end && end - at >= size; at = align_up(next, step)) {
+		next = blocked_until(v, at, size);
+		if (!next)
+			return at;
+		if (next <= at)
+			break;
+	}
+	return 0;
+}
+
+static bool is_virtio(const struct hull_dev_type *t)
+{
+	return t->node && hull_text_eq(t->node, "virtio_mmio");
+}
+
+/* Where a device of the configuration goes if that does not say so. */
+static int choose_place(const struct virt *v, const struct hull_dev_type *t, hull_gpa *gpa,
+                        uint32_t *irq, struct hull_err *err)
+{
+	uint32_t first = IRQ_OTHER;
+
+	if (!*gpa && hull_text_eq(t->name, "uart16550") && !blocked_until(v, UART, t->region_size))
+		*gpa = UART;
+	if (!*gpa && is_virtio(t))
+		*gpa = free_place(v, VIRTIO, VIRTIO + VIRTIO_SLOTS * HULL_PAGE_SIZE,
+		                  t->region_size);
+	if (!*gpa && t->region_size <= HULL_PAGE_SIZE)
+		*gpa = free_place(v, SMALL, SMALL_END, t->region_size);
+	if (!*gpa)
+		*gpa = free_place(v, LARGE, LARGE_END, t->region_size);
+	if (!*gpa)
+		return hull_fail(err, HULL_ENOMEM, 906, "there is no free address for a \"%s\"",
+		                 t->name);
+	if (*irq || !t->irqs)
+		return 0;
+	if (*gpa == UART)
+		first = IRQ_UART;
+	else if (*gpa >= VIRTIO && *gpa < VIRTIO + VIRTIO_SLOTS * HULL_PAGE_SIZE)
+		first = IRQ_VIRTIO + (uint32_t)((*gpa - VIRTIO) / HULL_PAGE_SIZE);
+	*irq = free_sources(v, first, t->irqs);
+	if (!*irq)
+		return hull_fail(err, HULL_ENOMEM, 906, "there is no free interrupt for a \"%s\"",
+		                 t->name);
+	return 0;
+}
+
+static int add_configured(struct virt *v, const struct hull_device_config *dc, void *backend,
+                          struct hull_err *err)
+{
+	struct hull_dev_setup s = { .type = hull_dev_type_find(dc->type),
+		                    .name = dc->name,
+		                    .gpa = dc->gpa,
+		                    .args = dc->args,
+		                    .nargs = dc->nargs,
+		                    .backend = backend };
+	char name[HULL_NAME_MAX];
+	uint32_t irq = dc->irq;
+	struct hull_dev *d;
+	int r;
+
+	if (!s.type) {
+		hull_fail(err, HULL_EINVAL, 903, "there is no device type \"%s\"", dc->type);
+		hull_err_fix(err, "`hull help devices` lists the types");
+		return HULL_EINVAL;
+	}
+	if (irq > VIRT_SOURCES || (irq && s.type->irqs && irq + s.type->irqs - 1 > VIRT_SOURCES))
+		return hull_fail(err, HULL_EINVAL, 906, "interrupt %u of \"%s\" is above %u", irq,
+		                 dc->type, VIRT_SOURCES);
+	r = choose_place(v, s.type, &s.gpa, &irq, err);
+	if (r)
+		return r;
+	if (!dc->name[0]) {
+		hull_format(name, sizeof(name), "%s-%llx", dc->type, (unsigned long long)s.gpa);
+		s.name = name;
+	}
+	r = add(v, &s, irq, &d, err);
+	if (r)
+		return r;
+	use_sources(v, irq, irq ? s.type->irqs : 0);
+	if (!v->machine->console && hull_text_eq(s.type->name, "uart16550"))
+		v->machine->console = d;
+	return 0;
+}
+
+static void wire_harts(struct virt *v)
+{
+	struct hull_vm *vm = v->machine->vm;
+
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++) {
+		struct hull_vcpu *vcpu = hull_vm_vcpu(vm, i);
+
+		hull_dev_wire(v->plic, 2 * i + 1, hull_vcpu_line(vcpu, RV_IRQ_SEI));
+		hull_dev_wire(v->sswi, i, (struct hull_irq){ &v->ssip, i });
+		if (!v->firmware)
+			continue;
+		hull_dev_wire(v->plic, 2 * i, hull_vcpu_line(vcpu, RV_IRQ_MEI));
+		hull_dev_wire(v->aclint, 2 * i, hull_vcpu_line(vcpu, RV_IRQ_MSI));
+		hull_dev_wire(v->aclint, 2 * i + 1, hull_vcpu_line(vcpu, RV_IRQ_MTI));
+	}
+}
+
+static int build_fixed(struct virt *v, struct hull_err *err)
+{
+	uint64_t harts = hull_vm_vcpu_count(v->machine->vm);
+	const uint64_t plic_args[2] = { VIRT_SOURCES, 2 * harts }, hart_args[2] = { harts, 0 };
+	struct hull_dev_setup rtc = { .type = hull_dev_type_find("goldfish-rtc"),
+		                      .name = "rtc",
+		                      .gpa = RTC };
+	struct hull_dev *d;
+	int r;
+
+	r = add_fixed(v, "plic", PLIC, plic_args, &v->plic, err);
+	if (!r)
+		r = add_fixed(v, "aclint-sswi", SSWI, hart_args, &v->sswi, err);
+	if (!r && v->firmware)
+		r = add_fixed(v, "aclint", ACLINT, hart_args, &v->aclint, err);
+	if (!r)
+		r = add_fixed(v, "syscon", SYSCON, NULL, &v->syscon, err);
+	if (!r && rtc.type)
+		r = add(v, &rtc, IRQ_RTC, &d, err);
+	use_sources(v, 0, 1);
+	use_sources(v, IRQ_RTC, 1);
+	return r;
+}
+
+/* The memory that images go to: the largest region that is read, written and executed. */
+static const struct hull_region_config *main_memory(const struct hull_vm_config *c)
+{
+	const unsigned rwx = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X;
+	const struct hull_region_config *best = NULL;
+
+	for (uint32_t i = 0; i < c->nregions; i++) {
+		const struct hull_region_config *r = &c->regions[i];
+
+		if ((r->attr & rwx) == rwx && !(r->attr & HULL_MEM_DEVICE) &&
+		    (!best || r->size > best->size))
+			best = r;
+	}
+	return best;
+}
+
+static int write_zeroes(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
+{
+	static const uint8_t zeroes[HULL_PAGE_SIZE];
+
+	while (len) {
+		uint64_t n = MIN(len, (uint64_t)sizeof(zeroes));
+
+		if (hull_vm_write(vm, gpa, zeroes, n))
+			return HULL_EFAULT;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int copy_image(const struct hull_machine *m, const struct hull_image_plan *p,
+                      const struct hull_blob *b, struct hull_err *err)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		const struct hull_image_segment *s = &p->segments[i];
+
+		/* Memory is zero at the first boot: do not touch it for nothing. */
+		if (hull_vm_write(m->vm, s->gpa, (const uint8_t *)b->data + s->offset,
+		                  s->file_bytes) ||
+		    (m->booted &&
+		     write_zeroes(m->vm, s->gpa + s->file_bytes, s->mem_bytes - s->file_bytes)))
+			return hull_fail(err, HULL_EFAULT, 715,
+			                 "\"%s\" does not fit at 0x%llx: no memory there",
+			                 b->name ? b->name : "the image",
+			                 (unsigned long long)s->gpa);
+	}
+	return 0;
+}
+
+/* What is loaded, and where. */
+struct load {
+	struct hull_image_plan firmware, kernel;
+	bool has_firmware, has_kernel;
+	struct hull_boot_layout layout;
+	hull_gpa dynamic; /* fw_dynamic_info */
+};
+
+static int plan_images(const struct hull_machine *m, const struct hull_region_config *ram,
+                       struct load *l, struct hull_err *err)
+{
+	const struct hull_boot *b = &m->boot;
+	struct hull_image_target t = { .isa = HULL_ISA_RISCV64,
+		                       .ram_base = ram->gpa,
+		                       .ram_size = ram->size };
+	int r;
+
+	l->has_firmware = b->firmware.data;
+	l->has_kernel = b->kernel.data;
+	if (l->has_firmware) {
+		t.name = b->firmware.name;
+		t.has_load = b->firmware.has_at;
+		t.load = b->firmware.at;
+		r = hull_image_plan(b->firmware.data, b->firmware.size, &t, &l->firmware, err);
+		if (r)
+			return r;
+	}
+	if (!l->has_kernel)
+		return 0;
+	t.name = b->kernel.name;
+	t.has_load = b->kernel.has_at;
+	t.load = b->kernel.at;
+	t.has_entry = b->has_entry;
+	t.entry = b->entry;
+	/* Where firmware that was built to jump expects what it starts. */
+	if (l->has_firmware && !t.has_load &&
+	    hull_image_probe(b->kernel.data, b->kernel.size).kind != HULL_IMAGE_ELF) {
+		t.has_load = true;
+		t.load = ram->gpa + HULL_IMAGE_ALIGN;
+	}
+	r = hull_image_plan(b->kernel.data, b->kernel.size, &t, &l->kernel, err);
+	if (!r && l->has_firmware &&
+	    hull_ranges_overlap(l->kernel.low, l->kernel.span, l->firmware.low, l->firmware.span))
+		return hull_fail(err, HULL_EINVAL, 716, "kernel and firmware overlap at 0x%llx",
+		                 (unsigned long long)MAX(l->kernel.low, l->firmware.low));
+	return r;
+}
+
+static int plan_layout(const struct virt *v, const struct hull_region_config *ram, struct load *l,
+                       struct hull_err *err)
+{
+	const struct hull_boot *b = &v->machine->boot;
+	struct hull_boot_request q = {
+		.ram_base = ram->gpa,
+		.ram_size = ram->size,
+		.kernel = l->has_kernel ? &l->kernel : &l->firmware,
+		.initrd_bytes = b->initrd.data ? b->initrd.size : 0,
+		.dtb_bytes =
+			b->no_dtb ? 0 : align_up(hull_virt_riscv64_fdt_room(v), HULL_PAGE_SIZE),
+		.has_initrd_at = b->initrd.has_at,
+		.initrd_at = b->initrd.at,
+		.has_dtb_at = b->dtb.has_at,
+		.dtb_at = b->dtb.at,
+	};
+	hull_gpa above;
+
+	/* Firmware below the kernel keeps its memory to itself. */
+	if (l->has_firmware && l->has_kernel && l->firmware.low < l->kernel.low) {
+		above = MIN(align_up(l->firmware.low + l->firmware.span, HULL_PAGE_SIZE),
+		            l->kernel.low);
+		if (hull_range_within(above, 0, ram->gpa, ram->size)) {
+			q.ram_size -= above - q.ram_base;
+			q.ram_base = above;
+		}
+	}
+	return hull_boot_layout(&q, &l->layout, err);
+}
+
+static int put_tree(struct virt *v, struct load *l, struct hull_err *err)
+{
+	enum { DYNAMIC_ROOM = 64 };
+	struct hull_machine *m = v->machine;
+	const struct hull_fdt_range *at = &l->layout.dtb;
+	struct hull_dma dma;
+	size_t bytes = 0;
+	int r;
+
+	if (!at->length)
+		return 0;
+	if (hull_dma_begin(m->vm, at->start, at->length, true, &dma))
+		return hull_fail(err, HULL_EFAULT, 721, "no memory for the device tree at 0x%llx",
+		                 (unsigned long long)at->start);
+	r = hull_virt_riscv64_fdt(v, &l->layout, dma.hva, (size_t)dma.len - DYNAMIC_ROOM, &bytes,
+	                          err);
+	hull_dma_end(m->vm, &dma);
+	l->dynamic = at->start + at->length - DYNAMIC_ROOM;
+	m->placed.dtb = at->start;
+	m->placed.dtb_bytes = bytes;
+	return r;
+}
+
+static int start_kernel(struct hull_machine *m, hull_gpa entry, struct hull_err *err)
+{
+	struct hull_vcpu *vcpu = hull_vm_vcpu(m->vm, 0);
+	struct hull_reg_value regs[HULL_SBI_MAX_REGS];
+	unsigned n = hull_sbi_start_regs(vcpu, entry, m->placed.dtb, regs);
+
+	for (unsigned i = 0; i < n; i++) {
+		int r = hull_vcpu_reg_set(vcpu, regs[i].reg, regs[i].value);
+
+		if (r)
+			return hull_fail(err, r, 0, "the accelerator refuses register 0x%x",
+			                 regs[i].reg);
+	}
+	return 0;
+}
+
+/* All harts begin in the firmware, which chooses one and parks the rest. */
+static int start_firmware(struct hull_machine *m, const struct load *l, struct hull_err *err)
+{
+	enum { MAGIC = 0x4942534f, VERSION = 2 };
+	uint64_t entry = l->firmware.entry, dynamic = l->layout.dtb.length ? l->dynamic : 0;
+	uint8_t info[48];
+
+	store_le64(info, MAGIC);
+	store_le64(info + 8, VERSION);
+	store_le64(info + 16, l->has_kernel ? l->kernel.entry : l->firmware.low + HULL_IMAGE_ALIGN);
+	store_le64(info + 24, RV_PRIV_S);
+	store_le64(info + 32, 0);
+	store_le64(info + 40, hull_vm_vcpu(m->vm, 0)->phys_id);
+	if (dynamic && hull_vm_write(m->vm, dynamic, info, sizeof(info)))
+		return hull_fail(err, HULL_EFAULT, 721, "no memory for the firmware's parameters");
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(m->vm); i++) {
+		struct hull_vcpu *vcpu = hull_vm_vcpu(m->vm, i);
+		const struct hull_reg_value regs[] = { { HULL_RV_REG_PC, entry },
+			                               { REG_A0, vcpu->phys_id },
+			                               { REG_A1, m->placed.dtb },
+			                               { REG_A2, dynamic } };
+		int r = 0;
+
+		if (i)
+			r = hull_vcpu_start(vcpu, regs, ARRAY_LEN(regs));
+		for (unsigned k = 0; !i && !r && k < ARRAY_LEN(regs); k++)
+			r = hull_vcpu_reg_set(vcpu, regs[k].reg, regs[k].value);
+		if (r)
+			return hull_fail(err, r, 0, "hart %u cannot be started", i);
+	}
+	m->placed.entry = entry;
+	return 0;
+}
+
+static int load_opened(struct hull_machine *m, struct hull_err *err)
+{
+	struct virt *v = m->state;
+	const struct hull_boot *b = &m->boot;
+	const struct hull_region_config *ram = main_memory(hull_vm_config(m->vm));
+	struct load l = { 0 };
+	int r;
+
+	if (!ram)
+		return hull_fail(err, HULL_EINVAL, 715, "the machine has no memory to start from");
+	r = plan_images(m, ram, &l, err);
+	if (!r)
+		r = plan_layout(v, ram, &l, err);
+	if (!r && l.has_firmware)
+		r = copy_image(m, &l.firmware, &b->firmware, err);
+	if (!r && l.has_kernel)
+		r = copy_image(m, &l.kernel, &b->kernel, err);
+	if (!r && l.layout.initrd.length &&
+	    hull_vm_write(m->vm, l.layout.initrd.start, b->initrd.data, l.layout.initrd.length))
+		r = hull_fail(err, HULL_EFAULT, 720, "no memory for the initrd at 0x%llx",
+		              (unsigned long long)l.layout.initrd.start);
+	if (!r)
+		r = put_tree(v, &l, err);
+	if (r)
+		return r;
+	m->booted = true;
+	m->placed.initrd = l.layout.initrd.start;
+	m->placed.entry = l.kernel.entry;
+	return l.has_firmware ? start_firmware(m, &l, err) : start_kernel(m, l.kernel.entry, err);
+}
+
+static int load(struct hull_vm *vm, void *arg, struct hull_err *err)
+{
+	struct hull_machine *m = arg;
+	int r;
+
+	m->error = (struct hull_err){ 0 };
+	r = m->boot.open ? m->boot.open(&m->boot, &m->error) : 0;
+	if (!r)
+		r = load_opened(m, &m->error);
+	if (m->boot.close)
+		m->boot.close(&m->boot);
+	if (r && err)
+		*err = m->error;
+	return r;
+}
+
+static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_err *err)
+{
+	struct hull_region_config ram = { .gpa = RAM_BASE,
+		                          .size = ram_bytes,
+		                          .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
+
+	if (c->nregions)
+		return 0;
+	return hull_config_add_region(c, &ram, err);
+}
+
+static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
+{
+	const struct hull_vm_config *c = hull_vm_config(m->vm);
+	struct virt *v = m->state;
+	int r;
+
+	if (!m->boot.kernel.data && !m->boot.firmware.data) {
+		hull_fail(err, HULL_EINVAL, 750,
+		          "there is nothing to start: no kernel, no firmware");
+		hull_err_fix(err, "hull run --kernel FILE, or --firmware FILE");
+		return HULL_EINVAL;
+	}
+	v->machine = m;
+	v->firmware = m->boot.firmware.data;
+	v->ssip.set = raise_ssip;
+	r = build_fixed(v, err);
+	for (uint32_t i = 0; !r && i < c->ndevices; i++)
+		use_sources(v, c->devices[i].irq, c->devices[i].irq ? 1 : 0);
+	for (uint32_t i = 0; !r && i < c->ndevices; i++)
+		r = add_configured(v, &c->devices[i], backends ? backends[i] : NULL, err);
+	if (r)
+		return r;
+	wire_harts(v);
+	v->sbi.console = m->console;
+	if (!v->firmware)
+		hull_vm_set_hypercall(m->vm, hull_sbi_call, &v->sbi);
+	hull_vm_set_loader(m->vm, load, m);
+	return 0;
+}
+
+HULL_BOARD(virt_riscv64) = {
+	.name = "virt-riscv64",
+	.summary = "RISC-V machine with PLIC, 16550 and virtio; SBI by Hull or your own firmware",
+	.isa = HULL_ISA_RISCV64,
+	.state_size = sizeof(struct virt),
+	.configure = configure,
+	.build = build,
+};

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The bus: sorted tables, searched without a lock.
+ *
+ * A table only ever grows.  Its writer (under map_lock) makes `seq` odd,
+ * moves entries and makes it even again; a reader that saw an odd or changed
+ * number looks again.  So an access costs a binary search and the device's
+ * lane.
+ */
+#include "core/vm_impl.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/checked.h"
+
+#define LL(x) ((unsigned long long)(x))
+
+static const uint32_t capacity[HULL_SPACES] = { 192, 64, 64 };
+
+int hull_bus_init(struct hull_vm *vm, struct hull_err *err)
+{
+	for (int i = 0; i < HULL_SPACES; i++) {
+		struct hull_bus_table *t = &vm->bus[i];
+
+		t->capacity = capacity[i];
+		t->ranges = hull_arena_alloc(&vm->arena, t->capacity * sizeof(*t->ranges), 8);
+		if (!t->ranges)
+			return hull_fail(err, HULL_ENOMEM, 0, "vm '%s': no memory for its buses",
+			                 vm->config.name);
+	}
+	return 0;
+}
+
+/* Index of the first range that ends above `addr`.  Loads in program order (acquire). */
+static uint32_t search(const struct hull_bus_table *t, uint64_t addr)
+{
+	uint32_t lo = 0, hi = hull_load_acquire(&t->n);
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		uint64_t base = hull_load_acquire(&t->ranges[mid].base);
+
+		if (base + (hull_load_acquire(&t->ranges[mid].size) - 1) < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool try_find(const struct hull_bus_table *t, uint64_t addr, struct hull_bus_range *ret)
+{
+	uint32_t seq = hull_load_acquire(&t->seq);
+	uint32_t i = search(t, addr);
+
+	*ret = (struct hull_bus_range){ 0 };
+	if (i < hull_load_acquire(&t->n)) {
+		ret->base = hull_load_acquire(&t->ranges[i].base);
+		ret->size = hull_load_acquire(&t->ranges[i].size);
+		ret->dev = hull_load_acquire(&t->ranges[i].dev);
+	}
+	return !(seq & 1) && hull_load_relaxed(&t->seq) == seq;
+}
+
+/* Whoever answers the whole access, or NULL. */
+static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_t addr,
+                              unsigned size, uint64_t *ret_off)
+{
+	struct hull_bus_range r;
+	uint64_t span = space == HULL_SPACE_SYSREG ? 1 : size;
+
+	if (size > 8 || !is_pow2(size))
+		return NULL;
+	if (space == HULL_SPACE_MMIO && !is_aligned(addr, size))
+		return NULL;
+	while (!try_find(&vm->bus[space], addr, &r))
+		;
+	if (!r.dev || !hull_range_within(addr, span, r.base, r.size))
+		return NULL;
+	if (!(r.dev->type->access_sizes & size))
+		return NULL;
+	*ret_off = addr - r.base;
+	return r.dev;
+}
+
+static void note_access(struct hull_dev *d, uint64_t off)
+{
+	hull_store_relaxed(&d->accesses, d->accesses + 1);
+	hull_store_relaxed(&d->last_offset, off);
+}
+
+bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
+                   uint64_t *ret)
+{
+	uint64_t off;
+	struct hull_dev *d = route(vm, space, addr, size, &off);
+
+	if (!d)
+		return false;
+	hull_lock_acquire(&d->lane);
+	note_access(d, off);
+	*ret = (d->type->read ? d->type->read(d, off, size) : 0) & low_mask(8 * size);
+	hull_lock_release(&d->lane);
+	return true;
+}
+
+bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
+                    uint64_t value)
+{
+	uint64_t off;
+	struct hull_dev *d = route(vm, space, addr, size, &off);
+
+	if (!d)
+		return false;
+	hull_lock_acquire(&d->lane);
+	note_access(d, off);
+	if (d->type->write)
+		d->type->write(d, off, value & low_mask(8 * size), size);
+	hull_lock_release(&d->lane);
+	return true;
+}
+
+const struct hull_bus_range *hull_bus_overlap_locked(struct hull_vm *vm, enum hull_space space,
+                                                     uint64_t base, uint64_t size)
+{
+	const struct hull_bus_table *t = &vm->bus[space];
+	uint32_t i = search(t, base);
+
+	if (i < t->n && hull_ranges_overlap(base, size, t->ranges[i].base, t->ranges[i].size))
+		return &t->ranges[i];
+	return NULL;
+}
+
+static void insert(struct hull_bus_table *t, uint32_t at, const struct hull_bus_range *r)
+{
+	hull_add_seqcst(&t->seq, 1);
+	for (uint32_t i = t->n; i > at; i--) {
+		hull_store_release(&t->ranges[i].base, t->ranges[i - 1].base);
+		hull_store_release(&t->ranges[i].size, t->ranges[i - 1].size);
+		hull_store_release(&t->ranges[i].dev, t->ranges[i - 1].dev);
+	}
+	hull_store_release(&t->ranges[at].base, r->base);
+	hull_store_release(&t->ranges[at].size, r->size);
+	hull_store_release(&t->ranges[at].dev, r->dev);
+	hull_store_release(&t->n, t->n + 1);
+	hull_add_seqcst(&t->seq, 1);
+}
+
+static int check_free(struct hull_vm *vm, enum hull_space space, const struct hull_bus_range *r,
+                      struct hull_err *err)
+{
+	static const char *const names[] = { "address", "port", "register" };
+	const struct hull_bus_range *other = hull_bus_overlap_locked(vm, space, r->base, r->size);
+	const struct hull_map *m = NULL;
+
+	if (other)
+		return hull_fail(err, HULL_EEXIST, 131,
+		                 "vm '%s': device '%s' at %s 0x%llx, size 0x%llx, overlaps device "
+		                 "'%s' at 0x%llx, size 0x%llx",
+		                 vm->config.name, r->dev->name, names[space], LL(r->base),
+		                 LL(r->size), other->dev->name, LL(other->base), LL(other->size));
+	if (space == HULL_SPACE_MMIO)
+		m = hull_aspace_overlap_locked(vm, r->base, r->size);
+	if (m)
+		return hull_fail(err, HULL_EEXIST, 131,
+		                 "vm '%s': device '%s' at address 0x%llx, size 0x%llx, overlaps "
+		                 "memory at 0x%llx, size 0x%llx",
+		                 vm->config.name, r->dev->name, LL(r->base), LL(r->size),
+		                 LL(m->gpa), LL(m->len));
+	if (vm->bus[space].n == vm->bus[space].capacity)
+		return hull_fail(err, HULL_EOVERFLOW, 109, "vm '%s': more than %u device ranges",
+		                 vm->config.name, vm->bus[space].capacity);
+	return 0;
+}
+
+int hull_bus_attach_locked(struct hull_vm *vm, enum hull_space space, uint64_t base, uint64_t size,
+                           struct hull_dev *dev, struct hull_err *err)
+{
+	struct hull_bus_range r = { .base = base, .size = size, .dev = dev };
+	int ret;
+
+	if (!size || !hull_range_valid(base, size) || (unsigned)space >= HULL_SPACES)
+		return hull_fail(err, HULL_EINVAL, 130,
+		                 "vm '%s': device '%s' cannot be at 0x%llx, size 0x%llx",
+		                 vm->config.name, dev->name, LL(base), LL(size));
+	ret = check_free(vm, space, &r, err);
+	if (!ret)
+		insert(&vm->bus[space], search(&vm->bus[space], base), &r);
+	return ret;
+}
+
+int hull_bus_attach(struct hull_vm *vm, enum hull_space space, uint64_t base, uint64_t size,
+                    struct hull_dev *dev, struct hull_err *err)
+{
+	struct hull_vcpu *self = hull_vcpu_step_out(vm);
+	int ret;
+
+	hull_lock_acquire(&vm->map_lock);
+	ret = hull_bus_attach_locked(vm, space, base, size, dev, err);
+	hull_lock_release(&vm->map_lock);
+	hull_vcpu_come_back(self);
+	return ret;
+}
