@@ -11,7 +11,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "base/mem.h"
+#include "base/prng.h"
 
 #define STANDING BIT(63)
 #define STOPPING UINT64_MAX
@@ -70,7 +70,7 @@ uint64_t hull_clock_now(struct hull_vm *vm)
 int64_t hull_clock_wall_ns(struct hull_vm *vm)
 {
 	if (vm->stepped)
-		return stepped_wall_ns + (int64_t)(hull_clock_now(vm) & INT64_MAX) % INT64_MAX;
+		return (int64_t)((uint64_t)stepped_wall_ns + hull_clock_now(vm));
 	return vm->hal->wallclock_ns(vm->hal);
 }
 
@@ -116,13 +116,10 @@ void hull_clock_start(struct hull_vm *vm)
 uint64_t hull_clock_hal_deadline(struct hull_vm *vm, uint64_t guest_ns)
 {
 	uint64_t word = hull_load_seqcst(&vm->clock_word);
-	uint64_t at;
 
 	if (guest_ns == HULL_NEVER || vm->stepped || word & STANDING)
 		return HULL_NEVER;
-	at = guest_ns + (uint64_t)sign_extend(word, 63);
-	/* A deadline beyond the HAL's range never comes. */
-	return guest_ns > INT64_MAX ? HULL_NEVER : at;
+	return guest_ns + (uint64_t)sign_extend(word, 63);
 }
 
 void hull_timer_init(struct hull_timer *t, void (*fire)(struct hull_timer *t))
@@ -165,6 +162,8 @@ void hull_timer_set(struct hull_vm *vm, struct hull_timer *t, uint64_t deadline_
 	struct hull_timer **at = &vm->timers;
 	bool first = false;
 
+	if (deadline_ns > INT64_MAX)
+		deadline_ns = HULL_NEVER;
 	hull_lock_acquire(&vm->timer_lock);
 	t->due = false;
 	if (t->deadline != HULL_NEVER)
@@ -183,10 +182,26 @@ void hull_timer_set(struct hull_vm *vm, struct hull_timer *t, uint64_t deadline_
 		return;
 	if (vm->stepped)
 		shorten_turn(vm, deadline_ns);
-	hull_vm_wake_loops(vm);
+	else if (deadline_ns < hull_load_seqcst(&vm->timers_asleep_until))
+		hull_vm_wake_loops(vm); /* pairs with hull_timers_sleep() */
 	if (vm->hal->deadline)
 		vm->hal->deadline(vm->hal, &vm->host_word,
 		                  hull_clock_hal_deadline(vm, deadline_ns));
+}
+
+/*
+ * Announce a sleep until `next`, then look for timers that were armed before
+ * anybody could know of it.  False: do not sleep.
+ */
+bool hull_timers_sleep(struct hull_vm *vm, uint64_t next)
+{
+	bool same;
+
+	hull_store_seqcst(&vm->timers_asleep_until, next);
+	hull_lock_acquire(&vm->timer_lock);
+	same = !vm->timers || vm->timers->deadline >= next;
+	hull_lock_release(&vm->timer_lock);
+	return same;
 }
 
 bool hull_timer_take(struct hull_vm *vm, struct hull_timer *t)
@@ -223,46 +238,10 @@ uint64_t hull_timers_run(struct hull_vm *vm)
 	}
 }
 
-/* splitmix64: turns one seed into independent words. */
-static uint64_t split_mix(uint64_t *x)
+static void seeded_random(struct hull_vm *vm, void *buf, size_t len)
 {
-	uint64_t z = *x += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static uint64_t rotate(uint64_t v, unsigned n)
-{
-	return v << n | v >> (64 - n);
-}
-
-/* xoshiro256**, Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2018. */
-static uint64_t next_random(uint64_t s[4])
-{
-	uint64_t result = rotate(s[1] * 5, 7) * 9;
-	uint64_t t = s[1] << 17;
-
-	s[2] ^= s[0];
-	s[3] ^= s[1];
-	s[1] ^= s[2];
-	s[0] ^= s[3];
-	s[2] ^= t;
-	s[3] = rotate(s[3], 45);
-	return result;
-}
-
-static void seeded_random(struct hull_vm *vm, uint8_t *buf, size_t len)
-{
-	uint8_t word[8];
-
 	hull_lock_acquire(&vm->random_lock);
-	for (size_t i = 0; i < len; i++) {
-		if (i % 8 == 0)
-			store_le64(word, next_random(vm->random_state));
-		buf[i] = word[i % 8];
-	}
+	hull_prng_fill(&vm->random, buf, len);
 	hull_lock_release(&vm->random_lock);
 }
 
@@ -288,7 +267,6 @@ int hull_clock_init(struct hull_vm *vm, struct hull_err *err)
 	if (!seed && !vm->hal->random(vm->hal, &seed, sizeof(seed)))
 		return hull_fail(err, HULL_EIO, 0, "vm '%s': the host has no random numbers",
 		                 vm->config.name);
-	for (int i = 0; i < 4; i++)
-		vm->random_state[i] = split_mix(&seed);
+	hull_prng_seed(&vm->random, seed);
 	return 0;
 }

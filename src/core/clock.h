@@ -43,7 +43,8 @@ void hull_clock_start(struct hull_vm *vm);
 /* Prepare a timer (unarmed); `fire` is called at most once per arming. */
 void hull_timer_init(struct hull_timer *t, void (*fire)(struct hull_timer *t));
 
-/* Arm, move or (HULL_NEVER) disarm.  A callback may still be running after a disarm. */
+/* Arm, move or (HULL_NEVER, or above 2^63 - 1) disarm.  A callback may still be running after a
+ * disarm. */
 void hull_timer_set(struct hull_vm *vm, struct hull_timer *t, uint64_t deadline_ns);
 
 /*

@@ -9,6 +9,8 @@
 #define LL(x)    ((unsigned long long)(x))
 #define ATTR_ALL (HULL_MEM_R | HULL_MEM_W | HULL_MEM_X | HULL_MEM_DEVICE | HULL_MEM_UNCACHED)
 
+#define MAX_NS_PER_INSN 1000000
+
 /* Catalogue numbers. */
 enum { E_TOO_MANY = 109, E_CONTRADICT = 108, E_VALUE = 130, E_OVERLAP = 131, E_TWICE = 132 };
 
@@ -191,6 +193,8 @@ static int check_counts(const struct hull_vm_config *c, struct hull_err *err)
 		return bad(err, E_TOO_MANY, "passthrough", "too many devices");
 	if (c->nspis > HULL_MAX_SPIS)
 		return bad(err, E_TOO_MANY, "spis", "too many interrupts");
+	if (c->ns_per_insn > MAX_NS_PER_INSN)
+		return bad(err, E_VALUE, "ns_per_insn", "more than a millisecond");
 	if (c->ivc_size)
 		return check_span("ivc", c->ivc_gpa, c->ivc_size, err);
 	return 0;

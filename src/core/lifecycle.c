@@ -321,7 +321,7 @@ int hull_vm_shutdown(struct hull_vm *vm, enum hull_stop_reason reason, struct hu
 
 	if (ret)
 		return ret;
-	shutdown_locked(vm, reason, 0);
+	shutdown_locked(vm, reason ? reason : HULL_STOP_FORCED, 0);
 	end(vm);
 	return 0;
 }

@@ -178,6 +178,15 @@ static void await(struct hull_vcpu *vcpu, uint32_t requests)
 	hull_add_seqcst(&vm->sync_waiters, UINT32_MAX);
 }
 
+/* One that sleeps performs them before it executes again: no need to wake it. */
+static void post_quietly(struct hull_vcpu *vcpu, uint32_t requests)
+{
+	hull_or_seqcst(&vcpu->requests, requests);
+	hull_store_seqcst(&vcpu->attention, 1);
+	if (hull_load_seqcst(&vcpu->state) == HULL_VCPU_RUNNING)
+		vcpu->vm->accel->vcpu_kick(vcpu);
+}
+
 void hull_vcpus_sync(struct hull_vm *vm, uint64_t mask, uint32_t requests)
 {
 	struct hull_vcpu *self = hull_vcpu_step_out(vm);
@@ -186,7 +195,7 @@ void hull_vcpus_sync(struct hull_vm *vm, uint64_t mask, uint32_t requests)
 	mask &= low_mask(vm->nvcpus);
 	for (uint32_t i = 0; i < vm->nvcpus; i++)
 		if (mask & BIT(i))
-			hull_vcpu_post(vm->vcpus[i], requests);
+			post_quietly(vm->vcpus[i], requests);
 	for (uint32_t i = 0; i < vm->nvcpus; i++)
 		if (mask & BIT(i) && hull_load_relaxed(&vm->vcpus[i]->claimed) != cpu)
 			await(vm->vcpus[i], requests);
@@ -438,7 +447,6 @@ static void settle(struct hull_vcpu *vcpu, const struct hull_exit *e)
 		hull_event_add(vcpu->vm, HULL_EVENT_VCPU_OFF, vcpu->id, 0, 0);
 		set_state(vcpu, HULL_VCPU_OFF);
 		return;
-	case HULL_EXIT_FAIL: hull_vm_fault(vcpu->vm, vcpu->id, e->fail.code); return;
 	default: return;
 	}
 }
@@ -461,7 +469,6 @@ static bool enter_guest(struct hull_vcpu *vcpu, struct hull_exit *exit, int *ret
 {
 	struct hull_vm *vm = vcpu->vm;
 
-	hull_and_seqcst(&vcpu->requests, ~(uint32_t)HULL_REQ_STOP);
 	set_state(vcpu, HULL_VCPU_RUNNING);
 	if (!hull_load_seqcst(&vm->open)) {
 		set_state(vcpu, HULL_VCPU_READY);
@@ -496,6 +503,8 @@ static int run_claimed(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	if (!vcpu->vm->stepped)
 		vcpu->budget = INT64_MAX;
 	*exit = (struct hull_exit){ .kind = HULL_EXIT_NONE };
+	/* Whoever posted it changed `open` or `system_event` first: enter_guest() looks at them. */
+	hull_and_seqcst(&vcpu->requests, ~(uint32_t)HULL_REQ_STOP);
 	while (enter_guest(vcpu, exit, &ret))
 		;
 	return ret;
@@ -515,6 +524,9 @@ int hull_vm_run_vcpu(struct hull_vm *vm, uint32_t id, struct hull_exit *exit)
 		ret = run_claimed(vcpu, &e);
 		hull_vcpu_unclaim(vcpu);
 	}
+	/* Not while it is claimed: somebody may hold the lifecycle lock and wait for that. */
+	if (!ret && e.kind == HULL_EXIT_FAIL)
+		hull_vm_fault(vm, id, e.fail.code);
 	hull_vm_leave(vm);
 	if (!ret)
 		*exit = e;
@@ -567,6 +579,8 @@ static void decide(struct hull_vcpu *vcpu, int ret, const struct hull_exit *e)
 		hull_vm_fault(vm, vcpu->id, ret);
 	else if (!ret && e->kind == HULL_EXIT_SYSTEM)
 		hull_vm_do_event(vm, e->system.event, e->system.code);
+	else if (!ret && e->kind == HULL_EXIT_FAIL)
+		hull_vm_fault(vm, vcpu->id, e->fail.code);
 	else if (!ret && e->kind > HULL_EXIT_FAIL)
 		hull_vm_fault(vm, vcpu->id, (int64_t)e->kind);
 	/*
@@ -607,6 +621,8 @@ void hull_vm_vcpu_loop(struct hull_vm *vm, uint32_t id)
 
 void hull_vm_timer_loop(struct hull_vm *vm)
 {
+	if (vm->stepped)
+		return;
 	hull_vm_enter(vm);
 	for (;;) {
 		uint32_t seen = hull_load_seqcst(&vm->host_word);
@@ -617,7 +633,10 @@ void hull_vm_timer_loop(struct hull_vm *vm)
 			break;
 		if (gate == HULL_GATE_RUN)
 			next = hull_timers_run(vm);
-		vm->hal->wait(vm->hal, &vm->host_word, seen, hull_clock_hal_deadline(vm, next));
+		if (gate != HULL_GATE_RUN || hull_timers_sleep(vm, next))
+			vm->hal->wait(vm->hal, &vm->host_word, seen,
+			              hull_clock_hal_deadline(vm, next));
+		hull_store_seqcst(&vm->timers_asleep_until, 0);
 	}
 	hull_vm_leave(vm);
 }

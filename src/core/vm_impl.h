@@ -10,6 +10,7 @@
 #define HULL_CORE_VM_IMPL_H
 
 #include <hull/vm.h>
+#include "base/prng.h"
 #include "core/arena.h"
 #include "core/aspace.h"
 #include "core/bus.h"
@@ -128,8 +129,10 @@ struct hull_vm {
 	bool stepped;
 	struct hull_lock timer_lock;
 	struct hull_timer *timers;
+	uint64_t timers_asleep_until; /* atomic: guest deadline of the timer loop's sleep; 0: awake
+	                               */
 	struct hull_lock random_lock;
-	uint64_t random_state[4];
+	struct hull_prng random;
 
 	/* event.c */
 	struct hull_lock event_lock;
@@ -199,6 +202,7 @@ void hull_dev_reset_all(struct hull_vm *vm);
 
 /* clock.c */
 int hull_clock_init(struct hull_vm *vm, struct hull_err *err);
+bool hull_timers_sleep(struct hull_vm *vm, uint64_t next);
 /* HAL time of a guest deadline; HULL_NEVER while the clock stands. */
 uint64_t hull_clock_hal_deadline(struct hull_vm *vm, uint64_t guest_ns);
 

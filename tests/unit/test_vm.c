@@ -1,56 +1,15 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Creating, running and destroying a VM. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <hull/vm.h>
-#include "accel/fake/fake.h"
-#include "base/bits.h"
-#include "support/fake_hal.h"
-
-static struct hull_vm_config config_of(uint32_t ncpus)
-{
-	struct hull_vm_config c;
-	struct hull_region_config ram = { .gpa = 0x80000000,
-		                          .size = 0x100000,
-		                          .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
-
-	hull_config_init(&c, HULL_ISA_RISCV64, "test");
-	c.cpu_num = ncpus;
-	assert_int_equal(hull_config_add_region(&c, &ram, NULL), 0);
-	return c;
-}
-
-static struct hull_vm *make(struct fake_hal *h, uint32_t ncpus)
-{
-	struct hull_vm_config c = config_of(ncpus);
-	struct hull_vm *vm = NULL;
-
-	fake_hal_init(h);
-	assert_int_equal(hull_vm_create(&c, &h->hal, hull_accel_find("fake"), &vm, NULL), 0);
-	return vm;
-}
-
-static void unmake(struct fake_hal *h, struct hull_vm *vm)
-{
-	assert_int_equal(hull_vm_destroy(vm, NULL), 0);
-	assert_int_equal(h->live_bytes, 0);
-	assert_int_equal(h->live_blocks, 0);
-	assert_int_equal(h->claimed_bytes, 0);
-	fake_hal_fini(h);
-}
+#include "support/vm_fixture.h"
 
 static void test_create_is_small(void **state)
 {
 	struct fake_hal h;
-	struct hull_vm *vm = make(&h, 4);
+	struct hull_vm *vm = fixture_make(&h, 4);
 
 	(void)state;
 	assert_in_range(h.live_private, 1, 1024 * 1024 - 1);
-	unmake(&h, vm);
+	fixture_unmake(&h, vm);
 }
 
 static uint64_t reg_read(void *opaque, uint64_t offset, unsigned size)
@@ -83,7 +42,7 @@ static void test_run_completes_mmio(void **state)
 		                          .read = reg_read,
 		                          .write = reg_write };
 	struct fake_hal h;
-	struct hull_vm *vm = make(&h, 1);
+	struct hull_vm *vm = fixture_make(&h, 1);
 	struct hull_fake_vcpu *cpu = hull_vcpu_accel_state(hull_vm_vcpu(vm, 0));
 
 	(void)state;
@@ -98,7 +57,7 @@ static void test_run_completes_mmio(void **state)
 	assert_int_equal(value, 0x55);
 	assert_int_equal(cpu->regs[0], 0x55 + 8 + 4);
 	assert_int_equal(cpu->failed_io, 1);
-	unmake(&h, vm);
+	fixture_unmake(&h, vm);
 }
 
 int main(void)

@@ -163,7 +163,7 @@ static bool perform(struct hull_vcpu *vcpu, const struct hull_fake_op *op, struc
 		s->done += execute(vcpu, exit);
 		return exit->kind == HULL_EXIT_NONE;
 	}
-	if (!execute(vcpu, exit))
+	if (op->kind != HULL_FAKE_WORK && !execute(vcpu, exit))
 		return false;
 	if (op->kind == HULL_FAKE_WAIT && !woken(vcpu)) {
 		exit->kind = HULL_EXIT_HALT;
