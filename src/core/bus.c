@@ -23,7 +23,7 @@ int hull_bus_init(struct hull_vm *vm, struct hull_err *err)
 		struct hull_bus_table *t = &vm->bus[i];
 
 		t->capacity = capacity[i];
-		t->ranges = hull_arena_alloc(&vm->arena, t->capacity * sizeof(*t->ranges), 8);
+		t->ranges = hull_bump_alloc(&vm->arena, t->capacity * sizeof(*t->ranges), 8);
 		if (!t->ranges)
 			return hull_fail(err, HULL_ENOMEM, 0, "vm '%s': no memory for its buses",
 			                 vm->config.name);

@@ -133,10 +133,10 @@ static struct hull_dev *allocate(struct hull_vm *vm, const struct hull_dev_setup
 {
 	const struct hull_dev_type *type = setup->type;
 	size_t name_size = hull_text_len(setup->name) + 1;
-	struct hull_dev *d = hull_arena_alloc(&vm->arena, type->state_size, 64);
-	char *name = hull_arena_alloc(&vm->arena, name_size, 1);
+	struct hull_dev *d = hull_bump_alloc(&vm->arena, type->state_size, 64);
+	char *name = hull_bump_alloc(&vm->arena, name_size, 1);
 	struct hull_irq *irq =
-		hull_arena_alloc(&vm->arena, MAX(type->irqs, 1U) * sizeof(struct hull_irq), 8);
+		hull_bump_alloc(&vm->arena, MAX(type->irqs, 1U) * sizeof(struct hull_irq), 8);
 
 	if (!d || !name || !irq)
 		return NULL;
@@ -192,7 +192,7 @@ int hull_dev_create(struct hull_vm *vm, const struct hull_dev_setup *setup, stru
 
 void *hull_dev_alloc(struct hull_dev *d, size_t bytes)
 {
-	return hull_arena_alloc(&d->vm->arena, bytes, 64);
+	return hull_bump_alloc(&d->vm->arena, bytes, 64);
 }
 
 uint64_t hull_dev_now(struct hull_dev *d)
@@ -321,7 +321,7 @@ static const struct hull_dev_type callback_type = {
 int hull_dev_init_all(struct hull_vm *vm, struct hull_err *err)
 {
 	vm->callbacks =
-		hull_arena_alloc(&vm->arena, HULL_MAX_CALLBACKS * sizeof(*vm->callbacks), 64);
+		hull_bump_alloc(&vm->arena, HULL_MAX_CALLBACKS * sizeof(*vm->callbacks), 64);
 	if (!vm->callbacks)
 		return hull_fail(err, HULL_ENOMEM, 120, "vm '%s': the host has no memory left",
 		                 vm->config.name);

@@ -180,7 +180,7 @@ int hull_vm_seal(struct hull_vm *vm, struct hull_err *err)
 
 	if (ret)
 		return ret;
-	hull_arena_seal(&vm->arena);
+	hull_bump_seal(&vm->arena);
 	advance(vm, VERB_SEAL);
 	end(vm);
 	return 0;

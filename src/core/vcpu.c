@@ -251,7 +251,7 @@ void hull_vcpu_claim_wait(struct hull_vcpu *vcpu)
 static int create_one(struct hull_vm *vm, uint32_t i, struct hull_err *err)
 {
 	struct hull_vcpu_place place;
-	struct hull_vcpu *vcpu = hull_arena_alloc(&vm->arena, sizeof(*vcpu), 64);
+	struct hull_vcpu *vcpu = hull_bump_alloc(&vm->arena, sizeof(*vcpu), 64);
 	int ret;
 
 	if (!vcpu)
@@ -267,7 +267,7 @@ static int create_one(struct hull_vm *vm, uint32_t i, struct hull_err *err)
 	hull_timer_init(&vcpu->timer, NULL);
 	vm->vcpus[i] = vcpu;
 	vm->nvcpus = i + 1;
-	vcpu->accel = hull_arena_alloc(&vm->arena, MAX(vm->accel->vcpu_size, (size_t)1), 64);
+	vcpu->accel = hull_bump_alloc(&vm->arena, MAX(vm->accel->vcpu_size, (size_t)1), 64);
 	if (!vcpu->accel)
 		return hull_fail(err, HULL_ENOMEM, 0, "vm '%s': no memory for vCPU %u",
 		                 vm->config.name, i);

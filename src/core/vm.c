@@ -150,7 +150,7 @@ static int fill(struct hull_vm *vm, struct hull_err *err)
 
 	if (ret)
 		return ret;
-	vm->accel_state = hull_arena_alloc(&vm->arena, MAX(vm->accel->vm_size, (size_t)1), 64);
+	vm->accel_state = hull_bump_alloc(&vm->arena, MAX(vm->accel->vm_size, (size_t)1), 64);
 	if (!vm->accel_state)
 		return no_memory(vm, err);
 	ret = vm->accel->vm_init(vm, err);
@@ -166,14 +166,14 @@ static int fill(struct hull_vm *vm, struct hull_err *err)
 int hull_vm_create(const struct hull_vm_config *config, const struct hull_hal *hal,
                    const struct hull_accel *accel, struct hull_vm **ret_vm, struct hull_err *err)
 {
-	struct hull_arena arena;
+	struct hull_bump arena;
 	struct hull_vm *vm;
 	int ret = hull_config_check(config, err);
 
 	if (ret)
 		return ret;
-	hull_arena_init(&arena, hal);
-	vm = hull_arena_alloc(&arena, sizeof(*vm), 64);
+	hull_bump_init(&arena, hal);
+	vm = hull_bump_alloc(&arena, sizeof(*vm), 64);
 	if (!vm)
 		return hull_fail(err, HULL_ENOMEM, 120, "vm '%s': the host has no memory left",
 		                 config->name);
@@ -202,5 +202,5 @@ void hull_vm_teardown(struct hull_vm *vm)
 	hull_aspace_fini(vm);
 	if (vm->accel_ready)
 		vm->accel->vm_fini(vm);
-	hull_arena_fini(&vm->arena);
+	hull_bump_fini(&vm->arena);
 }

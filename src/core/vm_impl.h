@@ -11,7 +11,7 @@
 
 #include <hull/vm.h>
 #include "base/prng.h"
-#include "core/arena.h"
+#include "core/bump.h"
 #include "core/aspace.h"
 #include "core/bus.h"
 #include "core/clock.h"
@@ -78,7 +78,7 @@ struct hull_vm {
 	const struct hull_hal *hal;
 	const struct hull_accel *accel;
 	struct hull_vm_config config;
-	struct hull_arena arena;
+	struct hull_bump arena;
 	uint32_t refs; /* atomic */
 
 	/* lifecycle.c */

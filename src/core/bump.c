@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Bump arena of HAL pages. */
-#include "core/arena.h"
+#include "core/bump.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -8,32 +8,32 @@
 
 enum { CHUNK = 64 * 1024 };
 
-struct hull_arena_chunk {
-	struct hull_arena_chunk *next;
+struct hull_bump_chunk {
+	struct hull_bump_chunk *next;
 	uint64_t size;
 };
 
-void hull_arena_init(struct hull_arena *a, const struct hull_hal *hal)
+void hull_bump_init(struct hull_bump *a, const struct hull_hal *hal)
 {
-	*a = (struct hull_arena){ .hal = hal };
+	*a = (struct hull_bump){ .hal = hal };
 }
 
-void hull_arena_fini(struct hull_arena *a)
+void hull_bump_fini(struct hull_bump *a)
 {
 	const struct hull_hal *hal = a->hal;
-	struct hull_arena_chunk *chunk = a->chunk;
+	struct hull_bump_chunk *chunk = a->chunk;
 
 	while (chunk) {
-		struct hull_arena_chunk *next = chunk->next;
+		struct hull_bump_chunk *next = chunk->next;
 
 		hal->pages_free(hal, chunk, chunk->size);
 		chunk = next;
 	}
 }
 
-static bool grow(struct hull_arena *a, uint64_t bytes)
+static bool grow(struct hull_bump *a, uint64_t bytes)
 {
-	struct hull_arena_chunk *chunk;
+	struct hull_bump_chunk *chunk;
 	uint64_t size;
 
 	/* Room for the header and the worst alignment. */
@@ -52,7 +52,7 @@ static bool grow(struct hull_arena *a, uint64_t bytes)
 	return true;
 }
 
-void *hull_arena_alloc(struct hull_arena *a, uint64_t bytes, uint64_t align)
+void *hull_bump_alloc(struct hull_bump *a, uint64_t bytes, uint64_t align)
 {
 	uint64_t at;
 
@@ -68,7 +68,7 @@ void *hull_arena_alloc(struct hull_arena *a, uint64_t bytes, uint64_t align)
 	return (char *)a->chunk + at;
 }
 
-void hull_arena_seal(struct hull_arena *a)
+void hull_bump_seal(struct hull_bump *a)
 {
 	a->sealed = true;
 }
