@@ -52,7 +52,7 @@ static int set(struct import *im, enum hull_option id, const struct hull_toml *n
 {
 	struct hull_place at = place(im, node);
 
-	return hull_value_from_toml(&im->o->arena, id, node, &at, &im->o->value[id], im->err);
+	return hull_value_from_toml(&im->o->pool, id, node, &at, &im->o->value[id], im->err);
 }
 
 static int set_text(struct import *im, enum hull_option id, const char *text,
@@ -60,7 +60,7 @@ static int set_text(struct import *im, enum hull_option id, const char *text,
 {
 	struct hull_place at = place(im, node);
 
-	return hull_value_from_text(&im->o->arena, id, text, &at, &im->o->value[id], im->err);
+	return hull_value_from_text(&im->o->pool, id, text, &at, &im->o->value[id], im->err);
 }
 
 static int add(struct import *im, unsigned group, const struct hull_toml *node,
@@ -81,7 +81,7 @@ static int item_set(struct import *im, struct hull_item *item, enum hull_option 
 {
 	struct hull_place at = place(im, node);
 
-	return hull_value_from_toml(&im->o->arena, id, node, &at, slot(item, id), im->err);
+	return hull_value_from_toml(&im->o->pool, id, node, &at, slot(item, id), im->err);
 }
 
 static int item_text(struct import *im, struct hull_item *item, enum hull_option id,
@@ -89,7 +89,7 @@ static int item_text(struct import *im, struct hull_item *item, enum hull_option
 {
 	struct hull_place at = place(im, node);
 
-	return hull_value_from_text(&im->o->arena, id, text, &at, slot(item, id), im->err);
+	return hull_value_from_text(&im->o->pool, id, text, &at, slot(item, id), im->err);
 }
 
 /* The n-th element of an array; NULL if it is shorter. */
@@ -137,7 +137,7 @@ static int phys_cpu_sets(struct import *im, const struct hull_toml *node)
 
 	if (!is_row(node, 0, HULL_MAX_VCPUS))
 		return malformed(im, node, "phys_cpu_sets is not a list of bit masks");
-	masks = hull_arena_alloc(&im->o->arena, (node->count + 1) * sizeof(*masks));
+	masks = hull_pool_alloc(&im->o->pool, (node->count + 1) * sizeof(*masks));
 	if (!masks)
 		return hull_options_no_memory(im->err);
 	for (e = node->first; e; e = e->next)
@@ -235,7 +235,7 @@ static int device_opts(struct import *im, struct hull_item *item, const struct h
 		                 "the arguments of a device are a list of at most 8 numbers");
 	if (!list->count)
 		return 0;
-	pairs = hull_arena_alloc(&im->o->arena, list->count * sizeof(*pairs));
+	pairs = hull_pool_alloc(&im->o->pool, list->count * sizeof(*pairs));
 	if (!pairs)
 		return hull_options_no_memory(im->err);
 	for (e = list->first; e; e = e->next, n++) {
@@ -244,8 +244,8 @@ static int device_opts(struct import *im, struct hull_item *item, const struct h
 		pairs[n].is_num = true;
 		hull_format(key, sizeof(key), "arg%u", n);
 		hull_format(text, sizeof(text), "%llu", (unsigned long long)pairs[n].num);
-		pairs[n].key = hull_arena_copy(&im->o->arena, key, strlen(key));
-		pairs[n].text = hull_arena_copy(&im->o->arena, text, strlen(text));
+		pairs[n].key = hull_pool_copy(&im->o->pool, key, strlen(key));
+		pairs[n].text = hull_pool_copy(&im->o->pool, text, strlen(text));
 		if (!pairs[n].key || !pairs[n].text)
 			return hull_options_no_memory(im->err);
 	}
@@ -403,7 +403,7 @@ static int excluded_devices(struct import *im, const struct hull_toml *node)
 
 	if (!is_row(node, 0, 64))
 		return malformed(im, node, "excluded_devices is a list of lists of paths");
-	pairs = hull_arena_alloc(&im->o->arena, 64 * sizeof(*pairs));
+	pairs = hull_pool_alloc(&im->o->pool, 64 * sizeof(*pairs));
 	if (!pairs)
 		return hull_options_no_memory(im->err);
 	for (row = node->first; row; row = row->next) {
@@ -413,7 +413,7 @@ static int excluded_devices(struct import *im, const struct hull_toml *node)
 			if (!text || n == 64)
 				return malformed(im, e, "excluded_devices has at most 64 paths");
 			pairs[n].key = "";
-			pairs[n].text = hull_arena_copy(&im->o->arena, text, strlen(text));
+			pairs[n].text = hull_pool_copy(&im->o->pool, text, strlen(text));
 			if (!pairs[n++].text)
 				return hull_options_no_memory(im->err);
 		}
@@ -497,7 +497,7 @@ int hull_axvm_import(struct hull_options *o, const char *name, const struct hull
 	const struct hull_toml *table, *n;
 	int ret = 0;
 
-	im.file = hull_arena_copy(&o->arena, name, strlen(name));
+	im.file = hull_pool_copy(&o->pool, name, strlen(name));
 	if (!im.file)
 		return hull_options_no_memory(err);
 	if (!hull_toml_get(root, "base") || !hull_toml_get(root, "kernel")) {

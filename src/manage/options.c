@@ -19,7 +19,7 @@ static int set_defaults(struct hull_options *o, unsigned first, unsigned count,
 	for (i = 0; i < count; i++) {
 		if (!hull_option_rows[first + i].preset)
 			continue;
-		ret = hull_value_from_text(&o->arena, first + i, hull_option_rows[first + i].preset,
+		ret = hull_value_from_text(&o->pool, first + i, hull_option_rows[first + i].preset,
 		                           &at, &slots[i], err);
 		if (ret)
 			return ret;
@@ -49,7 +49,7 @@ void hull_options_free(struct hull_options *o)
 {
 	if (!o)
 		return;
-	hull_arena_free(&o->arena);
+	hull_pool_free(&o->pool);
 	memset(o, 0, sizeof(*o));
 }
 
@@ -73,7 +73,7 @@ static int item_slot(struct hull_options *o, unsigned group, const struct hull_p
 
 	*ret = NULL;
 	if (!items) {
-		items = hull_arena_alloc(&o->arena, row->most * sizeof(*items));
+		items = hull_pool_alloc(&o->pool, row->most * sizeof(*items));
 		if (!items)
 			return hull_options_no_memory(err);
 		o->items[group] = items;
@@ -105,7 +105,7 @@ int hull_options_add_item(struct hull_options *o, unsigned group, const struct h
 	int r = item_slot(o, group, at, &item, err);
 
 	if (!r && !item) {
-		item = hull_arena_alloc(&o->arena, sizeof(*item));
+		item = hull_pool_alloc(&o->pool, sizeof(*item));
 		if (!item)
 			r = hull_options_no_memory(err);
 	}
@@ -181,7 +181,7 @@ int hull_options_set(struct hull_options *o, const char *key, const char *value,
 	group = hull_option_rows[id].group;
 	if (hull_group_rows[group].kind == HULL_GROUP_ONE && index >= 0)
 		return hull_option_unknown(key, &at, err);
-	ret = hull_value_from_text(&o->arena, id, value, &at, &v, err);
+	ret = hull_value_from_text(&o->pool, id, value, &at, &v, err);
 	if (ret)
 		return ret;
 	if (hull_group_rows[group].kind == HULL_GROUP_ONE) {
@@ -222,10 +222,10 @@ int hull_options_load_env(struct hull_options *o, char *const envp[], struct hul
 
 			if (strncmp(envp[i], name, len) != 0 || envp[i][len] != '=')
 				continue;
-			at.origin.name = hull_arena_copy(&o->arena, name, len);
+			at.origin.name = hull_pool_copy(&o->pool, name, len);
 			if (!at.origin.name)
 				return hull_options_no_memory(err);
-			ret = hull_value_from_text(&o->arena, id, envp[i] + len + 1, &at, &v, err);
+			ret = hull_value_from_text(&o->pool, id, envp[i] + len + 1, &at, &v, err);
 			if (ret)
 				return ret;
 			hull_value_store(&o->value[id], &v);

@@ -8,7 +8,7 @@
  * with a value for every key of its group.  The order in which sources are
  * read does not matter: a value only gives way to one of a higher rank.
  *
- * Memory: texts live in the options' arena until hull_options_free().
+ * Memory: texts live in the options' pool until hull_options_free().
  * Threading: one thread at a time while it is filled in; then read-only.
  */
 #ifndef HULL_MANAGE_OPTIONS_H
@@ -19,7 +19,7 @@
 #include <hull/config.h>
 #include <hull/error.h>
 #include "base/toml.h"
-#include "manage/arena.h"
+#include "manage/pool.h"
 
 enum hull_option {
 #define OPT(group, id, ...) HULL_OPT_##id,
@@ -99,7 +99,7 @@ struct hull_item {
 };
 
 struct hull_options {
-	struct hull_arena arena;
+	struct hull_pool pool;
 	struct hull_value value[HULL_OPT_COUNT]; /* of plain tables */
 	struct hull_item *items[HULL_GROUP_COUNT];
 	uint32_t nitems[HULL_GROUP_COUNT];

@@ -146,7 +146,7 @@ static int item_setting(struct walk *w, unsigned group, struct hull_item *item, 
 		return hull_option_unknown(name, &at, w->err);
 	if (!equal && hull_option_rows[id].type != HULL_TYPE_BOOL)
 		return usage(w, 10, "has a key without a value", "write KEY=VALUE");
-	ret = hull_value_from_text(&w->o->arena, id, value, &at, &v, w->err);
+	ret = hull_value_from_text(&w->o->pool, id, value, &at, &v, w->err);
 	if (!ret)
 		hull_value_store(&item->value[id - hull_option_first(group)], &v);
 	return ret;
@@ -177,14 +177,14 @@ static int add_item(struct walk *w, enum hull_option id, const char *value)
 	unsigned group = hull_option_rows[id].group;
 	struct hull_item *item;
 	struct hull_value v;
-	char *text = hull_arena_copy(&w->o->arena, value, strlen(value));
+	char *text = hull_pool_copy(&w->o->pool, value, strlen(value));
 	char *rest;
 	int ret;
 
 	if (!text)
 		return hull_options_no_memory(w->err);
 	rest = cut_at_comma(text);
-	ret = hull_value_from_text(&w->o->arena, id, text, &at, &v, w->err);
+	ret = hull_value_from_text(&w->o->pool, id, text, &at, &v, w->err);
 	if (ret)
 		return ret;
 	ret = hull_options_add_item(w->o, group, &at, &item, w->err);
@@ -203,7 +203,7 @@ static int set_config(struct walk *w, const char *path)
 {
 	if (w->o->config && strcmp(w->o->config, path) != 0)
 		return usage(w, 9, "names a second configuration file", "give one .toml file");
-	w->o->config = hull_arena_copy(&w->o->arena, path, strlen(path));
+	w->o->config = hull_pool_copy(&w->o->pool, path, strlen(path));
 	return w->o->config ? 0 : hull_options_no_memory(w->err);
 }
 
@@ -215,7 +215,7 @@ static int set_key(struct walk *w, const char *setting)
 
 	if (!equal || equal == setting)
 		return usage(w, 10, "needs KEY=VALUE", "write it like --set memory.size=2G");
-	key = hull_arena_copy(&w->o->arena, setting, (size_t)(equal - setting));
+	key = hull_pool_copy(&w->o->pool, setting, (size_t)(equal - setting));
 	if (!key)
 		return hull_options_no_memory(w->err);
 	return hull_options_set(w->o, key, equal + 1, &origin, w->err);
@@ -242,7 +242,7 @@ static int apply(struct walk *w, const struct flag *f, const char *value)
 		value = "true";
 	if (hull_group_rows[hull_option_rows[f->id].group].kind != HULL_GROUP_ONE)
 		return add_item(w, f->id, value);
-	ret = hull_value_from_text(&w->o->arena, f->id, value, &at, &v, w->err);
+	ret = hull_value_from_text(&w->o->pool, f->id, value, &at, &v, w->err);
 	if (!ret)
 		hull_value_store(&w->o->value[f->id], &v);
 	return ret;
@@ -268,7 +268,7 @@ static int long_flag(struct walk *w, const char *arg)
 
 	if (!find_long(arg + 2, len - 2, &f))
 		return unknown_flag(w, arg, len);
-	w->shown = hull_arena_copy(&w->o->arena, arg, len);
+	w->shown = hull_pool_copy(&w->o->pool, arg, len);
 	if (!w->shown)
 		return hull_options_no_memory(w->err);
 	is_bool = !f.takes_value && !f.fixed && f.id != HULL_OPT_COUNT;
@@ -294,7 +294,7 @@ static int short_flags(struct walk *w, const char *arg)
 		shown[1] = *arg;
 		if (!find_short(*arg, &f))
 			return unknown_flag(w, shown, 2);
-		w->shown = hull_arena_copy(&w->o->arena, shown, 2);
+		w->shown = hull_pool_copy(&w->o->pool, shown, 2);
 		if (!w->shown)
 			return hull_options_no_memory(w->err);
 		value = NULL;
@@ -316,7 +316,7 @@ static int positional(struct walk *w, const char *arg)
 	const struct hull_value *v = &w->o->value[HULL_OPT_BOOT_KERNEL];
 	size_t len = strlen(arg);
 
-	w->shown = hull_arena_copy(&w->o->arena, arg, len);
+	w->shown = hull_pool_copy(&w->o->pool, arg, len);
 	if (!w->shown)
 		return hull_options_no_memory(w->err);
 	if (len > 5 && !strcmp(arg + len - 5, ".toml"))

@@ -113,11 +113,11 @@ void hull_place_where(struct hull_err *err, const struct hull_place *at);
 /* A value as given, such as "memory.size = 12Q" or "--memory 12Q". */
 void hull_place_subject(const struct hull_place *at, const char *value, char *dst, size_t size);
 
-/* Convert and check one value.  Texts are copied into the arena; *ret is set on success only. */
-HULL_CHECK_RESULT int hull_value_from_text(struct hull_arena *a, enum hull_option id,
+/* Convert and check one value.  Texts are copied into the pool; *ret is set on success only. */
+HULL_CHECK_RESULT int hull_value_from_text(struct hull_pool *a, enum hull_option id,
                                            const char *text, const struct hull_place *at,
                                            struct hull_value *ret, struct hull_err *err);
-HULL_CHECK_RESULT int hull_value_from_toml(struct hull_arena *a, enum hull_option id,
+HULL_CHECK_RESULT int hull_value_from_toml(struct hull_pool *a, enum hull_option id,
                                            const struct hull_toml *node,
                                            const struct hull_place *at, struct hull_value *ret,
                                            struct hull_err *err);

@@ -67,7 +67,7 @@ static int load_item(const struct load *l, unsigned group, const struct hull_tom
 			at.key = NULL;
 			return hull_option_unknown(full, &at, l->err);
 		}
-		ret = hull_value_from_toml(&l->o->arena, id, n, &at, &v, l->err);
+		ret = hull_value_from_toml(&l->o->pool, id, n, &at, &v, l->err);
 		if (!ret)
 			hull_value_store(&item->value[id - first], &v);
 	}
@@ -103,7 +103,7 @@ static int load_value(const struct load *l, enum hull_option id, const struct hu
 {
 	struct hull_place at = place(l, n, name);
 	struct hull_value v;
-	int ret = hull_value_from_toml(&l->o->arena, id, n, &at, &v, l->err);
+	int ret = hull_value_from_toml(&l->o->pool, id, n, &at, &v, l->err);
 
 	if (!ret)
 		hull_value_store(&l->o->value[id], &v);
@@ -177,7 +177,7 @@ static int load_tree(struct hull_options *o, const char *name, enum hull_origin_
 	struct load l = { .o = o, .rank = rank, .err = err };
 	int ret;
 
-	l.file = hull_arena_copy(&o->arena, name, strlen(name));
+	l.file = hull_pool_copy(&o->pool, name, strlen(name));
 	if (!l.file)
 		return hull_options_no_memory(err);
 	ret = check_schema(&l, root);

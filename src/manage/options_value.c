@@ -16,7 +16,7 @@
 #define LIST_MAX 64 /* elements of a list; all of ours are per CPU or shorter */
 
 struct conversion {
-	struct hull_arena *arena;
+	struct hull_pool *pool;
 	const struct hull_option_row *row;
 	const struct hull_place *at;
 	struct hull_value *v;
@@ -39,7 +39,7 @@ static int complain(const struct conversion *c, uint16_t id, const char *value, 
 
 static int keep(const struct conversion *c, const char *text, size_t len)
 {
-	c->v->text = hull_arena_copy(c->arena, text, len);
+	c->v->text = hull_pool_copy(c->pool, text, len);
 	return c->v->text ? 0 : hull_options_no_memory(c->err);
 }
 
@@ -171,7 +171,7 @@ static int convert_path(const struct conversion *c, const char *text, size_t pre
 		return complain(c, 6, text, "is empty", "write a path");
 	if (text[prefix] == '/' || !dir || is_keyword(c->row->value, text))
 		return keep(c, text, len);
-	copy = hull_arena_alloc(c->arena, len + dir + 1);
+	copy = hull_pool_alloc(c->pool, len + dir + 1);
 	if (!copy)
 		return hull_options_no_memory(c->err);
 	memcpy(copy, text, prefix);
@@ -270,7 +270,7 @@ static int set_of(const struct conversion *c, const struct hull_toml *n, uint64_
 
 static int convert_numbers(const struct conversion *c, const struct hull_toml *list)
 {
-	uint64_t *nums = hull_arena_alloc(c->arena, (list->count + 1) * sizeof(*nums));
+	uint64_t *nums = hull_pool_alloc(c->pool, (list->count + 1) * sizeof(*nums));
 	const struct hull_toml *e;
 	uint32_t i = 0;
 	int ret;
@@ -308,14 +308,14 @@ static int pair_of(const struct conversion *c, const struct hull_toml *n, struct
 	if (!from || (ret->is_num && c->row->type == HULL_TYPE_STRINGS) || !is_plain_text(from) ||
 	    !is_plain_text(n->key) || strlen(n->key) != n->key_len)
 		return list_error(c, 106, "has an element of the wrong kind");
-	ret->key = hull_arena_copy(c->arena, n->key, n->key_len);
-	ret->text = hull_arena_copy(c->arena, from, strlen(from));
+	ret->key = hull_pool_copy(c->pool, n->key, n->key_len);
+	ret->text = hull_pool_copy(c->pool, from, strlen(from));
 	return ret->key && ret->text ? 0 : hull_options_no_memory(c->err);
 }
 
 static int convert_pairs(const struct conversion *c, const struct hull_toml *list)
 {
-	struct hull_pair *pairs = hull_arena_alloc(c->arena, (list->count + 1) * sizeof(*pairs));
+	struct hull_pair *pairs = hull_pool_alloc(c->pool, (list->count + 1) * sizeof(*pairs));
 	const struct hull_toml *e;
 	uint32_t i = 0;
 	int ret;
@@ -417,7 +417,7 @@ static int list_from_text(const struct conversion *c, const char *text)
 	return ret;
 }
 
-int hull_value_from_text(struct hull_arena *a, enum hull_option id, const char *text,
+int hull_value_from_text(struct hull_pool *a, enum hull_option id, const char *text,
                          const struct hull_place *at, struct hull_value *ret, struct hull_err *err)
 {
 	struct hull_value v = { .origin = at->origin };
@@ -441,7 +441,7 @@ static int wrong_kind(const struct conversion *c, const struct hull_toml *node)
 	return HULL_EINVAL;
 }
 
-int hull_value_from_toml(struct hull_arena *a, enum hull_option id, const struct hull_toml *node,
+int hull_value_from_toml(struct hull_pool *a, enum hull_option id, const struct hull_toml *node,
                          const struct hull_place *at, struct hull_value *ret, struct hull_err *err)
 {
 	struct hull_value v = { .origin = at->origin };

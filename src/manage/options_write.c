@@ -51,7 +51,7 @@ void hull_options_write_toml(const struct hull_options *o, enum hull_origin_rank
 }
 
 /* A key with its help; one without a default shows its example, commented out. */
-static int write_template_key(struct hull_arena *a, enum hull_option id, bool comment, FILE *out,
+static int write_template_key(struct hull_pool *a, enum hull_option id, bool comment, FILE *out,
                               struct hull_err *err)
 {
 	static const struct hull_place at = { .origin = { HULL_ORIGIN_DEFAULT, 0, "" } };
@@ -72,7 +72,7 @@ static int write_template_key(struct hull_arena *a, enum hull_option id, bool co
 
 int hull_options_write_template(FILE *out, struct hull_err *err)
 {
-	struct hull_arena arena = { 0 };
+	struct hull_pool pool = { 0 };
 	unsigned g, i;
 	int ret = 0;
 
@@ -87,8 +87,8 @@ int hull_options_write_template(FILE *out, struct hull_err *err)
 
 		fprintf(out, one ? "\n# %s\n[%s]\n" : "\n# %s\n#[[%s]]\n", r->help, r->name);
 		for (i = 0; i < hull_option_keys(g) && !ret; i++)
-			ret = write_template_key(&arena, hull_option_first(g) + i, !one, out, err);
+			ret = write_template_key(&pool, hull_option_first(g) + i, !one, out, err);
 	}
-	hull_arena_free(&arena);
+	hull_pool_free(&pool);
 	return ret;
 }

@@ -85,7 +85,7 @@ static void every_option_is_described(void **state)
 		if (r->help[strlen(r->help) - 1] != '.' || !isupper((unsigned char)r->help[0]))
 			fail_msg("help of %s is no sentence", name);
 		assert_true(r->value || r->type == HULL_TYPE_BOOL);
-		if (hull_value_from_text(&o.arena, id, r->example, &at, &v, &err))
+		if (hull_value_from_text(&o.pool, id, r->example, &at, &v, &err))
 			fail_msg("example of %s: %s", name, err.text);
 		assert_true(hull_option_keys(r->group) <= HULL_ITEM_KEYS ||
 		            hull_group_rows[r->group].kind == HULL_GROUP_ONE);

@@ -121,7 +121,7 @@ static unsigned check_source(const char *path)
 		if (end == p || *end != ',' || !id)
 			continue;
 		if (!hull_report_find((unsigned)id))
-			fail_msg("%s uses E%04lu, which the catalogue lacks", path, id);
+			fail_msg("%s uses E%04lu, which src/manage/errors.def lacks", path, id);
 		found++;
 	}
 	return found;

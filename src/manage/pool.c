@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-#include "manage/arena.h"
+#include "manage/pool.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -7,15 +7,15 @@
 
 #define CHUNK ((size_t)16 << 10)
 
-struct hull_arena_chunk {
-	struct hull_arena_chunk *next;
+struct hull_pool_chunk {
+	struct hull_pool_chunk *next;
 	size_t size;
 	alignas(max_align_t) char data[];
 };
 
-void *hull_arena_alloc(struct hull_arena *a, size_t size)
+void *hull_pool_alloc(struct hull_pool *a, size_t size)
 {
-	struct hull_arena_chunk *c = a->chunks;
+	struct hull_pool_chunk *c = a->chunks;
 	void *at;
 
 	if (size > (size_t)1 << 40)
@@ -37,18 +37,18 @@ void *hull_arena_alloc(struct hull_arena *a, size_t size)
 	return memset(at, 0, size);
 }
 
-char *hull_arena_copy(struct hull_arena *a, const char *text, size_t len)
+char *hull_pool_copy(struct hull_pool *a, const char *text, size_t len)
 {
-	char *copy = hull_arena_alloc(a, len + 1);
+	char *copy = hull_pool_alloc(a, len + 1);
 
 	if (copy)
 		memcpy(copy, text, len);
 	return copy;
 }
 
-void hull_arena_free(struct hull_arena *a)
+void hull_pool_free(struct hull_pool *a)
 {
-	struct hull_arena_chunk *c, *next;
+	struct hull_pool_chunk *c, *next;
 
 	for (c = a->chunks; c; c = next) {
 		next = c->next;
