@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The CPU engine as an accelerator: any guest on any host.
+ *
+ * Guest memory stays in the core's address space; what a hart caches of it
+ * is dropped by requests, so map needs nothing and unmap is a synchronous flush.
+ */
+#include <hull/accel.h>
+#include <hull/vm.h>
+
+#include "base/atomic.h"
+#include "base/mem.h"
+#include "core/vcpu.h"
+#include "engine/riscv64/block.h"
+
+/* Decoded blocks of all vCPUs together. */
+#define CACHE_BYTES	(UINT64_C(32) << 20)
+#define CACHE_BYTES_MIN (UINT64_C(1) << 20)
+
+struct engine_vm {
+	const struct hull_hal *hal;
+};
+
+static struct rv_hart *hart(struct hull_vcpu *vcpu)
+{
+	return hull_vcpu_accel_state(vcpu);
+}
+
+static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
+{
+	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
+		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine runs riscv64 guests only");
+	return 0;
+}
+
+static void engine_vm_fini(struct hull_vm *vm)
+{
+}
+
+static int engine_map(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, unsigned attr)
+{
+	return 0;
+}
+
+static uint64_t all_vcpus(struct hull_vm *vm)
+{
+	return low_mask(hull_vm_vcpu_count(vm));
+}
+
+static int engine_unmap(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
+{
+	hull_vcpus_sync(vm, all_vcpus(vm), HULL_REQ_FLUSH_TLB | HULL_REQ_FLUSH_CODE);
+	return 0;
+}
+
+static int engine_protect(struct hull_vm *vm, hull_gpa gpa, uint64_t len, unsigned attr)
+{
+	return engine_unmap(vm, gpa, len);
+}
+
+static int engine_dirty_log(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool on)
+{
+	hull_vcpus_sync(vm, all_vcpus(vm), HULL_REQ_FLUSH_TLB);
+	return 0;
+}
+
+static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
+{
+	struct rv_hart *h = hart(vcpu);
+	uint64_t bytes = CACHE_BYTES / hull_vm_vcpu_count(vcpu->vm);
+	int rc;
+
+	h->vcpu = vcpu;
+	h->vm = vcpu->vm;
+	hull_timer_init(&vcpu->timer, rv_timer_fired);
+	rc = rv_cache_init(h, hull_vm_hal(vcpu->vm),
+			   align_down(MAX(bytes, CACHE_BYTES_MIN), HULL_PAGE_SIZE));
+	if (rc)
+		return hull_fail(err, rc, 801, "no memory for the decoded-block cache of vCPU %u",
+				 vcpu->id);
+	rv_hart_reset(h);
+	return 0;
+}
+
+static void engine_vcpu_fini(struct hull_vcpu *vcpu)
+{
+	rv_cache_fini(hart(vcpu), hull_vm_hal(vcpu->vm));
+}
+
+static void engine_vcpu_reset(struct hull_vcpu *vcpu)
+{
+	rv_hart_reset(hart(vcpu));
+}
+
+static int engine_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
+{
+	struct rv_hart *h = hart(vcpu);
+	uint64_t start = h->retired;
+	bool limited = vcpu->budget != INT64_MAX;
+	int rc;
+
+	h->retire_limit = limited ? start + (uint64_t)MAX(vcpu->budget, (int64_t)0) : UINT64_MAX;
+	rc = rv_interpret(h, exit);
+	if (limited)
+		vcpu->budget -= (int64_t)(h->retired - start);
+	hull_store_relaxed(&vcpu->insns, h->retired); /* read by statistics only */
+	return rc;
+}
+
+static void engine_vcpu_complete(struct hull_vcpu *vcpu, const struct hull_exit *exit)
+{
+}
+
+static void engine_vcpu_kick(struct hull_vcpu *vcpu)
+{
+	/* `attention` is all that the interpreter looks at, and it is set already. */
+}
+
+static int engine_reg_get(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret)
+{
+	return rv_reg_get(hart(vcpu), reg, ret);
+}
+
+static int engine_reg_set(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value)
+{
+	return rv_reg_set(hart(vcpu), reg, value);
+}
+
+static void engine_irq_update(struct hull_vcpu *vcpu)
+{
+}
+
+/*
+ * The payload of probe(): a loop of adds, a load, a store and a branch.
+ *   auipc a0, 0; addi a0, a0, 64;
+ *   1: ld a1, 0(a0); addi a1, a1, 1; sd a1, 0(a0); add a2, a2, a1; xor a3, a2, a1; j 1b
+ */
+static const uint32_t payload[] = {
+	0x00000517, 0x04050513, 0x00053583, 0x00158593,
+	0x00b53023, 0x00b60633, 0x00b646b3, 0xfedff06f,
+};
+
+static int load_payload(struct hull_vm *vm, void *arg, struct hull_err *err)
+{
+	struct hull_vcpu *vcpu = hull_vm_vcpu(vm, 0);
+	int rc = hull_vm_write(vm, 0x80000000, payload, sizeof(payload));
+
+	if (rc)
+		return hull_fail(err, rc, 0, "cannot load the probe payload");
+	return hull_vcpu_reg_set(vcpu, HULL_RV_REG_PC, 0x80000000);
+}
+
+static int run_payload(struct hull_vm *vm, const struct hull_hal *hal, uint64_t *ret_mips,
+		       struct hull_err *err)
+{
+	const int64_t insns = 4000000;
+	struct hull_vcpu *vcpu = hull_vm_vcpu(vm, 0);
+	struct hull_exit exit;
+	uint64_t start, ns, count;
+	int rc;
+
+	hull_vm_set_loader(vm, load_payload, NULL);
+	if ((rc = hull_vm_seal(vm, err)) || (rc = hull_vm_boot(vm, err)))
+		return rc;
+	vcpu->budget = insns;
+	start = hal->now_ns(hal);
+	rc = hull_vm_run_vcpu(vm, 0, &exit);
+	ns = hal->now_ns(hal) - start;
+	if (rc || exit.kind != HULL_EXIT_BUDGET ||
+	    hull_vm_read(vm, 0x80000040, &count, sizeof(count)) ||
+	    count < (uint64_t)insns / 6 - 1)
+		return hull_fail(err, HULL_EIO, 801, "the engine's self-test computed %llu",
+				 (unsigned long long)count);
+	*ret_mips = (uint64_t)insns * 1000 / MAX(ns, UINT64_C(1));
+	return 0;
+}
+
+static int engine_probe(const struct hull_hal *hal, struct hull_accel_caps *ret,
+			struct hull_err *err)
+{
+	struct hull_region_config ram = { .gpa = 0x80000000, .size = HULL_PAGE_SIZE,
+					  .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
+	struct hull_vm_config config;
+	struct hull_vm *vm;
+	uint64_t mips;
+	int rc;
+
+	hull_config_init(&config, HULL_ISA_RISCV64, "probe");
+	rc = hull_config_add_region(&config, &ram, err);
+	if (!rc)
+		rc = hull_vm_create(&config, hal, hull_accel_find("engine"), &vm, err);
+	if (rc)
+		return rc;
+	rc = run_payload(vm, hal, &mips, err);
+	hull_vm_shutdown(vm, HULL_STOP_FORCED, NULL);
+	hull_vm_unref(vm);
+	if (rc)
+		return rc;
+	*ret = (struct hull_accel_caps){
+		.isas = 1u << HULL_ISA_RISCV64,
+		.max_vcpus = HULL_MAX_VCPUS,
+		.gpa_bits = 56,
+		.has_dirty_log = true,
+		.deterministic = true,
+		.mips = mips,
+	};
+	return 0;
+}
+
+HULL_ACCEL(engine) = {
+	.name = "engine",
+	.summary = "Hull's own CPU engine: any guest on any host",
+	.vm_size = sizeof(struct engine_vm),
+	.vcpu_size = sizeof(struct rv_hart),
+	.probe = engine_probe,
+	.vm_init = engine_vm_init,
+	.vm_fini = engine_vm_fini,
+	.map = engine_map,
+	.unmap = engine_unmap,
+	.protect = engine_protect,
+	.vcpu_init = engine_vcpu_init,
+	.vcpu_fini = engine_vcpu_fini,
+	.vcpu_reset = engine_vcpu_reset,
+	.vcpu_run = engine_vcpu_run,
+	.vcpu_complete = engine_vcpu_complete,
+	.vcpu_kick = engine_vcpu_kick,
+	.reg_get = engine_reg_get,
+	.reg_set = engine_reg_set,
+	.irq_update = engine_irq_update,
+	.dirty_log = engine_dirty_log,
+};

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A riscv64 hart of the CPU engine: its state, and what the interpreter, the
+ * IR evaluator and the JIT share.
+ *
+ * Threading: a hart is touched only by the thread that runs its vCPU.  Others
+ * reach it through struct hull_vcpu (core/vcpu.h).
+ *
+ * Translation contexts.  Address translation depends on satp, privilege, SUM
+ * and MXR.  Each combination in use gets a small number, and TLB entries
+ * carry it, so that switching address spaces or privilege flushes nothing.
+ * Forgetting a number is how a context is flushed; when the numbers run out
+ * the TLB is wiped and they start again.
+ */
+#ifndef HULL_ENGINE_RISCV64_HART_H
+#define HULL_ENGINE_RISCV64_HART_H
+
+#include "core/vcpu.h"
+#include "isa/fp.h"
+#include "isa/riscv64/insn.h"
+#include "isa/riscv64/regs.h"
+
+enum {
+	RV_TLB_SIZE = 1024,
+	RV_FETCH_TLB_SIZE = 256,
+	RV_JUMP_SIZE = 4096,
+	RV_CONTEXTS = 16,	/* remembered combinations */
+	RV_CONTEXT_LIMIT = 4096, /* numbers fit below the page offset of a tag */
+	RV_X_DISCARD = 32,	/* writes to x0 go here */
+	RV_PMP_COUNT = 16,
+};
+
+struct rv_block;
+struct rv_cache;
+
+/* A tag is page address | context.  0 matches nothing, since contexts start at 1. */
+struct rv_tlb_entry {
+	uint64_t read;
+	uint64_t write;
+	uintptr_t addend; /* host address = guest virtual address + addend */
+	uint64_t gpa;	  /* page's guest-physical address */
+};
+
+struct rv_fetch_entry {
+	uint64_t tag;
+	uint64_t gpa;
+	const uint8_t *hva; /* of the page */
+};
+
+/* Where blocks start, by virtual address. */
+struct rv_jump_entry {
+	uint64_t pc;
+	uint64_t key;	/* rv_hart.jump_key that it belongs to */
+	struct rv_block *block;
+};
+
+struct rv_context {
+	uint64_t satp; /* 0: bare */
+	uint8_t mode;  /* priv | SUM << 2 | MXR << 3 */
+	uint16_t number; /* 0: free */
+	uint32_t used;	 /* for replacement */
+};
+
+struct rv_hart {
+	uint64_t x[33]; /* x[32] swallows what is written to x0 */
+	uint64_t pc;	/* valid outside blocks */
+	uint64_t f[32];
+	struct hull_fp fp; /* flags = fflags; rm = the mode of the current instruction */
+	uint8_t rm_table[8]; /* rm field -> mode; > 4: trap.  All > 4 while FS is off */
+	uint8_t frm;
+	bool fs_dirty;	/* mstatus.FS is Dirty */
+	uint8_t priv;
+	bool sbi;	/* Hull is the firmware */
+	bool step;	/* run single instructions */
+	uint32_t data_context; /* number for loads and stores */
+	uint32_t fetch_context;
+	uint64_t retired; /* instructions, up to the last exit from a block */
+	uint64_t retire_limit; /* leave when this is reached */
+
+	/* Trap in flight: set by helpers that return false. */
+	uint64_t cause, tval;
+
+	/* LR/SC reservation: physical address (never valid: all ones) and the value seen. */
+	uint64_t reserved_gpa, reserved_value;
+
+	uint64_t mip; /* pending interrupts as of the last look, software bits included */
+	struct {
+		uint64_t mstatus, medeleg, mideleg, mie, mtvec, mcounteren, menvcfg, mcountinhibit;
+		uint64_t mscratch, mepc, mcause, mtval;
+		uint64_t stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp, stimecmp;
+		uint64_t soft_mip; /* SSIP STIP SEIP as software wrote them */
+		uint64_t pmpaddr[RV_PMP_COUNT];
+		uint8_t pmpcfg[RV_PMP_COUNT];
+		uint64_t instret_base, cycle_base; /* added to `retired` */
+	} csr;
+	bool pmp_active; /* any entry is on */
+
+	struct hull_vcpu *vcpu;
+	struct hull_vm *vm;
+	struct rv_cache *cache;	/* decoded blocks of this hart */
+	uint64_t code_epoch;	/* blocks of an older one must be compared with memory */
+	uint64_t jump_epoch;	/* counted up to drop all entries of `jumps` */
+	uint64_t jump_key;	/* jump_epoch and fetch_context in one */
+	uint64_t trap_loop;	/* traps in a row without a retired instruction */
+	uint64_t trap_mark;	/* `retired` at the last trap */
+	uint64_t last_mmio;	/* guest-physical address of the last device access */
+
+	struct rv_context contexts[RV_CONTEXTS];
+	uint32_t next_context, context_clock;
+	/* Pages that were mapped by a superpage: sfence.vma inside flushes everything.  Per half. */
+	uint64_t super_low[2], super_high[2];
+	uint64_t code_pages[64]; /* Bloom filter of virtual pages in the jump cache */
+
+	struct rv_tlb_entry tlb[RV_TLB_SIZE];
+	struct rv_fetch_entry fetch_tlb[RV_FETCH_TLB_SIZE];
+	struct rv_jump_entry jumps[RV_JUMP_SIZE];
+};
+
+static inline unsigned rv_tlb_index(uint64_t va)
+{
+	uint64_t page = va >> 12;
+
+	/* Folded, so that streams a power of two apart do not meet. */
+	return (page ^ page >> 8) & (RV_TLB_SIZE - 1);
+}
+
+/* --- hart.c: reset, registers, traps, interrupts --- */
+
+void rv_hart_reset(struct rv_hart *h);
+int rv_reg_get(struct rv_hart *h, uint32_t reg, uint64_t *ret);
+int rv_reg_set(struct rv_hart *h, uint32_t reg, uint64_t value);
+
+/* Enter the handler of exception `cause`, h->pc being the instruction's. */
+void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval);
+
+/* Look at lines and requests, then take the most urgent enabled interrupt.  True if one was taken. */
+bool rv_poll(struct rv_hart *h);
+/* Take a pending enabled interrupt without looking at the lines again. */
+bool rv_take_interrupt(struct rv_hart *h);
+/* Bring h->mip up to date with the lines, the timer and the software bits. */
+void rv_update_mip(struct rv_hart *h);
+
+/* Report a trap to the caller: set cause and tval and return false. */
+static inline bool rv_raise(struct rv_hart *h, uint64_t cause, uint64_t tval)
+{
+	h->cause = cause;
+	h->tval = tval;
+	return false;
+}
+
+uint64_t rv_time(struct rv_hart *h);
+void rv_set_stimecmp(struct rv_hart *h, uint64_t value);
+void rv_timer_fired(struct hull_timer *t);
+
+/* mstatus.FS and frm changed: rebuild rm_table. */
+void rv_fp_changed(struct rv_hart *h);
+
+/* --- csr.c --- */
+
+enum rv_csr_op { RV_CSR_write, RV_CSR_set, RV_CSR_clear };
+
+/* Access checks of 2.1 and the CSR's own; false with a trap (cause set, tval 0: fill in the bits). */
+bool rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, bool read, bool write,
+		   uint64_t operand, uint64_t *ret_old);
+/* Without privilege checks, for reg_get and reg_set.  False: no such CSR. */
+bool rv_csr_peek(struct rv_hart *h, unsigned csr, uint64_t *ret);
+bool rv_csr_poke(struct rv_hart *h, unsigned csr, uint64_t value);
+/* May code go on after accessing this CSR, or does the machine have to be looked at? */
+bool rv_csr_is_simple(unsigned csr);
+
+/* mstatus as software sees it (SD, FS). */
+uint64_t rv_mstatus(const struct rv_hart *h);
+void rv_set_mstatus(struct rv_hart *h, uint64_t value);
+
+/* --- mmu.c --- */
+
+enum rv_access { RV_READ, RV_WRITE, RV_FETCH };
+
+/* Recompute the context numbers after priv, satp, SUM, MXR, MPRV or MPP changed. */
+void rv_update_contexts(struct rv_hart *h);
+/* Drop all translations and jump targets. */
+void rv_flush_tlb(struct rv_hart *h);
+/* sfence.vma; a register number of 0 means all. */
+void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asids, uint64_t asid);
+/* Drop the targets of jumps only. */
+static inline void rv_flush_jumps(struct rv_hart *h)
+{
+	h->jump_epoch++;
+	h->jump_key = h->jump_epoch << 12 | h->fetch_context;
+}
+
+/*
+ * Slow paths of memory access: any alignment, RAM or device.  `bits` is 8 to
+ * 64.  False with the trap set.
+ */
+bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned bits, uint64_t *ret);
+bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned bits, uint64_t value);
+
+/* Fetch one instruction at h->pc into *ret (2 or 4 bytes); false with the trap set. */
+bool rv_fetch(struct rv_hart *h, uint64_t pc, uint32_t *ret);
+/* The RAM page behind pc for execution; NULL with the trap set. */
+const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc);
+
+/* A naturally aligned RAM address for an atomic access; NULL with the trap set. */
+void *rv_atomic_address(struct rv_hart *h, uint64_t va, unsigned bits, enum rv_access kind,
+			uint64_t *ret_gpa);
+enum rv_amo {
+	RV_AMO_swap,
+	RV_AMO_add,
+	RV_AMO_xor,
+	RV_AMO_and,
+	RV_AMO_or,
+	RV_AMO_min,
+	RV_AMO_max,
+	RV_AMO_minu,
+	RV_AMO_maxu,
+};
+bool rv_amo(struct rv_hart *h, enum rv_amo op, unsigned bits, uint64_t va, uint64_t operand,
+	    uint64_t *ret_old);
+bool rv_lr(struct rv_hart *h, unsigned bits, uint64_t va, uint64_t *ret);
+bool rv_sc(struct rv_hart *h, unsigned bits, uint64_t va, uint64_t value, uint64_t *ret_failed);
+
+enum rv_cbo { RV_CBO_inval, RV_CBO_clean, RV_CBO_flush, RV_CBO_zero };
+bool rv_cbo(struct rv_hart *h, enum rv_cbo op, uint64_t va);
+
+/* Translate for the debugger and firmware, without side effects; false if unmapped. */
+bool rv_translate(struct rv_hart *h, uint64_t va, enum rv_access kind, uint64_t *ret_gpa);
+
+/* --- sys.c: system instructions.  They set h->pc; false with the trap set. --- */
+
+enum rv_after { RV_AFTER_GO, RV_AFTER_HALT, RV_AFTER_HYPERCALL };
+
+bool rv_sys_mret(struct rv_hart *h);
+bool rv_sys_sret(struct rv_hart *h);
+bool rv_sys_wfi(struct rv_hart *h, enum rv_after *ret);
+bool rv_sys_sfence_vma(struct rv_hart *h, bool rs1_zero, uint64_t va, bool rs2_zero,
+		       uint64_t asid);
+bool rv_sys_sfence_order(struct rv_hart *h);
+void rv_sys_fence_i(struct rv_hart *h);
+
+/* --- pmp.c --- */
+
+/* May [gpa, gpa + len) be accessed?  *ret_page: the answer holds for the whole 4 KiB page. */
+bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind,
+		  unsigned priv, bool *ret_page);
+void rv_pmp_write_cfg(struct rv_hart *h, unsigned reg, uint64_t value);
+uint64_t rv_pmp_read_cfg(const struct rv_hart *h, unsigned reg);
+void rv_pmp_write_addr(struct rv_hart *h, unsigned i, uint64_t value);
+
+/* --- interp.c --- */
+
+/* Run decoded blocks until something must be done. */
+int rv_interpret(struct rv_hart *h, struct hull_exit *exit);
+
+/* Create and give back the cache of decoded blocks; HULL_ENOMEM. */
+int rv_cache_init(struct rv_hart *h, const struct hull_hal *hal, uint64_t bytes);
+void rv_cache_fini(struct rv_hart *h, const struct hull_hal *hal);
+
+#endif
