@@ -153,8 +153,6 @@ struct hull_accel {
 	/* State that no register number covers.  Sizes as in *len; HULL_EOVERFLOW if too small. */
 	int (*state_save)(struct hull_vcpu *vcpu, void *buf, size_t *len);
 	int (*state_load)(struct hull_vcpu *vcpu, const void *buf, size_t len);
-
-	/* VM-wide state of the accelerator (size vm_size), for its own use. */
 };
 
 /* The registered accelerators, ending with NULL. */
@@ -162,6 +160,9 @@ extern HULL_EXPORT const struct hull_accel *const hull_accels[];
 
 /* The one called `name`, or NULL. */
 HULL_EXPORT const struct hull_accel *hull_accel_find(const char *name);
+
+/* The HAL that the VM was created on. */
+HULL_EXPORT const struct hull_hal *hull_vm_hal(const struct hull_vm *vm);
 
 /* The accelerator's own state, vm_size and vcpu_size bytes; valid as long as the VM. */
 HULL_EXPORT void *hull_vm_accel_state(struct hull_vm *vm);

@@ -11,6 +11,7 @@
 #include "base/atomic.h"
 #include "base/mem.h"
 #include "core/vcpu.h"
+#include "engine/hardfloat.h"
 #include "engine/riscv64/block.h"
 
 /* Decoded blocks of all vCPUs together. */
@@ -30,6 +31,9 @@ static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 {
 	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
 		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine runs riscv64 guests only");
+	if (!hard_fp_usable())
+		return hull_fail(err, HULL_ENOTSUP, 802,
+				 "the host's floating-point unit is not in its IEEE 754 default mode");
 	return 0;
 }
 
@@ -182,7 +186,7 @@ static int engine_probe(const struct hull_hal *hal, struct hull_accel_caps *ret,
 					  .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
 	struct hull_vm_config config;
 	struct hull_vm *vm;
-	uint64_t mips;
+	uint64_t mips = 0;
 	int rc;
 
 	hull_config_init(&config, HULL_ISA_RISCV64, "probe");

@@ -12,6 +12,7 @@
  * label per row is what makes it fast.  (budget: threaded dispatch)
  */
 #include "base/atomic.h"
+#include "engine/hardfloat.h"
 #include "engine/riscv64/block.h"
 #include "isa/riscv64/value.h"
 
@@ -29,11 +30,11 @@
 #define ZIMM ((uint64_t)op->rs1)
 #define PC   (pc0 + 2 * op->at)
 #define FP0(fn, a)	   hull_##fn(a)
-#define FP1(fn, a)	   hull_##fn(&h->fp, a)
-#define FP2(fn, a, b)	   hull_##fn(&h->fp, a, b)
+#define FP1(fn, a)	   hard_##fn(&h->fp, a)
+#define FP2(fn, a, b)	   hard_##fn(&h->fp, a, b)
 #define FP1R(fn, a)	   FP1(fn, a)
 #define FP2R(fn, a, b)	   FP2(fn, a, b)
-#define FP3R(fn, a, b, c) hull_##fn(&h->fp, a, b, c)
+#define FP3R(fn, a, b, c) hard_##fn(&h->fp, a, b, c)
 
 /* --- statements --- */
 #define NEXT_OP(n)                                                                                 \
