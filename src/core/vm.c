@@ -35,6 +35,11 @@ struct hull_vcpu *hull_vm_vcpu(struct hull_vm *vm, uint32_t id)
 	return id < vm->nvcpus ? vm->vcpus[id] : NULL;
 }
 
+const struct hull_hal *hull_vm_hal(const struct hull_vm *vm)
+{
+	return vm->hal;
+}
+
 void *hull_vm_accel_state(struct hull_vm *vm)
 {
 	return vm->accel_state;

@@ -15,7 +15,7 @@
 #include "engine/riscv64/block.h"
 
 /* Decoded blocks of all vCPUs together. */
-#define CACHE_BYTES	(UINT64_C(32) << 20)
+#define CACHE_BYTES     (UINT64_C(32) << 20)
 #define CACHE_BYTES_MIN (UINT64_C(1) << 20)
 
 struct engine_vm {
@@ -32,8 +32,9 @@ static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
 		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine runs riscv64 guests only");
 	if (!hard_fp_usable())
-		return hull_fail(err, HULL_ENOTSUP, 802,
-				 "the host's floating-point unit is not in its IEEE 754 default mode");
+		return hull_fail(
+			err, HULL_ENOTSUP, 802,
+			"the host's floating-point unit is not in its IEEE 754 default mode");
 	return 0;
 }
 
@@ -78,10 +79,10 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 	h->vm = vcpu->vm;
 	hull_timer_init(&vcpu->timer, rv_timer_fired);
 	rc = rv_cache_init(h, hull_vm_hal(vcpu->vm),
-			   align_down(MAX(bytes, CACHE_BYTES_MIN), HULL_PAGE_SIZE));
+	                   align_down(MAX(bytes, CACHE_BYTES_MIN), HULL_PAGE_SIZE));
 	if (rc)
 		return hull_fail(err, rc, 801, "no memory for the decoded-block cache of vCPU %u",
-				 vcpu->id);
+		                 vcpu->id);
 	rv_hart_reset(h);
 	return 0;
 }
@@ -99,14 +100,13 @@ static void engine_vcpu_reset(struct hull_vcpu *vcpu)
 static int engine_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	struct rv_hart *h = hart(vcpu);
-	uint64_t start = h->retired;
 	bool limited = vcpu->budget != INT64_MAX;
 	int rc;
 
-	h->retire_limit = limited ? start + (uint64_t)MAX(vcpu->budget, (int64_t)0) : UINT64_MAX;
+	h->retire_limit = limited ? h->retired : UINT64_MAX;
+	rv_heed_budget(h);
 	rc = rv_interpret(h, exit);
-	if (limited)
-		vcpu->budget -= (int64_t)(h->retired - start);
+	rv_tell_budget(h);
 	hull_store_relaxed(&vcpu->insns, h->retired); /* read by statistics only */
 	return rc;
 }
@@ -155,7 +155,7 @@ static int load_payload(struct hull_vm *vm, void *arg, struct hull_err *err)
 }
 
 static int run_payload(struct hull_vm *vm, const struct hull_hal *hal, uint64_t *ret_mips,
-		       struct hull_err *err)
+                       struct hull_err *err)
 {
 	const int64_t insns = 4000000;
 	struct hull_vcpu *vcpu = hull_vm_vcpu(vm, 0);
@@ -171,19 +171,19 @@ static int run_payload(struct hull_vm *vm, const struct hull_hal *hal, uint64_t 
 	rc = hull_vm_run_vcpu(vm, 0, &exit);
 	ns = hal->now_ns(hal) - start;
 	if (rc || exit.kind != HULL_EXIT_BUDGET ||
-	    hull_vm_read(vm, 0x80000040, &count, sizeof(count)) ||
-	    count < (uint64_t)insns / 6 - 1)
+	    hull_vm_read(vm, 0x80000040, &count, sizeof(count)) || count < (uint64_t)insns / 6 - 1)
 		return hull_fail(err, HULL_EIO, 801, "the engine's self-test computed %llu",
-				 (unsigned long long)count);
+		                 (unsigned long long)count);
 	*ret_mips = (uint64_t)insns * 1000 / MAX(ns, UINT64_C(1));
 	return 0;
 }
 
 static int engine_probe(const struct hull_hal *hal, struct hull_accel_caps *ret,
-			struct hull_err *err)
+                        struct hull_err *err)
 {
-	struct hull_region_config ram = { .gpa = 0x80000000, .size = HULL_PAGE_SIZE,
-					  .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
+	struct hull_region_config ram = { .gpa = 0x80000000,
+		                          .size = HULL_PAGE_SIZE,
+		                          .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
 	struct hull_vm_config config;
 	struct hull_vm *vm;
 	uint64_t mips = 0;

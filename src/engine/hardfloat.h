@@ -208,29 +208,29 @@ static inline uint32_t hard_f64_to_f32(struct hull_fp *e, uint64_t a)
 }
 
 /* Hosts have no binary16 arithmetic: the same names, so that tables need not know. */
-#define hard_f16_add hull_f16_add
-#define hard_f16_sub hull_f16_sub
-#define hard_f16_mul hull_f16_mul
-#define hard_f16_div hull_f16_div
-#define hard_f16_sqrt hull_f16_sqrt
-#define hard_f16_fma hull_f16_fma
-#define hard_f16_min hull_f16_min
-#define hard_f16_max hull_f16_max
-#define hard_f16_eq hull_f16_eq
-#define hard_f16_lt hull_f16_lt
-#define hard_f16_le hull_f16_le
-#define hard_f16_to_i32 hull_f16_to_i32
-#define hard_f16_to_u32 hull_f16_to_u32
-#define hard_f16_to_i64 hull_f16_to_i64
-#define hard_f16_to_u64 hull_f16_to_u64
+#define hard_f16_add      hull_f16_add
+#define hard_f16_sub      hull_f16_sub
+#define hard_f16_mul      hull_f16_mul
+#define hard_f16_div      hull_f16_div
+#define hard_f16_sqrt     hull_f16_sqrt
+#define hard_f16_fma      hull_f16_fma
+#define hard_f16_min      hull_f16_min
+#define hard_f16_max      hull_f16_max
+#define hard_f16_eq       hull_f16_eq
+#define hard_f16_lt       hull_f16_lt
+#define hard_f16_le       hull_f16_le
+#define hard_f16_to_i32   hull_f16_to_i32
+#define hard_f16_to_u32   hull_f16_to_u32
+#define hard_f16_to_i64   hull_f16_to_i64
+#define hard_f16_to_u64   hull_f16_to_u64
 #define hard_f16_from_i32 hull_f16_from_i32
 #define hard_f16_from_u32 hull_f16_from_u32
 #define hard_f16_from_i64 hull_f16_from_i64
 #define hard_f16_from_u64 hull_f16_from_u64
-#define hard_f16_to_f32 hull_f16_to_f32
-#define hard_f16_to_f64 hull_f16_to_f64
-#define hard_f32_to_f16 hull_f32_to_f16
-#define hard_f64_to_f16 hull_f64_to_f16
+#define hard_f16_to_f32   hull_f16_to_f32
+#define hard_f16_to_f64   hull_f16_to_f64
+#define hard_f32_to_f16   hull_f32_to_f16
+#define hard_f64_to_f16   hull_f64_to_f16
 
 /*
  * Does the host do, on this thread, what this header assumes of it?  A thread

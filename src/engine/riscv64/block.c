@@ -9,8 +9,7 @@ _Static_assert(sizeof(struct rv_link) == sizeof(struct rv_op), "a link takes an 
 
 enum { FLOW_NONE, FLOW_BRANCH, FLOW_GOTO, FLOW_LEAVE };
 
-/* How a row leaves its block, read from its meaning. */
-#define INSN_FLOW_BRANCH FLOW_BRANCH
+/* How a row leaves its block. */
 
 static unsigned flow_of(const struct hull_rv_insn *i)
 {
@@ -52,7 +51,7 @@ static unsigned flow_of(const struct hull_rv_insn *i)
 }
 
 static void make_op(const struct rv_cache *c, const struct hull_rv_insn *i, unsigned at,
-		    struct rv_op *op)
+                    struct rv_op *op)
 {
 	const struct hull_rv_format *f = i->id < HULL_RV_COUNT ? &c->decoder.formats[i->id] : NULL;
 
@@ -76,7 +75,7 @@ static bool writes_f(uint16_t id)
 
 /* Decode from `code`, at most `max` instructions and `avail` bytes, into b. */
 static void decode(const struct rv_cache *c, struct rv_block *b, const uint8_t *code,
-		   unsigned avail, unsigned max)
+                   unsigned avail, unsigned max)
 {
 	unsigned at = 0, n = 0, flow = FLOW_NONE;
 	struct rv_op *op = b->ops;
@@ -90,8 +89,8 @@ static void decode(const struct rv_cache *c, struct rv_block *b, const uint8_t *
 		len = hull_rv_length(load_le16(code + at));
 		if (avail - at < len)
 			break;
-		hull_rv_decode(&c->decoder,
-			       len == 4 ? load_le32(code + at) : load_le16(code + at), &insn);
+		hull_rv_decode(&c->decoder, len == 4 ? load_le32(code + at) : load_le16(code + at),
+		               &insn);
 		make_op(c, &insn, at, op);
 		if (writes_f(insn.id))
 			op->rd = insn.rd;
@@ -192,8 +191,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		return transient(h, pc);
 	b = lookup(h, e->gpa + offset, e->hva + offset);
 	if (!b) {
-		if ((size_t)(c->end - c->next) <
-		    sizeof(*b) + RV_BLOCK_OPS * sizeof(struct rv_op))
+		if ((size_t)(c->end - c->next) < sizeof(*b) + RV_BLOCK_OPS * sizeof(struct rv_op))
 			forget_all(h);
 		b = (struct rv_block *)c->next;
 		b->gpa = e->gpa + offset;
@@ -213,7 +211,6 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 int rv_cache_init(struct rv_hart *h, const struct hull_hal *hal, uint64_t bytes)
 {
 	struct rv_cache *c;
-	struct hull_exit labels;
 
 	/* Lazily backed, like guest RAM: a guest that runs little code costs little. */
 	c = hal->pages_alloc(hal, bytes, HULL_PAGE_SIZE, true);
@@ -228,7 +225,6 @@ int rv_cache_init(struct rv_hart *h, const struct hull_hal *hal, uint64_t bytes)
 	c->next = c->start;
 	c->end = (uint8_t *)c + bytes;
 	h->cache = c;
-	(void)labels;
 	return rv_interpret(h, NULL); /* fills in the labels */
 }
 

@@ -26,16 +26,16 @@ enum {
 
 struct rv_op {
 	const void *go; /* label in rv_interpret */
-	uint8_t rd;	/* RV_X_DISCARD for x0 */
+	uint8_t rd;     /* RV_X_DISCARD for x0 */
 	uint8_t rs1, rs2;
-	uint8_t at;	/* offset in the block, halfwords */
-	int32_t imm;	/* fused multiply-add: rs3 | rm << 8; others that round: rm << 8 */
+	uint8_t at;  /* offset in the block, halfwords */
+	int32_t imm; /* fused multiply-add: rs3 | rm << 8; others that round: rm << 8 */
 };
 
 /* The slot behind an op that may leave the block to a fixed place. */
 struct rv_link {
 	struct rv_block *to; /* NULL: not linked; else in the same page */
-	uint32_t count;	     /* instructions executed when leaving here */
+	uint32_t count;      /* instructions executed when leaving here */
 	uint32_t pad;
 };
 
@@ -47,16 +47,16 @@ struct rv_block {
 	uint16_t bytes;
 	uint16_t nops;
 	uint8_t code[RV_BLOCK_BYTES]; /* what it was decoded from */
-	struct rv_op ops[]; /* links take the place of an op */
+	struct rv_op ops[];           /* links take the place of an op */
 };
 
 struct rv_cache {
 	struct hull_rv_decoder decoder;
 	const void *const *labels; /* of rv_interpret, by instruction */
 	const void *label_end;
-	uint8_t *next, *end;	   /* free space for blocks */
+	uint8_t *next, *end; /* free space for blocks */
 	uint8_t *start;
-	uint64_t size;		   /* bytes, this struct included */
+	uint64_t size; /* bytes, this struct included */
 	uint64_t flushes, decoded;
 	/* For code that is not kept: single steps and instructions that span pages. */
 	_Alignas(16) uint8_t scratch[sizeof(struct rv_block) + 4 * sizeof(struct rv_op)];

@@ -7,8 +7,8 @@
 
 enum { FS_OFF = 0, FS_CLEAN = 2, FS_DIRTY = 3 };
 
-#define SSTATUS_BITS                                                                               \
-	(MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR |       \
+#define SSTATUS_BITS                                                                         \
+	(MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR | \
 	 MSTATUS_UXL | MSTATUS_SD)
 #define MIP_S (BIT(RV_IRQ_SSI) | BIT(RV_IRQ_STI) | BIT(RV_IRQ_SEI))
 
@@ -36,9 +36,9 @@ void rv_fp_changed(struct rv_hart *h)
 void rv_set_mstatus(struct rv_hart *h, uint64_t value)
 {
 	const uint64_t writable = MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE |
-				  MSTATUS_SPP | MSTATUS_MPP | MSTATUS_FS | MSTATUS_MPRV |
-				  MSTATUS_SUM | MSTATUS_MXR | MSTATUS_TVM | MSTATUS_TW |
-				  MSTATUS_TSR;
+	                          MSTATUS_SPP | MSTATUS_MPP | MSTATUS_FS | MSTATUS_MPRV |
+	                          MSTATUS_SUM | MSTATUS_MXR | MSTATUS_TVM | MSTATUS_TW |
+	                          MSTATUS_TSR;
 	uint64_t old = h->csr.mstatus, s = (old & ~writable) | (value & writable);
 
 	if (bits(s, 12, 11) == 2) /* no such privilege: keep */
@@ -234,8 +234,8 @@ static void write_menvcfg(struct rv_hart *h, uint64_t v)
 {
 	uint64_t old = h->csr.menvcfg;
 
-	h->csr.menvcfg = v & (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE |
-			      ENVCFG_ADUE | ENVCFG_PBMTE | ENVCFG_STCE);
+	h->csr.menvcfg = v & (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE |
+	                      ENVCFG_PBMTE | ENVCFG_STCE);
 	if ((old ^ v) & (ENVCFG_ADUE | ENVCFG_PBMTE))
 		rv_flush_tlb(h);
 	if ((old ^ v) & ENVCFG_STCE)
@@ -262,14 +262,14 @@ static void write_pmpcfg2(struct rv_hart *h, uint64_t v)
 	rv_pmp_write_cfg(h, 2, v);
 }
 
-#define PMPADDR(n)                                                                                 \
-	static uint64_t read_pmpaddr##n(struct rv_hart *h)                                         \
-	{                                                                                          \
-		return h->csr.pmpaddr[n];                                                          \
-	}                                                                                          \
-	static void write_pmpaddr##n(struct rv_hart *h, uint64_t v)                                \
-	{                                                                                          \
-		rv_pmp_write_addr(h, n, v);                                                        \
+#define PMPADDR(n)                                                  \
+	static uint64_t read_pmpaddr##n(struct rv_hart *h)          \
+	{                                                           \
+		return h->csr.pmpaddr[n];                           \
+	}                                                           \
+	static void write_pmpaddr##n(struct rv_hart *h, uint64_t v) \
+	{                                                           \
+		rv_pmp_write_addr(h, n, v);                         \
 	}
 PMPADDR(0)
 PMPADDR(1)
@@ -291,13 +291,13 @@ PMPADDR(15)
 bool rv_csr_peek(struct rv_hart *h, unsigned csr, uint64_t *ret)
 {
 	switch (csr) {
-#define CSR_FIELD(nr, name, mask, spec)                                                            \
+#define CSR_FIELD(nr, name, mask, spec) \
 	case nr: *ret = h->csr.name; return true;
-#define CSR_HOOK(nr, name, spec)                                                                   \
+#define CSR_HOOK(nr, name, spec) \
 	case nr: *ret = read_##name(h); return true;
-#define CSR_CONST(nr, name, value, spec)                                                           \
+#define CSR_CONST(nr, name, value, spec) \
 	case nr: *ret = (value); return true;
-#define CSR_RANGE(nr, count, name, value, spec)                                                    \
+#define CSR_RANGE(nr, count, name, value, spec) \
 	case nr ... nr + count - 1: *ret = (value); return true;
 #include "isa/riscv64/csr.def"
 	default: return false;
@@ -309,14 +309,16 @@ bool rv_csr_peek(struct rv_hart *h, unsigned csr, uint64_t *ret)
 bool rv_csr_poke(struct rv_hart *h, unsigned csr, uint64_t v)
 {
 	switch (csr) {
-#define CSR_FIELD(nr, name, mask, spec)                                                            \
+#define CSR_FIELD(nr, name, mask, spec) \
 	case nr: h->csr.name = (h->csr.name & ~(mask)) | (v & (mask)); return true;
-#define CSR_HOOK(nr, name, spec)                                                                   \
+#define CSR_HOOK(nr, name, spec) \
 	case nr: write_##name(h, v); return true;
 #undef CSR_CONST
 #undef CSR_RANGE
-#define CSR_CONST(nr, name, value, spec)	case nr: return true;
-#define CSR_RANGE(nr, count, name, value, spec) case nr ... nr + count - 1: return true;
+#define CSR_CONST(nr, name, value, spec) \
+	case nr: return true;
+#define CSR_RANGE(nr, count, name, value, spec) \
+	case nr ... nr + count - 1: return true;
 #include "isa/riscv64/csr.def"
 	default: return false;
 	}
@@ -329,8 +331,7 @@ static bool counter_allowed(const struct rv_hart *h, unsigned csr)
 
 	if (h->priv == RV_PRIV_M)
 		return true;
-	return (h->csr.mcounteren & bit) &&
-	       (h->priv == RV_PRIV_S || (h->csr.scounteren & bit));
+	return (h->csr.mcounteren & bit) && (h->priv == RV_PRIV_S || (h->csr.scounteren & bit));
 }
 
 static bool allowed(const struct rv_hart *h, unsigned csr, bool write)
@@ -353,8 +354,8 @@ bool rv_csr_is_simple(unsigned csr)
 {
 	switch (csr) {
 	case 0x001 ... 0x003: /* fflags frm fcsr */
-	case 0xc01:	      /* time */
-	case 0x105:	      /* stvec */
+	case 0xc01:           /* time */
+	case 0x105:           /* stvec */
 	case 0x106:
 	case 0x140 ... 0x143: /* sscratch sepc scause stval */
 	case 0x340 ... 0x343:
@@ -364,7 +365,7 @@ bool rv_csr_is_simple(unsigned csr)
 }
 
 bool rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, bool read, bool write,
-		   uint64_t operand, uint64_t *ret_old)
+                   uint64_t operand, uint64_t *ret_old)
 {
 	uint64_t old = 0;
 
@@ -374,13 +375,13 @@ bool rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, bool read
 		return rv_raise(h, RV_ILLEGAL, 0);
 	if (write) {
 		uint64_t value = op == RV_CSR_write ? operand
-				 : op == RV_CSR_set ? old | operand
-						    : old & ~operand;
+		                 : op == RV_CSR_set ? old | operand
+		                                    : old & ~operand;
 
 		/* Read-modify-write of mip acts on the software bits, not on the lines (3.1.9). */
 		if ((csr == 0x344 || csr == 0x144) && op != RV_CSR_write)
 			value = op == RV_CSR_set ? h->csr.soft_mip | operand
-						 : h->csr.soft_mip & ~operand;
+			                         : h->csr.soft_mip & ~operand;
 		if (!rv_csr_poke(h, csr, value))
 			return rv_raise(h, RV_ILLEGAL, 0);
 	}

@@ -43,8 +43,8 @@ static void become_firmware(struct rv_hart *h)
 	h->csr.medeleg = 0xb3ff & ~BIT(RV_ECALL_S);
 	h->csr.mideleg = BIT(RV_IRQ_SSI) | BIT(RV_IRQ_STI) | BIT(RV_IRQ_SEI);
 	h->csr.mcounteren = 7;
-	h->csr.menvcfg = ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_PBMTE |
-			 ENVCFG_STCE;
+	h->csr.menvcfg =
+		ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_PBMTE | ENVCFG_STCE;
 }
 
 int rv_reg_get(struct rv_hart *h, uint32_t reg, uint64_t *ret)
@@ -60,7 +60,7 @@ int rv_reg_get(struct rv_hart *h, uint32_t reg, uint64_t *ret)
 	else if (reg == HULL_RV_REG_SBI)
 		*ret = h->sbi;
 	else if (reg < HULL_RV_REG_CSR || reg >= HULL_RV_REG_CSR + 4096 ||
-		 !rv_csr_peek(h, reg - HULL_RV_REG_CSR, ret))
+	         !rv_csr_peek(h, reg - HULL_RV_REG_CSR, ret))
 		return HULL_ENOENT;
 	return 0;
 }
@@ -87,7 +87,7 @@ int rv_reg_set(struct rv_hart *h, uint32_t reg, uint64_t v)
 			return HULL_EINVAL;
 		become_firmware(h);
 	} else if (reg < HULL_RV_REG_CSR || reg >= HULL_RV_REG_CSR + 4096 ||
-		   !rv_csr_poke(h, reg - HULL_RV_REG_CSR, v)) {
+	           !rv_csr_poke(h, reg - HULL_RV_REG_CSR, v)) {
 		return HULL_ENOENT;
 	}
 	return 0;
@@ -120,8 +120,7 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval)
 		h->csr.sepc = h->pc;
 		h->csr.stval = tval;
 		s = (s & ~(MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SIE)) |
-		    (s & MSTATUS_SIE ? MSTATUS_SPIE : 0) |
-		    (h->priv == RV_PRIV_S ? MSTATUS_SPP : 0);
+		    (s & MSTATUS_SIE ? MSTATUS_SPIE : 0) | (h->priv == RV_PRIV_S ? MSTATUS_SPP : 0);
 		h->csr.mstatus = s;
 		h->pc = vector(h->csr.stvec, cause);
 		set_priv(h, RV_PRIV_S);
@@ -138,8 +137,21 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval)
 	rv_update_contexts(h); /* MPP governs MPRV accesses, too */
 }
 
+void rv_tell_budget(struct rv_hart *h)
+{
+	if (h->retire_limit != UINT64_MAX)
+		h->vcpu->budget = (int64_t)(h->retire_limit - h->retired);
+}
+
+void rv_heed_budget(struct rv_hart *h)
+{
+	if (h->retire_limit != UINT64_MAX)
+		h->retire_limit = h->retired + (uint64_t)MAX(h->vcpu->budget, (int64_t)0);
+}
+
 uint64_t rv_time(struct rv_hart *h)
 {
+	rv_tell_budget(h);
 	return hull_clock_now(h->vm) / RV_TIME_NS;
 }
 
@@ -169,7 +181,9 @@ void rv_set_stimecmp(struct rv_hart *h, uint64_t value)
 	h->csr.stimecmp = value;
 	if ((h->csr.menvcfg & ENVCFG_STCE) && value < HULL_NEVER / RV_TIME_NS)
 		deadline = value * RV_TIME_NS;
+	rv_tell_budget(h);
 	hull_timer_set(h->vm, &h->vcpu->timer, deadline);
+	rv_heed_budget(h);
 	rv_update_mip(h);
 }
 
@@ -177,7 +191,7 @@ void rv_set_stimecmp(struct rv_hart *h, uint64_t value)
 static unsigned most_urgent(uint64_t pending)
 {
 	static const uint8_t order[] = { RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI,
-					 RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI };
+		                         RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI };
 
 	for (unsigned i = 0; i < ARRAY_LEN(order); i++)
 		if (pending & BIT(order[i]))
@@ -193,8 +207,8 @@ bool rv_take_interrupt(struct rv_hart *h)
 		return false;
 	if (h->priv < RV_PRIV_M || (h->csr.mstatus & MSTATUS_MIE))
 		enabled = ready & ~h->csr.mideleg;
-	if (!enabled && (h->priv < RV_PRIV_S ||
-			 (h->priv == RV_PRIV_S && (h->csr.mstatus & MSTATUS_SIE))))
+	if (!enabled &&
+	    (h->priv < RV_PRIV_S || (h->priv == RV_PRIV_S && (h->csr.mstatus & MSTATUS_SIE))))
 		enabled = ready & h->csr.mideleg;
 	if (!enabled)
 		return false;
@@ -204,22 +218,20 @@ bool rv_take_interrupt(struct rv_hart *h)
 
 bool rv_poll(struct rv_hart *h)
 {
-	struct hull_vcpu *vcpu = h->vcpu;
-	uint32_t req;
+	const uint32_t ours = HULL_REQ_FLUSH_TLB | HULL_REQ_FLUSH_CODE | HULL_REQ_IRQ_EDGE;
+	uint32_t req = hull_vcpu_take(h->vcpu, ours);
 
-	hull_store_seqcst(&vcpu->attention, 0); /* pairs with hull_vcpu_post: set after its bits */
-	req = hull_load_seqcst(&vcpu->requests);
+	if (req & HULL_REQ_IRQ_EDGE) {
+		/* Cleared before the edges are read: one that comes later posts again. */
+		hull_vcpu_done(h->vcpu, HULL_REQ_IRQ_EDGE);
+		h->csr.soft_mip |= hull_swap_acqrel(&h->vcpu->irq_edges, 0) & BIT(RV_IRQ_SSI);
+	}
 	if (req & HULL_REQ_FLUSH_TLB)
 		rv_flush_tlb(h);
 	if (req & HULL_REQ_FLUSH_CODE)
 		rv_sys_fence_i(h);
-	if (req & HULL_REQ_IRQ_EDGE) {
-		hull_and_seqcst(&vcpu->requests, ~(uint32_t)HULL_REQ_IRQ_EDGE);
-		h->csr.soft_mip |= hull_swap_acqrel(&vcpu->irq_edges, 0) & BIT(RV_IRQ_SSI);
-	}
-	if (req & (HULL_REQ_FLUSH_TLB | HULL_REQ_FLUSH_CODE))
-		hull_and_seqcst(&vcpu->requests,
-				~(uint32_t)(HULL_REQ_FLUSH_TLB | HULL_REQ_FLUSH_CODE));
+	if (req & ~(uint32_t)HULL_REQ_IRQ_EDGE)
+		hull_vcpu_done(h->vcpu, req & ~(uint32_t)HULL_REQ_IRQ_EDGE);
 	rv_update_mip(h);
 	return rv_take_interrupt(h);
 }

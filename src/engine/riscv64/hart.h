@@ -24,9 +24,9 @@ enum {
 	RV_TLB_SIZE = 1024,
 	RV_FETCH_TLB_SIZE = 256,
 	RV_JUMP_SIZE = 4096,
-	RV_CONTEXTS = 16,	/* remembered combinations */
+	RV_CONTEXTS = 16,        /* remembered combinations */
 	RV_CONTEXT_LIMIT = 4096, /* numbers fit below the page offset of a tag */
-	RV_X_DISCARD = 32,	/* writes to x0 go here */
+	RV_X_DISCARD = 32,       /* writes to x0 go here */
 	RV_PMP_COUNT = 16,
 };
 
@@ -38,7 +38,7 @@ struct rv_tlb_entry {
 	uint64_t read;
 	uint64_t write;
 	uintptr_t addend; /* host address = guest virtual address + addend */
-	uint64_t gpa;	  /* page's guest-physical address */
+	uint64_t gpa;     /* page's guest-physical address */
 };
 
 struct rv_fetch_entry {
@@ -50,31 +50,31 @@ struct rv_fetch_entry {
 /* Where blocks start, by virtual address. */
 struct rv_jump_entry {
 	uint64_t pc;
-	uint64_t key;	/* rv_hart.jump_key that it belongs to */
+	uint64_t key; /* rv_hart.jump_key that it belongs to */
 	struct rv_block *block;
 };
 
 struct rv_context {
-	uint64_t satp; /* 0: bare */
-	uint8_t mode;  /* priv | SUM << 2 | MXR << 3 */
+	uint64_t satp;   /* 0: bare */
+	uint8_t mode;    /* priv | SUM << 2 | MXR << 3 */
 	uint16_t number; /* 0: free */
-	uint32_t used;	 /* for replacement */
+	uint32_t used;   /* for replacement */
 };
 
 struct rv_hart {
 	uint64_t x[33]; /* x[32] swallows what is written to x0 */
-	uint64_t pc;	/* valid outside blocks */
+	uint64_t pc;    /* valid outside blocks */
 	uint64_t f[32];
-	struct hull_fp fp; /* flags = fflags; rm = the mode of the current instruction */
+	struct hull_fp fp;   /* flags = fflags; rm = the mode of the current instruction */
 	uint8_t rm_table[8]; /* rm field -> mode; > 4: trap.  All > 4 while FS is off */
 	uint8_t frm;
-	bool fs_dirty;	/* mstatus.FS is Dirty */
+	bool fs_dirty; /* mstatus.FS is Dirty */
 	uint8_t priv;
-	bool sbi;	/* Hull is the firmware */
-	bool step;	/* run single instructions */
+	bool sbi;              /* Hull is the firmware */
+	bool step;             /* run single instructions */
 	uint32_t data_context; /* number for loads and stores */
 	uint32_t fetch_context;
-	uint64_t retired; /* instructions, up to the last exit from a block */
+	uint64_t retired;      /* instructions, up to the last exit from a block */
 	uint64_t retire_limit; /* leave when this is reached */
 
 	/* Trap in flight: set by helpers that return false. */
@@ -97,17 +97,18 @@ struct rv_hart {
 
 	struct hull_vcpu *vcpu;
 	struct hull_vm *vm;
-	struct rv_cache *cache;	/* decoded blocks of this hart */
-	uint64_t code_epoch;	/* blocks of an older one must be compared with memory */
-	uint64_t jump_epoch;	/* counted up to drop all entries of `jumps` */
-	uint64_t jump_key;	/* jump_epoch and fetch_context in one */
-	uint64_t trap_loop;	/* traps in a row without a retired instruction */
-	uint64_t trap_mark;	/* `retired` at the last trap */
-	uint64_t last_mmio;	/* guest-physical address of the last device access */
+	struct rv_cache *cache; /* decoded blocks of this hart */
+	uint64_t code_epoch;    /* blocks of an older one must be compared with memory */
+	uint64_t jump_epoch;    /* counted up to drop all entries of `jumps` */
+	uint64_t jump_key;      /* jump_epoch and fetch_context in one */
+	uint64_t trap_loop;     /* traps in a row without a retired instruction */
+	uint64_t trap_mark;     /* `retired` at the last trap */
+	uint64_t last_mmio;     /* guest-physical address of the last device access */
 
 	struct rv_context contexts[RV_CONTEXTS];
 	uint32_t next_context, context_clock;
-	/* Pages that were mapped by a superpage: sfence.vma inside flushes everything.  Per half. */
+	/* Pages that were mapped by a superpage: sfence.vma inside flushes everything.  Per half.
+	 */
 	uint64_t super_low[2], super_high[2];
 	uint64_t code_pages[64]; /* Bloom filter of virtual pages in the jump cache */
 
@@ -133,7 +134,8 @@ int rv_reg_set(struct rv_hart *h, uint32_t reg, uint64_t value);
 /* Enter the handler of exception `cause`, h->pc being the instruction's. */
 void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval);
 
-/* Look at lines and requests, then take the most urgent enabled interrupt.  True if one was taken. */
+/* Look at lines and requests, then take the most urgent enabled interrupt.  True if one was taken.
+ */
 bool rv_poll(struct rv_hart *h);
 /* Take a pending enabled interrupt without looking at the lines again. */
 bool rv_take_interrupt(struct rv_hart *h);
@@ -148,6 +150,14 @@ static inline bool rv_raise(struct rv_hart *h, uint64_t cause, uint64_t tval)
 	return false;
 }
 
+/*
+ * Deterministic runs: guest time follows the instruction count, so the core
+ * is told it before it looks at the clock, and may shorten the run when a
+ * timer is set.
+ */
+void rv_tell_budget(struct rv_hart *h);
+void rv_heed_budget(struct rv_hart *h);
+
 uint64_t rv_time(struct rv_hart *h);
 void rv_set_stimecmp(struct rv_hart *h, uint64_t value);
 void rv_timer_fired(struct hull_timer *t);
@@ -159,9 +169,10 @@ void rv_fp_changed(struct rv_hart *h);
 
 enum rv_csr_op { RV_CSR_write, RV_CSR_set, RV_CSR_clear };
 
-/* Access checks of 2.1 and the CSR's own; false with a trap (cause set, tval 0: fill in the bits). */
+/* Access checks of 2.1 and the CSR's own; false with a trap (cause set, tval 0: fill in the bits).
+ */
 bool rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, bool read, bool write,
-		   uint64_t operand, uint64_t *ret_old);
+                   uint64_t operand, uint64_t *ret_old);
 /* Without privilege checks, for reg_get and reg_set.  False: no such CSR. */
 bool rv_csr_peek(struct rv_hart *h, unsigned csr, uint64_t *ret);
 bool rv_csr_poke(struct rv_hart *h, unsigned csr, uint64_t value);
@@ -203,7 +214,7 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc);
 
 /* A naturally aligned RAM address for an atomic access; NULL with the trap set. */
 void *rv_atomic_address(struct rv_hart *h, uint64_t va, unsigned bits, enum rv_access kind,
-			uint64_t *ret_gpa);
+                        uint64_t *ret_gpa);
 enum rv_amo {
 	RV_AMO_swap,
 	RV_AMO_add,
@@ -216,7 +227,7 @@ enum rv_amo {
 	RV_AMO_maxu,
 };
 bool rv_amo(struct rv_hart *h, enum rv_amo op, unsigned bits, uint64_t va, uint64_t operand,
-	    uint64_t *ret_old);
+            uint64_t *ret_old);
 bool rv_lr(struct rv_hart *h, unsigned bits, uint64_t va, uint64_t *ret);
 bool rv_sc(struct rv_hart *h, unsigned bits, uint64_t va, uint64_t value, uint64_t *ret_failed);
 
@@ -233,16 +244,15 @@ enum rv_after { RV_AFTER_GO, RV_AFTER_HALT, RV_AFTER_HYPERCALL };
 bool rv_sys_mret(struct rv_hart *h);
 bool rv_sys_sret(struct rv_hart *h);
 bool rv_sys_wfi(struct rv_hart *h, enum rv_after *ret);
-bool rv_sys_sfence_vma(struct rv_hart *h, bool rs1_zero, uint64_t va, bool rs2_zero,
-		       uint64_t asid);
+bool rv_sys_sfence_vma(struct rv_hart *h, bool rs1_zero, uint64_t va, bool rs2_zero, uint64_t asid);
 bool rv_sys_sfence_order(struct rv_hart *h);
 void rv_sys_fence_i(struct rv_hart *h);
 
 /* --- pmp.c --- */
 
 /* May [gpa, gpa + len) be accessed?  *ret_page: the answer holds for the whole 4 KiB page. */
-bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind,
-		  unsigned priv, bool *ret_page);
+bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind, unsigned priv,
+                  bool *ret_page);
 void rv_pmp_write_cfg(struct rv_hart *h, unsigned reg, uint64_t value);
 uint64_t rv_pmp_read_cfg(const struct rv_hart *h, unsigned reg);
 void rv_pmp_write_addr(struct rv_hart *h, unsigned i, uint64_t value);

@@ -19,28 +19,28 @@
 #define PAGE_OF(va) ((va) & ~HULL_PAGE_MASK)
 
 /* --- values --- */
-#define RS1  (x[op->rs1])
-#define RS2  (x[op->rs2])
-#define RD   (x[op->rd])
-#define SP   (x[2])
-#define FS1  (h->f[op->rs1])
-#define FS2  (h->f[op->rs2])
-#define FS3  (h->f[op->imm & 31])
-#define IMM  ((uint64_t)(int64_t)op->imm)
-#define ZIMM ((uint64_t)op->rs1)
-#define PC   (pc0 + 2 * op->at)
-#define FP0(fn, a)	   hull_##fn(a)
-#define FP1(fn, a)	   hard_##fn(&h->fp, a)
-#define FP2(fn, a, b)	   hard_##fn(&h->fp, a, b)
-#define FP1R(fn, a)	   FP1(fn, a)
-#define FP2R(fn, a, b)	   FP2(fn, a, b)
+#define RS1               (x[op->rs1])
+#define RS2               (x[op->rs2])
+#define RD                (x[op->rd])
+#define SP                (x[2])
+#define FS1               (h->f[op->rs1])
+#define FS2               (h->f[op->rs2])
+#define FS3               (h->f[op->imm & 31])
+#define IMM               ((uint64_t)(int64_t)op->imm)
+#define ZIMM              ((uint64_t)op->rs1)
+#define PC                (pc0 + 2 * op->at)
+#define FP0(fn, a)        hull_##fn(a)
+#define FP1(fn, a)        hard_##fn(&h->fp, a)
+#define FP2(fn, a, b)     hard_##fn(&h->fp, a, b)
+#define FP1R(fn, a)       FP1(fn, a)
+#define FP2R(fn, a, b)    FP2(fn, a, b)
 #define FP3R(fn, a, b, c) hard_##fn(&h->fp, a, b, c)
 
 /* --- statements --- */
-#define NEXT_OP(n)                                                                                 \
-	do {                                                                                       \
-		op += (n);                                                                         \
-		goto *op->go;                                                                      \
+#define NEXT_OP(n)             \
+	do {                   \
+		op += (n);     \
+		goto * op->go; \
 	} while (0)
 #define SET_RD(v) x[op->rd] = (uint64_t)(v)
 #define SET_SP(v) x[2] = (uint64_t)(v)
@@ -49,19 +49,19 @@
 #define FENCE __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 /* Leave the fast code at this op: h->pc and h->retired become exact. */
-#define SYNC()                                                                                     \
-	do {                                                                                       \
-		h->pc = PC;                                                                        \
-		h->retired = retired + rv_block_index(b, op);                                      \
+#define SYNC()                                                \
+	do {                                                  \
+		h->pc = PC;                                   \
+		h->retired = retired + rv_block_index(b, op); \
 	} while (0)
 
-#define FP_ON                                                                                      \
-	if (UNLIKELY(h->rm_table[0] > 4))                                                          \
-		goto illegal;                                                                      \
+#define FP_ON                             \
+	if (UNLIKELY(h->rm_table[0] > 4)) \
+		goto illegal;             \
 	h->fs_dirty = true;
-#define FP_ROUND                                                                                   \
-	if (UNLIKELY((h->fp.rm = h->rm_table[op->imm >> 8]) > 4))                                  \
-		goto illegal;                                                                      \
+#define FP_ROUND                                                  \
+	if (UNLIKELY((h->fp.rm = h->rm_table[op->imm >> 8]) > 4)) \
+		goto illegal;                                     \
 	h->fs_dirty = true;
 
 #define LOAD_TYPE_u8  uint8_t
@@ -73,180 +73,180 @@
 #define LOAD_TYPE_s32 int32_t
 
 /* Guest memory is shared with other harts and has no alignment: a copy that is one access. */
-#define GUEST_LOAD(type, p)                                                                        \
-	({                                                                                         \
-		type guest_v;                                                                      \
-		__builtin_memcpy(&guest_v, (const void *)(p), sizeof(guest_v));                    \
-		guest_v;                                                                           \
+#define GUEST_LOAD(type, p)                                                     \
+	({                                                                      \
+		type guest_v;                                                   \
+		__builtin_memcpy(&guest_v, (const void *)(p), sizeof(guest_v)); \
+		guest_v;                                                        \
 	})
 
-#define LOAD_AS(type, addr, assign)                                                                \
-	{                                                                                          \
-		uint64_t va = (addr), value;                                                       \
-		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                          \
-		if (LIKELY(e->read == (PAGE_OF(va + sizeof(type) - 1) | h->data_context))) {       \
-			value = (uint64_t)GUEST_LOAD(type, va + e->addend);                        \
-		} else {                                                                           \
-			SYNC();                                                                    \
-			if (!rv_load_slow(h, va, 8 * sizeof(type), &value))                        \
-				goto fault;                                                        \
-			value = (uint64_t)(type)value;                                             \
-		}                                                                                  \
-		assign;                                                                            \
+#define LOAD_AS(type, addr, assign)                                                          \
+	{                                                                                    \
+		uint64_t va = (addr), value;                                                 \
+		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                    \
+		if (LIKELY(e->read == (PAGE_OF(va + sizeof(type) - 1) | h->data_context))) { \
+			value = (uint64_t)GUEST_LOAD(type, va + e->addend);                  \
+		} else {                                                                     \
+			SYNC();                                                              \
+			if (!rv_load_slow(h, va, 8 * sizeof(type), &value))                  \
+				goto fault;                                                  \
+			value = (uint64_t)(type)value;                                       \
+		}                                                                            \
+		assign;                                                                      \
 	}
-#define LOAD(kind, addr) LOAD_AS(LOAD_TYPE_##kind, addr, SET_RD(value))
-#define FBOX_16(v)	 BOX16(v)
-#define FBOX_32(v)	 BOX32(v)
-#define FBOX_64(v)	 (v)
+#define LOAD(kind, addr)   LOAD_AS(LOAD_TYPE_##kind, addr, SET_RD(value))
+#define FBOX_16(v)         BOX16(v)
+#define FBOX_32(v)         BOX32(v)
+#define FBOX_64(v)         (v)
 #define LOAD_F(bits, addr) LOAD_AS(uint##bits##_t, addr, SET_FD(FBOX_##bits(value)))
-#define STORE(bits, addr, val)                                                                     \
-	{                                                                                          \
-		uint64_t va = (addr);                                                              \
-		uint##bits##_t value = (uint##bits##_t)(val);                                      \
-		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                          \
-		if (LIKELY(e->write == (PAGE_OF(va + bits / 8 - 1) | h->data_context))) {          \
-			__builtin_memcpy((void *)(va + e->addend), &value, sizeof(value));         \
-		} else {                                                                           \
-			SYNC();                                                                    \
-			if (!rv_store_slow(h, va, bits, value))                                    \
-				goto fault;                                                        \
-		}                                                                                  \
+#define STORE(bits, addr, val)                                                             \
+	{                                                                                  \
+		uint64_t va = (addr);                                                      \
+		uint##bits##_t value = (uint##bits##_t)(val);                              \
+		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                  \
+		if (LIKELY(e->write == (PAGE_OF(va + bits / 8 - 1) | h->data_context))) {  \
+			__builtin_memcpy((void *)(va + e->addend), &value, sizeof(value)); \
+		} else {                                                                   \
+			SYNC();                                                            \
+			if (!rv_store_slow(h, va, bits, value))                            \
+				goto fault;                                                \
+		}                                                                          \
 	}
 
 #define AMO_RESULT_32(v) SX32(v)
 #define AMO_RESULT_64(v) (v)
-#define AMO(kind, bits)                                                                            \
-	{                                                                                          \
-		uint64_t old;                                                                      \
-		if (UNLIKELY(!rv_amo(h, RV_AMO_##kind, bits, RS1, RS2, &old)))                     \
-			goto fault_here;                                                           \
-		SET_RD(AMO_RESULT_##bits(old));                                                    \
+#define AMO(kind, bits)                                                        \
+	{                                                                      \
+		uint64_t old;                                                  \
+		if (UNLIKELY(!rv_amo(h, RV_AMO_##kind, bits, RS1, RS2, &old))) \
+			goto fault_here;                                       \
+		SET_RD(AMO_RESULT_##bits(old));                                \
 	}
-#define LR(bits)                                                                                   \
-	{                                                                                          \
-		uint64_t value;                                                                    \
-		if (UNLIKELY(!rv_lr(h, bits, RS1, &value)))                                        \
-			goto fault_here;                                                           \
-		SET_RD(value);                                                                     \
+#define LR(bits)                                            \
+	{                                                   \
+		uint64_t value;                             \
+		if (UNLIKELY(!rv_lr(h, bits, RS1, &value))) \
+			goto fault_here;                    \
+		SET_RD(value);                              \
 	}
-#define SC(bits)                                                                                   \
-	{                                                                                          \
-		uint64_t failed;                                                                   \
-		if (UNLIKELY(!rv_sc(h, bits, RS1, RS2, &failed)))                                  \
-			goto fault_here;                                                           \
-		SET_RD(failed);                                                                    \
+#define SC(bits)                                                  \
+	{                                                         \
+		uint64_t failed;                                  \
+		if (UNLIKELY(!rv_sc(h, bits, RS1, RS2, &failed))) \
+			goto fault_here;                          \
+		SET_RD(failed);                                   \
 	}
-#define CBO(kind)                                                                                  \
-	if (UNLIKELY(!rv_cbo(h, RV_CBO_##kind, RS1)))                                              \
+#define CBO(kind)                                     \
+	if (UNLIKELY(!rv_cbo(h, RV_CBO_##kind, RS1))) \
 		goto fault_here;
 
 /* Go on in a block that is known, unless somebody wants attention. */
-#define ENTER(next_block, at_pc)                                                                          \
-	do {                                                                                       \
-		if (UNLIKELY(hull_load_relaxed(attention) | (retired >= limit))) {                 \
-			h->pc = (at_pc);                                                           \
-			h->retired = retired;                                                      \
-			goto resume;                                                               \
-		}                                                                                  \
-		b = (next_block);                                                                    \
-		pc0 = (at_pc);                                                                     \
-		op = b->ops;                                                                       \
-		goto *op->go;                                                                      \
+#define ENTER(next_block, at_pc)                                                   \
+	do {                                                                       \
+		if (UNLIKELY(hull_load_relaxed(attention) | (retired >= limit))) { \
+			h->pc = (at_pc);                                           \
+			h->retired = retired;                                      \
+			goto resume;                                               \
+		}                                                                  \
+		b = (next_block);                                                  \
+		pc0 = (at_pc);                                                     \
+		op = b->ops;                                                       \
+		goto * op->go;                                                     \
 	} while (0)
 
 /* Leave through the link slot behind `op`. */
-#define LEAVE(target)                                                                              \
-	do {                                                                                       \
-		uint64_t to = (target);                                                            \
-		struct rv_link *link = (struct rv_link *)(op + 1);                                 \
-		struct rv_block *next = link->to;                                                  \
-		retired += link->count;                                                            \
-		if (LIKELY(next && next->epoch == h->code_epoch))                                  \
-			ENTER(next, to);                                                           \
-		unlinked = link;                                                                   \
-		h->pc = to;                                                                        \
-		goto follow;                                                                       \
+#define LEAVE(target)                                              \
+	do {                                                       \
+		uint64_t to = (target);                            \
+		struct rv_link *link = (struct rv_link *)(op + 1); \
+		struct rv_block *next = link->to;                  \
+		retired += link->count;                            \
+		if (LIKELY(next && next->epoch == h->code_epoch))  \
+			ENTER(next, to);                           \
+		unlinked = link;                                   \
+		h->pc = to;                                        \
+		goto follow;                                       \
 	} while (0)
-#define BRANCH(condition)                                                                          \
-	if (condition)                                                                             \
-		LEAVE(PC + IMM);                                                                   \
+#define BRANCH(condition)        \
+	if (condition)           \
+		LEAVE(PC + IMM); \
 	NEXT_OP(2)
 #define GOTO LEAVE(PC + IMM)
-#define GOTO_LINK                                                                                  \
-	SET_RD(PC + 4);                                                                            \
+#define GOTO_LINK       \
+	SET_RD(PC + 4); \
 	LEAVE(PC + IMM)
 
 /* Leave to an address that only now is known. */
-#define LEAVE_TO(target)                                                                           \
-	do {                                                                                       \
-		uint64_t to = (target);                                                            \
-		const struct rv_jump_entry *j = &h->jumps[(to >> 1) & (RV_JUMP_SIZE - 1)];         \
-		retired += b->insns;                                                               \
-		if (LIKELY(j->pc == to && j->key == h->jump_key &&                                 \
-			   j->block->epoch == h->code_epoch))                                      \
-			ENTER(j->block, to);                                                       \
-		h->pc = to;                                                                        \
-		h->retired = retired;                                                              \
-		goto resume;                                                                       \
+#define LEAVE_TO(target)                                                                   \
+	do {                                                                               \
+		uint64_t to = (target);                                                    \
+		const struct rv_jump_entry *j = &h->jumps[(to >> 1) & (RV_JUMP_SIZE - 1)]; \
+		retired += b->insns;                                                       \
+		if (LIKELY(j->pc == to && j->key == h->jump_key &&                         \
+		           j->block->epoch == h->code_epoch))                              \
+			ENTER(j->block, to);                                               \
+		h->pc = to;                                                                \
+		h->retired = retired;                                                      \
+		goto resume;                                                               \
 	} while (0)
 #define JUMP(target) LEAVE_TO(target)
-#define JUMP_LINK(target)                                                                          \
-	{                                                                                          \
-		uint64_t there = (target);                                                         \
-		SET_RD(PC + 4);                                                                    \
-		LEAVE_TO(there);                                                                   \
+#define JUMP_LINK(target)                  \
+	{                                  \
+		uint64_t there = (target); \
+		SET_RD(PC + 4);            \
+		LEAVE_TO(there);           \
 	}
-#define JUMP_RA(target)                                                                            \
-	{                                                                                          \
-		uint64_t there = (target);                                                         \
-		x[1] = PC + 2;                                                                     \
-		LEAVE_TO(there);                                                                   \
+#define JUMP_RA(target)                    \
+	{                                  \
+		uint64_t there = (target); \
+		x[1] = PC + 2;             \
+		LEAVE_TO(there);           \
 	}
 
-#define CSR(kind, source)                                                                          \
-	{                                                                                          \
-		uint64_t operand = (source), old;                                                  \
-		unsigned csr = (unsigned)op->imm & 0xfff;                                          \
-		SYNC();                                                                            \
-		if (!rv_csr_access(h, csr, RV_CSR_##kind, op->rd != RV_X_DISCARD,                  \
-				   RV_CSR_##kind == RV_CSR_write || op->rs1, operand, &old))       \
-			goto fault;                                                                \
-		SET_RD(old);                                                                       \
-		if (!rv_csr_is_simple(csr))                                                        \
-			goto next_insn;                                                            \
+#define CSR(kind, source)                                                                    \
+	{                                                                                    \
+		uint64_t operand = (source), old;                                            \
+		unsigned csr = (unsigned)op->imm & 0xfff;                                    \
+		SYNC();                                                                      \
+		if (!rv_csr_access(h, csr, RV_CSR_##kind, op->rd != RV_X_DISCARD,            \
+		                   RV_CSR_##kind == RV_CSR_write || op->rs1, operand, &old)) \
+			goto fault;                                                          \
+		SET_RD(old);                                                                 \
+		if (!rv_csr_is_simple(csr))                                                  \
+			goto next_insn;                                                      \
 	}
 #define ILLEGAL goto illegal;
 
 #define SYS(what) SYS_##what
-#define SYS_CALL(call)                                                                             \
-	SYNC();                                                                                    \
-	if (!(call))                                                                               \
-		goto fault
-#define SYS_ecall  goto ecall;
-#define SYS_ebreak                                                                                 \
-	SYNC();                                                                                    \
-	rv_raise(h, RV_BREAKPOINT, h->pc);                                                         \
+#define SYS_CALL(call) \
+	SYNC();        \
+	if (!(call))   \
+	goto fault
+#define SYS_ecall goto ecall;
+#define SYS_ebreak                         \
+	SYNC();                            \
+	rv_raise(h, RV_BREAKPOINT, h->pc); \
 	goto fault;
-#define SYS_mret                                                                                   \
-	SYS_CALL(rv_sys_mret(h));                                                                  \
-	h->retired++;                                                                              \
+#define SYS_mret                  \
+	SYS_CALL(rv_sys_mret(h)); \
+	h->retired++;             \
 	goto resume;
-#define SYS_sret                                                                                   \
-	SYS_CALL(rv_sys_sret(h));                                                                  \
-	h->retired++;                                                                              \
+#define SYS_sret                  \
+	SYS_CALL(rv_sys_sret(h)); \
+	h->retired++;             \
 	goto resume;
 #define SYS_wfi goto wfi;
 /* Waiting for a reservation ends at once: the loop around it tests again. */
-#define SYS_wrs_nto                                                                                \
-	SYNC();                                                                                    \
+#define SYS_wrs_nto \
+	SYNC();     \
 	goto next_insn;
 #define SYS_wrs_sto SYS_wrs_nto
-#define SYS_fence_i                                                                                \
-	SYNC();                                                                                    \
-	rv_sys_fence_i(h);                                                                         \
+#define SYS_fence_i        \
+	SYNC();            \
+	rv_sys_fence_i(h); \
 	goto next_insn;
-#define SYS_sfence_vma                                                                             \
-	SYS_CALL(rv_sys_sfence_vma(h, !op->rs1, RS1, !op->rs2, RS2));                              \
+#define SYS_sfence_vma                                                \
+	SYS_CALL(rv_sys_sfence_vma(h, !op->rs1, RS1, !op->rs2, RS2)); \
 	goto next_insn;
 #define SYS_sfence_order SYS_CALL(rv_sys_sfence_order(h));
 
@@ -288,10 +288,7 @@ int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 		h->cache->label_end = &&end_of_block;
 		return 0;
 	}
-	/* Blocks are entered only if all of one fits; the rest is stepped through. */
-	limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
-
-resume: /* h->pc and h->retired are exact */
+resume:                                     /* h->pc and h->retired are exact */
 	if (hull_load_relaxed(attention)) { /* pairs with hull_vcpu_post */
 		rv_poll(h);
 		if (hull_load_seqcst(&h->vcpu->requests) & HULL_REQ_STOP)
@@ -299,6 +296,8 @@ resume: /* h->pc and h->retired are exact */
 	} else if (UNLIKELY(h->mip & h->csr.mie)) {
 		rv_take_interrupt(h);
 	}
+	/* Blocks are entered only if all of one fits; the rest is stepped through. */
+	limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
 	if (UNLIKELY(h->retired >= limit)) {
 		if (h->retired >= h->retire_limit)
 			return leave(h, exit, h->step ? HULL_EXIT_DEBUG : HULL_EXIT_BUDGET);
@@ -307,15 +306,15 @@ resume: /* h->pc and h->retired are exact */
 		const struct rv_jump_entry *j = &h->jumps[(h->pc >> 1) & (RV_JUMP_SIZE - 1)];
 
 		b = j->pc == h->pc && j->key == h->jump_key && j->block->epoch == h->code_epoch
-			    ? j->block
-			    : rv_block_at(h, h->pc, false);
+		            ? j->block
+		            : rv_block_at(h, h->pc, false);
 	}
 	if (UNLIKELY(!b))
 		goto trap;
 	pc0 = h->pc;
 	retired = h->retired;
 	op = b->ops;
-	goto *op->go;
+	goto * op->go;
 
 follow: /* a direct jump to h->pc through a slot that is not linked, or no longer valid */
 	h->retired = retired;
@@ -335,13 +334,13 @@ follow: /* a direct jump to h->pc through a slot that is not linked, or no longe
 	}
 	pc0 = h->pc;
 	op = b->ops;
-	goto *op->go;
+	goto * op->go;
 
-#define INSN(name, pattern, syntax, meaning)                                                       \
-	do_##name:                                                                                 \
-	{                                                                                          \
-		meaning;                                                                           \
-		NEXT_OP(1);                                                                        \
+#define INSN(name, pattern, syntax, meaning) \
+	do_##name:                           \
+	{                                    \
+		meaning;                     \
+		NEXT_OP(1);                  \
 	}
 #include "isa/riscv64/insns.def"
 #undef INSN

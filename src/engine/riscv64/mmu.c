@@ -14,10 +14,14 @@
 enum { MODE_SUM = 1 << 2, MODE_MXR = 1 << 3 };
 
 static const uint8_t page_fault[] = {
-	[RV_READ] = RV_LOAD_PAGE, [RV_WRITE] = RV_STORE_PAGE, [RV_FETCH] = RV_INSN_PAGE,
+	[RV_READ] = RV_LOAD_PAGE,
+	[RV_WRITE] = RV_STORE_PAGE,
+	[RV_FETCH] = RV_INSN_PAGE,
 };
 static const uint8_t access_fault[] = {
-	[RV_READ] = RV_LOAD_ACCESS, [RV_WRITE] = RV_STORE_ACCESS, [RV_FETCH] = RV_INSN_ACCESS,
+	[RV_READ] = RV_LOAD_ACCESS,
+	[RV_WRITE] = RV_STORE_ACCESS,
+	[RV_FETCH] = RV_INSN_ACCESS,
 };
 
 static void wipe(struct rv_hart *h)
@@ -71,7 +75,7 @@ static uint8_t data_mode(const struct rv_hart *h)
 	if (priv == RV_PRIV_M)
 		return priv;
 	return (uint8_t)(priv | (priv == RV_PRIV_S && (s & MSTATUS_SUM) ? MODE_SUM : 0) |
-			 (s & MSTATUS_MXR ? MODE_MXR : 0));
+	                 (s & MSTATUS_MXR ? MODE_MXR : 0));
 }
 
 void rv_update_contexts(struct rv_hart *h)
@@ -121,8 +125,7 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 {
 	unsigned half = va >> 63;
 
-	if (!all_addresses &&
-	    (va < h->super_low[half] || va > h->super_high[half])) {
+	if (!all_addresses && (va < h->super_low[half] || va > h->super_high[half])) {
 		flush_page(h, va);
 		return;
 	}
@@ -176,9 +179,10 @@ static bool pte_reserved(const struct rv_hart *h, uint64_t pte, bool leaf)
 	return false;
 }
 
-/* Set A and, for a write, D by compare-and-swap; 12.3.1 step 9 with Svadu.  0: fault, 1: done, 2: again. */
+/* Set A and, for a write, D by compare-and-swap; 12.3.1 step 9 with Svadu.  0: fault, 1: done, 2:
+ * again. */
 static int set_accessed(struct rv_hart *h, void *slot, uint64_t *pte, enum rv_access kind,
-			unsigned slot_attr)
+                        unsigned slot_attr)
 {
 	uint64_t want = *pte | PTE_A | (kind == RV_WRITE ? PTE_D : 0);
 
@@ -224,7 +228,7 @@ static bool make_leaf(uint64_t pte, unsigned level, uint64_t va, struct leaf *re
 }
 
 static enum walk walk(struct rv_hart *h, uint64_t va, enum rv_access kind, uint8_t mode,
-		      bool side_effects, struct leaf *ret)
+                      bool side_effects, struct leaf *ret)
 {
 	unsigned levels = levels_of(h->csr.satp), retries = 0;
 	uint64_t table;
@@ -275,7 +279,7 @@ again:
 }
 
 static bool translate(struct rv_hart *h, uint64_t va, enum rv_access kind, bool side_effects,
-		      struct leaf *ret)
+                      struct leaf *ret)
 {
 	uint8_t mode = kind == RV_FETCH ? h->priv : data_mode(h);
 
@@ -313,7 +317,7 @@ static void note_super(struct rv_hart *h, uint64_t va, const struct leaf *leaf)
 
 /* Enter a RAM page into the data TLB with the rights that were proved. */
 static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
-		 const struct hull_ram_page *page, uint8_t mode)
+                 const struct hull_ram_page *page, uint8_t mode)
 {
 	struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
 	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->data_context;
@@ -338,7 +342,7 @@ static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
  * NULL with *ret_gpa for a device.
  */
 static bool resolve(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access kind,
-		    uint8_t **ret_hva, uint64_t *ret_gpa)
+                    uint8_t **ret_hva, uint64_t *ret_gpa)
 {
 	uint8_t mode = data_mode(h);
 	struct hull_ram_page page;
@@ -358,7 +362,8 @@ static bool resolve(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access
 			return rv_raise(h, access_fault[kind], va);
 		if (page.log_write) {
 			hull_aspace_dirty(h->vm, leaf.gpa);
-			page.log_write = false; /* logged: the fast path may have it until the next fetch */
+			page.log_write =
+				false; /* logged: the fast path may have it until the next fetch */
 		}
 	}
 	if (kind == RV_READ && !(page.attr & HULL_MEM_R))
@@ -376,12 +381,8 @@ static uint64_t host_load(const uint8_t *p, unsigned len)
 
 	switch (len) {
 	case 1: return hull_load_relaxed(p);
-	case 2:
-		memcpy(&v16, p, 2);
-		return v16;
-	case 4:
-		memcpy(&v32, p, 4);
-		return v32;
+	case 2: memcpy(&v16, p, 2); return v16;
+	case 4: memcpy(&v32, p, 4); return v32;
 	default: memcpy(&v64, p, 8); return v64;
 	}
 }
@@ -425,8 +426,10 @@ bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 	h->last_mmio = gpa;
 	if (va & (len - 1))
 		return rv_raise(h, RV_LOAD_MISALIGNED, va);
+	rv_tell_budget(h);
 	if (!hull_bus_read(h->vm, HULL_SPACE_MMIO, gpa, len, ret))
 		return rv_raise(h, RV_LOAD_ACCESS, va);
+	rv_heed_budget(h);
 	return true;
 }
 
@@ -457,8 +460,10 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t valu
 	h->last_mmio = gpa;
 	if (va & (len - 1))
 		return rv_raise(h, RV_STORE_MISALIGNED, va);
+	rv_tell_budget(h);
 	if (!hull_bus_write(h->vm, HULL_SPACE_MMIO, gpa, len, value & low_mask(width)))
 		return rv_raise(h, RV_STORE_ACCESS, va);
+	rv_heed_budget(h);
 	return true;
 }
 
@@ -474,7 +479,8 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc)
 		return e;
 	if (!translate(h, pc, RV_FETCH, true, &leaf))
 		return NULL;
-	/* A page that PMP splits is executed from only if all of it may be: coarser than the spec's 4 bytes. */
+	/* A page that PMP splits is executed from only if all of it may be: coarser than the spec's
+	 * 4 bytes. */
 	if (!rv_pmp_check(h, leaf.gpa, 2, RV_FETCH, h->priv, &whole) ||
 	    !hull_aspace_page(h->vm, leaf.gpa, &page) || !(page.attr & HULL_MEM_X)) {
 		rv_raise(h, RV_INSN_ACCESS, pc);
@@ -506,7 +512,7 @@ bool rv_fetch(struct rv_hart *h, uint64_t pc, uint32_t *ret)
 }
 
 void *rv_atomic_address(struct rv_hart *h, uint64_t va, unsigned width, enum rv_access kind,
-			uint64_t *ret_gpa)
+                        uint64_t *ret_gpa)
 {
 	struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
 	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->data_context;
@@ -527,21 +533,21 @@ void *rv_atomic_address(struct rv_hart *h, uint64_t va, unsigned width, enum rv_
 	return hva;
 }
 
-#define AMO_BODY(T, S)                                                                             \
-	switch (op) {                                                                              \
-	case RV_AMO_swap: return (S)__atomic_exchange_n((T *)p, (T)v, __ATOMIC_SEQ_CST);           \
-	case RV_AMO_add: return (S)__atomic_fetch_add((T *)p, (T)v, __ATOMIC_SEQ_CST);             \
-	case RV_AMO_xor: return (S)__atomic_fetch_xor((T *)p, (T)v, __ATOMIC_SEQ_CST);             \
-	case RV_AMO_and: return (S)__atomic_fetch_and((T *)p, (T)v, __ATOMIC_SEQ_CST);             \
-	case RV_AMO_or: return (S)__atomic_fetch_or((T *)p, (T)v, __ATOMIC_SEQ_CST);               \
-	default: break;                                                                            \
-	}                                                                                          \
-	T old = __atomic_load_n((T *)p, __ATOMIC_RELAXED), new;                                    \
-	do {                                                                                       \
-		bool less = op == RV_AMO_min || op == RV_AMO_max ? (S)old < (S)(T)v : old < (T)v;  \
-		bool want_less = op == RV_AMO_min || op == RV_AMO_minu;                            \
-		new = less == want_less ? old : (T)v;                                              \
-	} while (!hull_cas_seqcst((T *)p, &old, new));                                             \
+#define AMO_BODY(T, S)                                                                            \
+	switch (op) {                                                                             \
+	case RV_AMO_swap: return (S)__atomic_exchange_n((T *)p, (T)v, __ATOMIC_SEQ_CST);          \
+	case RV_AMO_add: return (S)__atomic_fetch_add((T *)p, (T)v, __ATOMIC_SEQ_CST);            \
+	case RV_AMO_xor: return (S)__atomic_fetch_xor((T *)p, (T)v, __ATOMIC_SEQ_CST);            \
+	case RV_AMO_and: return (S)__atomic_fetch_and((T *)p, (T)v, __ATOMIC_SEQ_CST);            \
+	case RV_AMO_or: return (S)__atomic_fetch_or((T *)p, (T)v, __ATOMIC_SEQ_CST);              \
+	default: break;                                                                           \
+	}                                                                                         \
+	T old = __atomic_load_n((T *)p, __ATOMIC_RELAXED), new;                                   \
+	do {                                                                                      \
+		bool less = op == RV_AMO_min || op == RV_AMO_max ? (S)old < (S)(T)v : old < (T)v; \
+		bool want_less = op == RV_AMO_min || op == RV_AMO_minu;                           \
+		new = less == want_less ? old : (T)v;                                             \
+	} while (!hull_cas_seqcst((T *)p, &old, new));                                            \
 	return (S)old
 
 static int64_t amo32(enum rv_amo op, void *p, uint64_t v)
@@ -555,7 +561,7 @@ static int64_t amo64(enum rv_amo op, void *p, uint64_t v)
 }
 
 bool rv_amo(struct rv_hart *h, enum rv_amo op, unsigned width, uint64_t va, uint64_t operand,
-	    uint64_t *ret_old)
+            uint64_t *ret_old)
 {
 	uint64_t gpa;
 	void *p = rv_atomic_address(h, va, width, RV_WRITE, &gpa);
@@ -575,12 +581,13 @@ bool rv_lr(struct rv_hart *h, unsigned width, uint64_t va, uint64_t *ret)
 		return false;
 	h->reserved_gpa = gpa;
 	h->reserved_value = width == 32 ? (uint64_t)(int32_t)hull_load_seqcst((uint32_t *)p)
-					: hull_load_seqcst((uint64_t *)p);
+	                                : hull_load_seqcst((uint64_t *)p);
 	*ret = h->reserved_value;
 	return true;
 }
 
-/* A store conditional succeeds if the value is still the one that LR saw (A-B-A is invisible to it). */
+/* A store conditional succeeds if the value is still the one that LR saw (A-B-A is invisible to
+ * it). */
 bool rv_sc(struct rv_hart *h, unsigned width, uint64_t va, uint64_t value, uint64_t *ret_failed)
 {
 	uint64_t gpa, expected64 = h->reserved_value;
@@ -592,7 +599,7 @@ bool rv_sc(struct rv_hart *h, unsigned width, uint64_t va, uint64_t value, uint6
 		return false;
 	ok = gpa == h->reserved_gpa &&
 	     (width == 32 ? hull_cas_seqcst((uint32_t *)p, &expected32, (uint32_t)value)
-			  : hull_cas_seqcst((uint64_t *)p, &expected64, value));
+	                  : hull_cas_seqcst((uint64_t *)p, &expected64, value));
 	h->reserved_gpa = UINT64_MAX;
 	*ret_failed = !ok;
 	return true;
@@ -602,8 +609,9 @@ bool rv_sc(struct rv_hart *h, unsigned width, uint64_t va, uint64_t value, uint6
 bool rv_cbo(struct rv_hart *h, enum rv_cbo op, uint64_t va)
 {
 	uint64_t block = va & ~UINT64_C(63), gpa;
-	uint64_t need = op == RV_CBO_zero ? ENVCFG_CBZE : op == RV_CBO_inval ? ENVCFG_CBIE
-									     : ENVCFG_CBCFE;
+	uint64_t need = op == RV_CBO_zero    ? ENVCFG_CBZE
+	                : op == RV_CBO_inval ? ENVCFG_CBIE
+	                                     : ENVCFG_CBCFE;
 	uint8_t *hva;
 
 	if ((h->priv != RV_PRIV_M && !(h->csr.menvcfg & need)) ||

@@ -37,8 +37,8 @@ static bool entry_range(const struct rv_hart *h, unsigned i, uint64_t *lo, uint6
 	}
 }
 
-bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind,
-		  unsigned priv, bool *ret_page)
+bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind, unsigned priv,
+                  bool *ret_page)
 {
 	static const uint8_t need[] = { [RV_READ] = CFG_R, [RV_WRITE] = CFG_W, [RV_FETCH] = CFG_X };
 	uint64_t page = gpa & ~HULL_PAGE_MASK;
@@ -98,7 +98,7 @@ uint64_t rv_pmp_read_cfg(const struct rv_hart *h, unsigned reg)
 void rv_pmp_write_addr(struct rv_hart *h, unsigned i, uint64_t value)
 {
 	bool next_locks = i + 1 < RV_PMP_COUNT && (h->csr.pmpcfg[i + 1] & CFG_L) &&
-			  mode_of(h, i + 1) == A_TOR;
+	                  mode_of(h, i + 1) == A_TOR;
 
 	if ((h->csr.pmpcfg[i] & CFG_L) || next_locks)
 		return;

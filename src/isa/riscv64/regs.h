@@ -77,8 +77,8 @@ enum {
 #define ENVCFG_STCE  BIT(63)
 
 /* misa (3.1.1): MXL = 64, and the letters A C D F I M S U */
-#define HULL_RV_MISA                                                                               \
-	(UINT64_C(2) << 62 | BIT('A' - 'A') | BIT('C' - 'A') | BIT('D' - 'A') | BIT('F' - 'A') |   \
+#define HULL_RV_MISA                                                                             \
+	(UINT64_C(2) << 62 | BIT('A' - 'A') | BIT('C' - 'A') | BIT('D' - 'A') | BIT('F' - 'A') | \
 	 BIT('I' - 'A') | BIT('M' - 'A') | BIT('S' - 'A') | BIT('U' - 'A'))
 
 /* Page-table entries (12.4.1) */
