@@ -190,6 +190,7 @@ static int engine_probe(const struct hull_hal *hal, struct hull_accel_caps *ret,
 	int rc;
 
 	hull_config_init(&config, HULL_ISA_RISCV64, "probe");
+	config.deterministic = true; /* budgets count */
 	rc = hull_config_add_region(&config, &ram, err);
 	if (!rc)
 		rc = hull_vm_create(&config, hal, hull_accel_find("engine"), &vm, err);
