@@ -75,7 +75,8 @@ struct hull_dev_type {
 	enum hull_backend_kind backend;
 
 	int (*init)(struct hull_dev *d, struct hull_err *err); /* may be NULL */
-	void (*fini)(struct hull_dev *d);                      /* may be NULL */
+	/* Gives back what init took; without the lane.  May be NULL. */
+	void (*fini)(struct hull_dev *d);
 	void (*reset)(struct hull_dev *d);
 	uint64_t (*read)(struct hull_dev *d, uint64_t off, unsigned size);
 	void (*write)(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);

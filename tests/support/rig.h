@@ -12,11 +12,11 @@
 #include "core/dev_impl.h"
 #include "support/fake_hal.h"
 
-enum { RIG_DEVS = 4, RIG_CHARS = 65536 };
+enum { RIG_DEVS = 4, RIG_CHARS = 4096 };
 
 #define RIG_RAM      UINT64_C(0x80000000)
-#define RIG_RAM_SIZE UINT64_C(0x200000) /* the second half is a region of its own */
-#define RIG_RAM_HALF UINT64_C(0x100000)
+#define RIG_RAM_SIZE UINT64_C(0x80000) /* the second half is a region of its own */
+#define RIG_RAM_HALF UINT64_C(0x40000)
 #define RIG_ROM      UINT64_C(0x20000000)
 #define RIG_ROM_SIZE UINT64_C(0x10000)
 #define RIG_MMIO     UINT64_C(0x40000000) /* device i is at RIG_MMIO + i * RIG_STRIDE */

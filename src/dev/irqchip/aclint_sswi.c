@@ -14,7 +14,7 @@ enum { HARTS }; /* property */
 static uint64_t sswi_read(struct hull_dev *d, uint64_t off, unsigned size)
 {
 	(void)size;
-	if (!is_aligned(off, 4) || off / 4 >= d->prop[HARTS])
+	if (off / 4 >= d->prop[HARTS])
 		hull_guest_error(d, "read of a reserved register", off);
 	return 0;
 }
@@ -22,7 +22,7 @@ static uint64_t sswi_read(struct hull_dev *d, uint64_t off, unsigned size)
 static void sswi_write(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size)
 {
 	(void)size;
-	if (!is_aligned(off, 4) || off / 4 >= d->prop[HARTS]) {
+	if (off / 4 >= d->prop[HARTS]) {
 		hull_guest_error(d, "write to a reserved register", off);
 		return;
 	}

@@ -153,10 +153,6 @@ static uint64_t plic_read(struct hull_dev *d, uint64_t off, unsigned size)
 	const uint32_t *en = enable_at(s, off, &w);
 
 	(void)size;
-	if (!is_aligned(off, 4)) {
-		hull_guest_error(d, "misaligned access", off);
-		return 0;
-	}
 	if (off / 4 <= d->prop[SOURCES])
 		return s->priority[off / 4];
 	if (off >= PENDING && (off - PENDING) / 4 < words(s))
@@ -176,9 +172,7 @@ static void plic_write(struct hull_dev *d, uint64_t off, uint64_t val, unsigned 
 	uint32_t *en = enable_at(s, off, &w);
 
 	(void)size;
-	if (!is_aligned(off, 4)) {
-		hull_guest_error(d, "misaligned access", off);
-	} else if (off && off / 4 <= d->prop[SOURCES]) {
+	if (off && off / 4 <= d->prop[SOURCES]) {
 		s->priority[off / 4] = val & PRIORITY_MASK;
 		update(s);
 	} else if (en) {

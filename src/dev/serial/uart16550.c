@@ -50,6 +50,7 @@ struct uart {
 	uint64_t rx_timeout; /* guest time, ns, or HULL_NEVER */
 	uint64_t tx_retry;   /* likewise */
 	uint64_t tx_since;   /* guest time when the backend last took something */
+	uint64_t armed;      /* what the timer was last set to */
 	uint64_t dropped;    /* characters that the backend never took */
 };
 
@@ -82,8 +83,13 @@ static uint8_t iir(const struct uart *s)
 
 static void update(struct uart *s)
 {
+	uint64_t next = MIN(s->rx_timeout, s->tx_retry);
+
 	hull_irq_set(s->dev.irq[0], iir(s) != IIR_NONE);
-	hull_timer_at_ns(&s->dev, MIN(s->rx_timeout, s->tx_retry));
+	/* Most accesses leave the timer disarmed. */
+	if (next != HULL_NEVER || s->armed != HULL_NEVER)
+		hull_timer_at_ns(&s->dev, next);
+	s->armed = next;
 }
 
 /* Four character times without traffic make a time-out (8.4.4). */

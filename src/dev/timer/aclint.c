@@ -92,10 +92,6 @@ static uint64_t aclint_read(struct hull_dev *d, uint64_t off, unsigned size)
 	struct aclint *s = (struct aclint *)d;
 	uint64_t now = mtime(s), val;
 
-	if (!is_aligned(off, size)) {
-		hull_guest_error(d, "misaligned access", off);
-		return 0;
-	}
 	val = word_read(s, off, now);
 	if (size == 8)
 		val |= (uint64_t)word_read(s, off + 4, now) << 32;
@@ -107,10 +103,6 @@ static void aclint_write(struct hull_dev *d, uint64_t off, uint64_t val, unsigne
 	struct aclint *s = (struct aclint *)d;
 	uint64_t before = mtime(s), now = before;
 
-	if (!is_aligned(off, size)) {
-		hull_guest_error(d, "misaligned access", off);
-		return;
-	}
 	word_write(s, off, (uint32_t)val, &now);
 	if (size == 8)
 		word_write(s, off + 4, (uint32_t)(val >> 32), &now);

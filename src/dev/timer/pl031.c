@@ -87,7 +87,7 @@ static uint64_t pl031_read(struct hull_dev *d, uint64_t off, unsigned size)
 	case RIS: return s->raw;
 	case MIS: return s->raw & s->mask;
 	}
-	if (off >= ID0 && is_aligned(off, 4))
+	if (off >= ID0)
 		return id[(off - ID0) / 4]; /* 0xfe0..0xffc: eight words */
 	hull_guest_error(d, "read of a write-only or reserved register", off);
 	return 0;

@@ -390,9 +390,11 @@ static void blk_fini(struct hull_dev *d)
 {
 	struct blk *s = (struct blk *)d;
 
+	hull_dev_enter(d);
 	s->v.resetting = true;
 	s->v.queue[QUEUE].epoch++;
 	blk_quiesce(&s->v);
+	hull_dev_leave(d);
 }
 
 static const struct hull_field blk_fields[] = {
