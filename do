@@ -11,7 +11,7 @@ usage() {
 ./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
      --quick                  without booting guests     --tsan  unit tests under TSan
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
-./do bench [GROUP]            benchmarks
+./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick
 ./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
 ./do build [clang]            only compile, with gcc into build/ or clang-19 into build-clang/
 ./do format                   clang-format over the C files that differ from main
@@ -164,7 +164,9 @@ check)
 	exec python3 tools/run_tests.py --suite check -- "$@"
 	;;
 bench)
-	[ -f bench/run.py ] || die "there are no benchmarks in bench/ yet"
+	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
+		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu \
+		/usr/riscv64-linux-gnu/lib/libc.a libc6-dev-riscv64-cross qemu-system-riscv64 qemu-system-misc
 	build
 	exec python3 bench/run.py --hull build/hull "$@"
 	;;
