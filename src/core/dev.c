@@ -222,12 +222,13 @@ void hull_timer_at(struct hull_dev *d, int64_t wall_s)
 	int64_t ns, wait;
 	uint64_t at;
 
-	/* Beyond the range of the clock: in the past, or never. */
-	if (__builtin_mul_overflow(wall_s, (int64_t)second_ns, &ns))
-		ns = wall_s < 0 ? INT64_MIN : INT64_MAX;
-	if (__builtin_sub_overflow(ns, hull_wallclock_ns(d), &wait))
-		wait = wall_s < 0 ? INT64_MIN : INT64_MAX;
-	if (!hull_add(hull_dev_now(d), (uint64_t)MAX(wait, INT64_C(0)), &at) || wait == INT64_MAX)
+	/* Beyond the range of the clock: never, or in the past and so at once. */
+	if (__builtin_mul_overflow(wall_s, (int64_t)second_ns, &ns) ||
+	    __builtin_sub_overflow(ns, hull_wallclock_ns(d), &wait)) {
+		hull_timer_at_ns(d, wall_s < 0 ? hull_dev_now(d) : HULL_NEVER);
+		return;
+	}
+	if (!hull_add(hull_dev_now(d), (uint64_t)MAX(wait, INT64_C(0)), &at))
 		at = HULL_NEVER;
 	hull_timer_at_ns(d, at);
 }
