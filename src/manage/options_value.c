@@ -143,6 +143,20 @@ static bool is_plain_text(const char *s)
 	return true;
 }
 
+static bool is_utf8(const char *text)
+{
+	const uint8_t *s = (const uint8_t *)text;
+	size_t left = strlen(text);
+	size_t n;
+
+	for (; left; left -= n, s += n) {
+		n = hull_utf8_length(s, left);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
 /* Is `text` one of the lower-case words of "generated|none|FILE"? */
 static bool is_keyword(const char *words, const char *text)
 {
@@ -222,6 +236,9 @@ static int convert_scalar(const struct conversion *c, const char *text)
 	case HULL_TYPE_PAGES: ret = convert_size(c, text); break;
 	default:
 		ret = 0;
+		/* Paths are exempt: on most hosts they are bytes. */
+		if (!is_utf8(text))
+			return complain(c, 6, text, "is not UTF-8 text", "write it in UTF-8");
 		if (strlen(text) > c->row->most)
 			return complain(c, 5, text, "is too long", "write a shorter text");
 	}
@@ -488,7 +505,7 @@ void hull_text_write(FILE *out, const char *text)
 		n = hull_utf8_length(s, left);
 		if (!n) {
 			n = 1;
-			fputs("\\ufffd", out);
+			fputs("\xef\xbf\xbd", out); /* U+FFFD: TOML cannot hold such bytes */
 		} else if (*s == '"' || *s == '\\') {
 			fprintf(out, "\\%c", *s);
 		} else if (*s < ' ' || *s == 0x7f) {
