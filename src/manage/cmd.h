@@ -27,7 +27,7 @@ int hull_cmd_fail(const struct hull_options *o, int argc, char *const argv[], FI
                   const struct hull_err *e);
 
 /* Describe a key; `o` NULL: without its present value. */
-void hull_cmd_explain_key(enum hull_option id, const struct hull_options *o, FILE *out);
+void hull_cmd_explain_key(enum hull_option id, const struct hull_options *o, bool json, FILE *out);
 
 /* "riscv64|aarch64|x86_64": placeholder or choices in their main spelling; size >= 1. */
 void hull_cmd_placeholder(enum hull_option id, char *dst, size_t size);

@@ -108,18 +108,44 @@ static int show(const struct hull_options *o, int argc, char *const argv[], FILE
 	return ret ? hull_options_no_memory(e) : 0;
 }
 
+static void show_path(struct hull_json *j, const char *kind, const char *name, FILE *out)
+{
+	bool there = !access(name, R_OK);
+
+	if (!j) {
+		fprintf(out, "%-8s %s%s\n", kind, name, there ? "" : "  (not there)");
+		return;
+	}
+	hull_json_object(j, NULL);
+	hull_json_text(j, "kind", kind);
+	hull_json_text(j, "path", name);
+	hull_json_bool(j, "there", there);
+	hull_json_end(j);
+}
+
 static int path(const struct hull_options *o, FILE *out)
 {
+	bool json = hull_options_num(o, HULL_OPT_OUTPUT_FORMAT) == HULL_OUTPUT_JSON;
 	enum hull_origin_rank rank;
+	struct hull_json j;
 	char name[1024];
 	unsigned i;
 
+	hull_json_init(&j, out);
+	if (json) {
+		hull_json_object(&j, NULL);
+		hull_json_text(&j, "schema", "hull.config.path/1");
+		hull_json_array(&j, "files");
+	}
 	if (o->config)
-		fprintf(out, "%-8s %s%s\n", "file", o->config,
-		        access(o->config, R_OK) ? "  (not there)" : "");
+		show_path(json ? &j : NULL, "file", o->config, out);
 	for (i = 0; hull_options_file(environ, i, name, sizeof(name), &rank); i++)
-		fprintf(out, "%-8s %s%s\n", rank == HULL_ORIGIN_USER ? "user" : "system", name,
-		        access(name, R_OK) ? "  (not there)" : "");
+		show_path(json ? &j : NULL, rank == HULL_ORIGIN_USER ? "user" : "system", name,
+		          out);
+	if (json) {
+		hull_json_end(&j);
+		hull_json_end(&j);
+	}
 	return 0;
 }
 
@@ -130,7 +156,8 @@ static int explain(const char *key, const struct hull_options *o, FILE *out, str
 
 	if (id == HULL_OPT_COUNT)
 		return hull_option_unknown(key, &at, e);
-	hull_cmd_explain_key(id, o, out);
+	hull_cmd_explain_key(id, o, hull_options_num(o, HULL_OPT_OUTPUT_FORMAT) == HULL_OUTPUT_JSON,
+	                     out);
 	return 0;
 }
 

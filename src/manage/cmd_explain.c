@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "manage/json.h"
 #include "manage/options_table.h"
 #include "manage/report.h"
 
@@ -84,7 +85,7 @@ static void explain_value(enum hull_option id, const struct hull_options *o, FIL
 	fputc('\n', out);
 }
 
-void hull_cmd_explain_key(enum hull_option id, const struct hull_options *o, FILE *out)
+static void explain_key_text(enum hull_option id, const struct hull_options *o, FILE *out)
 {
 	const struct hull_option_row *r = &hull_option_rows[id];
 	char name[HULL_OPTION_NAME_MAX], text[160];
@@ -107,6 +108,60 @@ void hull_cmd_explain_key(enum hull_option id, const struct hull_options *o, FIL
 	if (*text)
 		fprintf(out, "  variable: %s\n", text);
 	fprintf(out, "  example:  %s\n", r->example);
+}
+
+/* The same facts as JSON; members without a value are null. */
+static void explain_key_json(enum hull_option id, const struct hull_options *o, FILE *out)
+{
+	const struct hull_option_row *r = &hull_option_rows[id];
+	const struct hull_value *v = o ? &o->value[id] : NULL;
+	char text[160];
+	struct hull_json j;
+
+	hull_json_init(&j, out);
+	hull_json_object(&j, NULL);
+	hull_json_text(&j, "schema", "hull.explain.key/1");
+	hull_option_name(id, text);
+	hull_json_text(&j, "key", text);
+	hull_json_text(&j, "help", r->help);
+	hull_cmd_placeholder(id, text, sizeof(text));
+	hull_json_text(&j, "takes", *text ? text : "true|false");
+	hull_json_text(&j, "default", r->preset);
+	hull_json_text(&j, "flag", r->flag);
+	hull_option_variable(id, text);
+	hull_json_text(&j, "variable", *text ? text : NULL);
+	hull_json_text(&j, "example", r->example);
+	if (v && v->origin.rank != HULL_ORIGIN_NONE) {
+		hull_json_text(&j, "from", source_of(v->origin.rank));
+		hull_json_text(&j, "source", v->origin.name);
+		hull_json_u64(&j, "line", v->origin.line);
+		hull_json_text(&j, "value", v->text);
+	}
+	hull_json_end(&j);
+}
+
+static void explain_error(const struct hull_error_entry *e, bool json, FILE *out)
+{
+	struct hull_json j;
+	char code[16];
+
+	hull_format(code, sizeof(code), "E%04u", e->id);
+	if (!json) {
+		fprintf(out, "%s: %s\n%s\n", code, e->title, e->explanation);
+		return;
+	}
+	hull_json_init(&j, out);
+	hull_json_object(&j, NULL);
+	hull_json_text(&j, "schema", "hull.explain.error/1");
+	hull_json_text(&j, "code", code);
+	hull_json_text(&j, "title", e->title);
+	hull_json_text(&j, "explanation", e->explanation);
+	hull_json_end(&j);
+}
+
+void hull_cmd_explain_key(enum hull_option id, const struct hull_options *o, bool json, FILE *out)
+{
+	(json ? explain_key_json : explain_key_text)(id, o, out);
 }
 
 static int unknown_topic(const char *word, const struct hull_options *o, int argc,
@@ -141,38 +196,53 @@ static int explain_word(const char *word, const struct hull_options *o, int argc
 {
 	const struct hull_error_entry *e = find_error(word);
 	enum hull_option id = hull_option_find(word);
+	bool json = hull_options_style(o, argc, argv, err) & HULL_REPORT_JSON;
 
-	if (e) {
-		fprintf(out, "E%04u: %s\n%s\n", e->id, e->title, e->explanation);
-		return 0;
-	}
-	if (id == HULL_OPT_COUNT)
+	if (e)
+		explain_error(e, json, out);
+	else if (id < HULL_OPT_COUNT)
+		hull_cmd_explain_key(id, NULL, json, out);
+	else
 		return unknown_topic(word, o, argc, argv, err);
-	hull_cmd_explain_key(id, NULL, out);
 	return 0;
+}
+
+static void list_errors(bool json, FILE *out)
+{
+	const struct hull_error_entry *e;
+	size_t i;
+
+	for (i = 0; (e = hull_report_entry(i)); i++) {
+		if (json)
+			explain_error(e, true, out);
+		else
+			fprintf(out, "E%04u  %s\n", e->id, e->title);
+	}
 }
 
 int hull_cmd_explain(int argc, char *const argv[], FILE *out, FILE *err)
 {
+	const char *word = NULL;
 	struct hull_options o;
 	struct hull_err e;
-	size_t i;
-	int ret;
+	int ret, i;
 
 	ret = hull_options_init(&o, &e);
-	if (ret) {
-		ret = hull_cmd_fail(&o, argc, argv, err, &e);
-	} else if (argc == 2) {
-		ret = explain_word(argv[1], &o, argc, argv, out, err);
-	} else if (argc == 1) {
-		for (i = 0; hull_report_entry(i); i++)
-			fprintf(out, "E%04u  %s\n", hull_report_entry(i)->id,
-			        hull_report_entry(i)->title);
-	} else {
-		hull_fail(&e, HULL_EINVAL, 7, "hull explain takes one error or key");
-		hull_err_fix(&e, "write it like hull explain E0101");
-		ret = hull_cmd_fail(&o, argc, argv, err, &e);
+	for (i = 1; i < argc && !ret; i++) {
+		if (!strcmp(argv[i], "--json"))
+			continue;
+		if (word) {
+			ret = hull_fail(&e, HULL_EINVAL, 7, "hull explain takes one error or key");
+			hull_err_fix(&e, "write it like hull explain E0101");
+		}
+		word = argv[i];
 	}
+	if (ret)
+		ret = hull_cmd_fail(&o, argc, argv, err, &e);
+	else if (word)
+		ret = explain_word(word, &o, argc, argv, out, err);
+	else
+		list_errors(hull_options_style(&o, argc, argv, err) & HULL_REPORT_JSON, out);
 	hull_options_free(&o);
 	return ret;
 }

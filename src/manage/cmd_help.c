@@ -6,6 +6,8 @@
 
 #include "base/bits.h"
 #include "base/text.h"
+#include "core/dev.h"
+#include "core/dev_impl.h"
 #include "manage/options_table.h"
 #include "manage/report.h"
 
@@ -151,7 +153,8 @@ static void overview(FILE *out)
 		hull_format(left, sizeof(left), "  %s %s", commands[i].name, commands[i].usage);
 		help_line(out, left, commands[i].help);
 	}
-	fputs("\nMore: hull help run, hull help KEY such as memory.size, hull explain E0101.\n",
+	fputs("\nMore: hull help run, hull help devices, hull help memory.size, hull explain "
+	      "E0101.\n",
 	      out);
 }
 
@@ -170,6 +173,26 @@ static int help_command(const char *name, FILE *out)
 		return 0;
 	}
 	return HULL_ENOENT;
+}
+
+static void help_devices(FILE *out)
+{
+	const struct hull_dev_type *const *t;
+	char left[80];
+	unsigned i;
+
+	fputs("Types of devices for [[device]] and --device, with their opts:\n\n", out);
+	for (t = hull_dev_types; *t; t++) {
+		hull_format(left, sizeof(left), "  %s", (*t)->name);
+		help_line(out, left, (*t)->summary ? (*t)->summary : "");
+		for (i = 0; i < (*t)->nprops; i++) {
+			const struct hull_prop *p = &(*t)->props[i];
+
+			hull_format(left, sizeof(left), "    %s = %llu", p->name,
+			            (unsigned long long)p->dflt);
+			help_line(out, left, p->help ? p->help : "");
+		}
+	}
 }
 
 /* Which flag, key and variable are the same thing. */
@@ -267,6 +290,10 @@ static int help_topic(char *topic, char *self, FILE *out, FILE *err)
 
 	if (!help_command(topic, out))
 		return 0;
+	if (!strcmp(topic, "devices")) {
+		help_devices(out);
+		return 0;
+	}
 	near = nearest_command(topic);
 	if (near && hull_option_find(topic) == HULL_OPT_COUNT)
 		return hull_cmd_unknown(topic, 0, err);

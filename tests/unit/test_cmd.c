@@ -60,6 +60,12 @@ static void explain(void **state)
 	expect(hull_cmd_explain, "explain", 0, "E0003  not a size\n", "");
 	expect(hull_cmd_explain, "explain E7777", 3, "", "error E0011: there is no key or error");
 	expect(hull_cmd_explain, "explain memory.siez", 3, "", "did you mean \"memory.size\"?");
+	expect(hull_cmd_explain, "explain --json E0101", 0,
+	       "{\"schema\":\"hull.explain.error/1\",\"code\":\"E0101\",\"title\":\"unknown key\"",
+	       "");
+	expect(hull_cmd_explain, "explain cpu.count --json", 0, "\"variable\":\"HULL_CPU_COUNT\"",
+	       "");
+	expect(hull_cmd_explain, "explain nothing --json", 3, "", "{\"schema\":\"hull.error/1\"");
 	expect(hull_cmd_explain, "explain a b", 2, "", "error E0007");
 }
 
@@ -81,6 +87,7 @@ static void help(void **state)
 	expect(hull_cmd_help, "help import", 0, "--axvm FILE", "");
 	expect(hull_cmd_help, "help cpu.count", 0, "default:  1", "");
 	expect(hull_cmd_help, "help E0003", 0, "not a size", "");
+	expect(hull_cmd_help, "help devices", 0, "plic", "");
 	expect(hull_cmd_help, "help confg", 2, "", "did you mean hull config?");
 	expect(hull_cmd_help, "help nothing", 3, "", "E0011");
 	expect(hull_cmd_help, "help --map", 0, "HULL_MEMORY_SIZE", "");
@@ -125,6 +132,9 @@ static void config(void **state)
 	expect(hull_cmd_config, "config show -o toml -c 2", 0, "[cpu]\ncount = 2\n", "");
 	expect(hull_cmd_config, "config generate", 0, "schema = 1\n", "");
 	expect(hull_cmd_config, "config path", 0, "/etc/hull/config.toml", "");
+	expect(hull_cmd_config, "config path --json", 0,
+	       "{\"kind\":\"system\",\"path\":\"/etc/hull/config.toml\",\"there\":false}", "");
+	expect(hull_cmd_config, "config explain cpu.count -c 3 --json", 0, "\"value\":\"3\"", "");
 	expect(hull_cmd_config, "config path x.toml", 3, "", "E0220");
 	expect(hull_cmd_config, "config shwo", 2, "", "did you mean hull config show?");
 	expect(hull_cmd_config, "config explain", 2, "", "E0002");

@@ -559,6 +559,44 @@ static void to_config(void **state)
 	assert_int_equal(err.id, 903);
 }
 
+static void device_options(void **state)
+{
+	static const struct bad rows[] = {
+		{ "--device plci", 903, "no device of type \"plci\"", "did you mean \"plic\"?" },
+		{ "--device plic --set device[0].opts={size=1}", 101, "has no \"size\"", "" },
+		{ "--device plic --set device[0].opts={arg9=1}", 101, "has no \"arg9\"", "" },
+		{ "--device plic --set device[0].opts={sources=0}", 106, "plic.sources = 0 is not",
+		  "" },
+		{ "--device plic --set device[0].opts={sources='x'}", 106, "plic.sources = x", "" },
+		{ "--passthrough pci,match=0", 904, "only passthrough of kind mmio", "" },
+	};
+	struct hull_vm_config c;
+	size_t i;
+
+	must(parse_into(&o, "--device plic,gpa=0xc000000,irq=3,name=a "
+	                    "--set device[0].opts={sources=31,arg1=4} --device plic"));
+	must(hull_options_to_config(&o, HULL_ISA_RISCV64, &c, &err));
+	assert_int_equal(c.ndevices, 2);
+	assert_string_equal(c.devices[0].name, "a");
+	assert_int_equal(c.devices[0].gpa, 0xc000000);
+	assert_int_equal(c.devices[0].args[0], 31);
+	assert_int_equal(c.devices[0].args[1], 4);
+	assert_int_equal(c.devices[1].args[0], 95);
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		struct hull_options fresh;
+
+		must(hull_options_init(&fresh, &err));
+		must(parse_into(&fresh, rows[i].input));
+		memset(&err, 0, sizeof(err));
+		if (!hull_options_to_config(&fresh, HULL_ISA_RISCV64, &c, &err) ||
+		    err.id != rows[i].id || !strstr(err.text, rows[i].text) ||
+		    !strstr(err.fix, rows[i].fix) || !err.where[0])
+			fail_msg("%s: E%04u %s (%s) fix: %s", rows[i].input, err.id, err.text,
+			         err.where, err.fix);
+		hull_options_free(&fresh);
+	}
+}
+
 static void configuration_files(void **state)
 {
 	char xdg[] = "XDG_CONFIG_HOME=/x", home[] = "HOME=/h";
@@ -608,6 +646,7 @@ int main(void)
 		TEST(round_trip),
 		TEST(generated_file_is_the_defaults),
 		TEST(to_config),
+		TEST(device_options),
 		TEST(configuration_files),
 		TEST(missing_file),
 	};
