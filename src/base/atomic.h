@@ -29,4 +29,10 @@
 	__atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_SEQ_CST, \
 	                            __ATOMIC_SEQ_CST)
 
+/*
+ * For functions that access guest memory as the guest does: its races are its
+ * own, and the thread sanitizer is not to report them.
+ */
+#define HULL_GUEST_RACES __attribute__((no_sanitize("thread")))
+
 #endif

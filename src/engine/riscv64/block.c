@@ -109,21 +109,22 @@ static void decode(const struct rv_cache *c, struct rv_block *b, const uint8_t *
 	b->insns = (uint16_t)n;
 	b->bytes = (uint16_t)at;
 	b->nops = (uint16_t)(op - b->ops);
-	memcpy(b->code, code, at);
+	memcpy(op, code, at);
 }
 
 unsigned rv_block_index(const struct rv_block *b, const struct rv_op *op)
 {
+	const uint8_t *code = rv_block_code(b);
 	unsigned n = 0;
 
 	for (unsigned at = 0; at < 2u * op->at && at < b->bytes; n++)
-		at += hull_rv_length(load_le16(b->code + at));
+		at += hull_rv_length(load_le16(code + at));
 	return n;
 }
 
 uint32_t rv_block_bits(const struct rv_block *b, const struct rv_op *op)
 {
-	const uint8_t *code = b->code + 2 * op->at;
+	const uint8_t *code = rv_block_code(b) + 2 * op->at;
 
 	return hull_rv_length(load_le16(code)) == 4 ? load_le32(code) : load_le16(code);
 }
@@ -159,17 +160,30 @@ static struct rv_block *transient(struct rv_hart *h, uint64_t pc)
 	return b;
 }
 
+/* Older versions of the same code are kept, since they may come back, but not many. */
+enum { VERSIONS = 4 };
+
 static struct rv_block *lookup(struct rv_hart *h, uint64_t gpa, const uint8_t *code)
 {
-	for (struct rv_block *b = *bucket(h->cache, gpa); b; b = b->hash_next) {
-		if (b->gpa != gpa)
-			continue;
-		if (b->epoch != h->code_epoch) {
-			if (memcmp(b->code, code, b->bytes))
-				continue; /* an older version: it may come back */
-			b->epoch = h->code_epoch;
+	struct rv_block **slot = bucket(h->cache, gpa);
+	unsigned versions = 0;
+
+	while (*slot) {
+		struct rv_block *b = *slot;
+
+		if (b->gpa == gpa) {
+			if (b->epoch == h->code_epoch)
+				return b;
+			if (!memcmp(rv_block_code(b), code, b->bytes)) {
+				b->epoch = h->code_epoch;
+				return b;
+			}
+			if (++versions == VERSIONS) {
+				*slot = b->hash_next; /* its space comes back with the next flush */
+				continue;
+			}
 		}
-		return b;
+		slot = &b->hash_next;
 	}
 	return NULL;
 }
@@ -197,7 +211,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		b->gpa = e->gpa + offset;
 		b->epoch = h->code_epoch;
 		decode(c, b, e->hva + offset, (unsigned)HULL_PAGE_SIZE - offset, RV_BLOCK_INSNS);
-		c->next += align_up(sizeof(*b) + b->nops * sizeof(struct rv_op), 16);
+		c->next += align_up(sizeof(*b) + b->nops * sizeof(struct rv_op) + b->bytes, 16);
 		c->decoded++;
 		slot = bucket(c, b->gpa);
 		b->hash_next = *slot;

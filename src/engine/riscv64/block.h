@@ -44,11 +44,20 @@ struct rv_block {
 	uint64_t gpa;
 	uint64_t epoch; /* rv_hart.code_epoch that it is known good for */
 	uint16_t insns;
-	uint16_t bytes;
+	uint16_t bytes; /* of the code that it was decoded from: rv_block_code() */
 	uint16_t nops;
-	uint8_t code[RV_BLOCK_BYTES]; /* what it was decoded from */
-	struct rv_op ops[];           /* links take the place of an op */
+	struct rv_op ops[]; /* links take the place of an op; then the code */
 };
+
+enum {
+	RV_BLOCK_SIZE_MAX =
+		sizeof(struct rv_block) + RV_BLOCK_OPS * sizeof(struct rv_op) + RV_BLOCK_BYTES
+};
+
+static inline const uint8_t *rv_block_code(const struct rv_block *b)
+{
+	return (const uint8_t *)(b->ops + b->nops);
+}
 
 struct rv_cache {
 	struct hull_rv_decoder decoder;
@@ -59,7 +68,7 @@ struct rv_cache {
 	uint64_t size; /* bytes, this struct included */
 	uint64_t flushes, decoded;
 	/* For code that is not kept: single steps and instructions that span pages. */
-	_Alignas(16) uint8_t scratch[sizeof(struct rv_block) + 4 * sizeof(struct rv_op)];
+	_Alignas(16) uint8_t scratch[sizeof(struct rv_block) + 5 * sizeof(struct rv_op)];
 	struct rv_block *hash[RV_HASH_SIZE];
 };
 

@@ -22,7 +22,6 @@ void rv_hart_reset(struct rv_hart *h)
 	h->frm = 0;
 	h->priv = RV_PRIV_M;
 	h->sbi = false;
-	h->step = false;
 	h->fs_dirty = false;
 	h->pmp_active = false;
 	h->mip = 0;

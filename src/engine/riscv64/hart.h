@@ -71,7 +71,6 @@ struct rv_hart {
 	bool fs_dirty; /* mstatus.FS is Dirty */
 	uint8_t priv;
 	bool sbi;              /* Hull is the firmware */
-	bool step;             /* run single instructions */
 	uint32_t data_context; /* number for loads and stores */
 	uint32_t fetch_context;
 	uint64_t retired;      /* instructions, up to the last exit from a block */

@@ -250,6 +250,8 @@
 	goto next_insn;
 #define SYS_sfence_order SYS_CALL(rv_sys_sfence_order(h));
 
+enum { TRAP_LOOP = 1000 };
+
 static int leave(struct rv_hart *h, struct hull_exit *exit, enum hull_exit_kind kind)
 {
 	exit->kind = kind;
@@ -267,7 +269,7 @@ static int hypercall(struct rv_hart *h, struct hull_exit *exit)
 	return 0;
 }
 
-int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
+HULL_GUEST_RACES int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 {
 	static const void *const labels[HULL_RV_COUNT + 1] = {
 #define INSN(name, pattern, syntax, meaning) &&do_##name,
@@ -300,7 +302,7 @@ resume:                                     /* h->pc and h->retired are exact */
 	limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
 	if (UNLIKELY(h->retired >= limit)) {
 		if (h->retired >= h->retire_limit)
-			return leave(h, exit, h->step ? HULL_EXIT_DEBUG : HULL_EXIT_BUDGET);
+			return leave(h, exit, HULL_EXIT_BUDGET);
 		b = rv_block_at(h, h->pc, true);
 	} else {
 		const struct rv_jump_entry *j = &h->jumps[(h->pc >> 1) & (RV_JUMP_SIZE - 1)];
@@ -382,18 +384,18 @@ fault: /* h->cause and h->tval are set, h->pc is the instruction's */
 		h->tval = rv_block_bits(b, op);
 trap:
 	rv_trap(h, h->cause, h->tval);
-	/* A handler that faults at once would spin here for ever without retiring anything. */
-	if (UNLIKELY(h->retired == h->trap_mark)) {
-		if (++h->trap_loop > 1000 && hull_load_relaxed(attention) == 0)
-			goto stuck;
-	} else {
+	if (LIKELY(h->retired != h->trap_mark)) {
 		h->trap_mark = h->retired;
 		h->trap_loop = 0;
+		goto resume;
 	}
-	goto resume;
-
-stuck:
-	/* Nothing but an interrupt or a request can change this: let the caller see the machine. */
+	/* A handler that itself faults at once retires nothing: let the caller have a look now and
+	 * then. */
+	if (++h->trap_loop < TRAP_LOOP)
+		goto resume;
 	h->trap_loop = 0;
-	return leave(h, exit, HULL_EXIT_NONE);
+	if (h->retire_limit == UINT64_MAX)
+		return leave(h, exit, HULL_EXIT_NONE);
+	h->retire_limit = h->retired; /* deterministic: the time slice is used up */
+	return leave(h, exit, HULL_EXIT_BUDGET);
 }

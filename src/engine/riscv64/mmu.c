@@ -373,7 +373,7 @@ static bool resolve(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access
 	return true;
 }
 
-static uint64_t host_load(const uint8_t *p, unsigned len)
+HULL_GUEST_RACES static uint64_t host_load(const uint8_t *p, unsigned len)
 {
 	uint16_t v16;
 	uint32_t v32;
@@ -387,7 +387,7 @@ static uint64_t host_load(const uint8_t *p, unsigned len)
 	}
 }
 
-static void host_store(uint8_t *p, unsigned len, uint64_t v)
+HULL_GUEST_RACES static void host_store(uint8_t *p, unsigned len, uint64_t v)
 {
 	uint16_t v16 = (uint16_t)v;
 	uint32_t v32 = (uint32_t)v;
