@@ -14,8 +14,10 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from benchlib import build, machines, report, start  # noqa: E402
@@ -98,6 +100,45 @@ def describe(args, chosen, kernel):
     }
 
 
+def prefer():
+    """Before other work on this machine; inherited by all that is measured."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+        # With autogroups a priority only counts within a session: the session needs one too.
+        with open("/proc/self/autogroup", "w", encoding="ascii") as f:
+            f.write("-10")
+    except PermissionError:
+        say("no permission for a higher priority: other work on this machine will disturb more")
+    except OSError:
+        pass  # no autogroups
+
+
+def in_session(work):
+    """Do work() in a process and session of its own, so that its priority is its own."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        try:
+            status = work()
+            sys.stdout.flush()
+            os._exit(status)
+        except SystemExit as e:
+            say(e.code)
+        except KeyboardInterrupt:
+            pass
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+        os._exit(1)
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except KeyboardInterrupt:
+        os.killpg(child, signal.SIGINT)
+        os.waitpid(child, 0)
+        return "run.py: interrupted"
+
+
 def main():
     args = parse()
     folder = os.path.join(build.ROOT, "build", "bench")
@@ -114,6 +155,7 @@ def main():
         initrd = build.initramfs(folder, programs[build.ARCH]) if booted else ""
     except (build.BuildError, build.guest.apt.AptError, build.guest.initramfs.ModuleError, OSError) as e:
         sys.exit("run.py: %s" % e)
+    prefer()
     chosen = choose(args, programs, {"kernel": pieces["KERNEL"], "initrd": initrd})
     result = describe(args, chosen, pieces["VERSION"])
     words = [g for g in args.group if g not in ("boot", "start")]
@@ -156,7 +198,4 @@ def finish(args, result):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("run.py: interrupted")
+    sys.exit(in_session(main))
