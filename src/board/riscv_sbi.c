@@ -89,11 +89,13 @@ static bool hart_mask(const struct call *c, uint64_t mask, uint64_t base, uint64
 		*ret = all_harts(c);
 		return true;
 	}
-	for (; mask; mask &= mask - 1) {
+	for (uint64_t bit = 0; bit < 64; bit++) {
 		struct hull_vcpu *v;
 		uint64_t hart;
 
-		if (!hull_add(base, (uint64_t)__builtin_ctzll(mask), &hart))
+		if (!(mask >> bit & 1))
+			continue;
+		if (!hull_add(base, bit, &hart))
 			return false;
 		v = find_hart(c->vcpu->vm, hart);
 		if (!v)
@@ -106,9 +108,9 @@ static bool hart_mask(const struct call *c, uint64_t mask, uint64_t base, uint64
 
 static void send_ipi(struct call *c, uint64_t vcpus)
 {
-	for (; vcpus; vcpus &= vcpus - 1)
-		hull_vcpu_raise(hull_vm_vcpu(c->vcpu->vm, (uint32_t)__builtin_ctzll(vcpus)),
-		                BIT(RV_IRQ_SSI));
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(c->vcpu->vm); i++)
+		if (vcpus >> i & 1)
+			hull_vcpu_raise(hull_vm_vcpu(c->vcpu->vm, i), BIT(RV_IRQ_SSI));
 }
 
 static uint64_t read_csr(const struct call *c, uint32_t csr)

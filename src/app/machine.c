@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* From options to a machine; see machine.h. */
+#include "app/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <hull/host.h>
+#include "base/bits.h"
+#include "base/text.h"
+#include "core/dev_impl.h"
+#include "fw/image.h"
+#include "host/block/raw.h"
+
+static const struct hull_value *item(const struct app_machine *m, enum hull_option id, uint32_t i)
+{
+	return hull_options_item(m->options, id, i);
+}
+
+static const char *text(const struct app_machine *m, enum hull_option id)
+{
+	return hull_options_text(m->options, id);
+}
+
+/* Firmware as a file: "none" is what Hull does itself.  A boot ROM is firmware, too. */
+static const char *firmware_path(const struct app_machine *m)
+{
+	const char *kind = text(m, HULL_OPT_BOOT_FIRMWARE);
+
+	return kind && strcmp(kind, "none") ? kind : text(m, HULL_OPT_BOOT_BIOS);
+}
+
+static int read_blob(const char *path, bool kernel, struct hull_file *f, struct hull_blob *blob,
+                     struct hull_err *err)
+{
+	int r = 0;
+
+	if (path && !f->data)
+		r = kernel ? hull_file_read_kernel(path, HULL_FILE_MAX_IMAGE, f, err)
+		           : hull_file_read(path, HULL_FILE_MAX_IMAGE, f, err);
+	blob->data = f->data;
+	blob->size = f->size;
+	blob->name = path;
+	return r;
+}
+
+static void close_files(struct hull_boot *b)
+{
+	struct app_machine *m = b->arg;
+
+	b->kernel.data = b->initrd.data = b->dtb.data = b->firmware.data = NULL;
+	hull_file_free(&m->kernel);
+	hull_file_free(&m->initrd);
+	hull_file_free(&m->dtb);
+	hull_file_free(&m->firmware);
+}
+
+static int open_files(struct hull_boot *b, struct hull_err *err)
+{
+	struct app_machine *m = b->arg;
+	const char *dtb = text(m, HULL_OPT_BOOT_DTB), *machine_dtb = text(m, HULL_OPT_MACHINE_DTB);
+	int r;
+
+	if (!dtb && machine_dtb && strcmp(machine_dtb, "generated") && strcmp(machine_dtb, "none"))
+		dtb = machine_dtb;
+	r = read_blob(text(m, HULL_OPT_BOOT_KERNEL), true, &m->kernel, &b->kernel, err);
+	if (!r)
+		r = read_blob(firmware_path(m), true, &m->firmware, &b->firmware, err);
+	if (!r)
+		r = read_blob(text(m, HULL_OPT_BOOT_INITRD), false, &m->initrd, &b->initrd, err);
+	if (!r)
+		r = read_blob(dtb, false, &m->dtb, &b->dtb, err);
+	if (r)
+		close_files(b);
+	return r;
+}
+
+static void place(const struct app_machine *m, enum hull_option id, struct hull_blob *b)
+{
+	b->has_at = hull_options_has(m->options, id);
+	b->at = hull_options_num(m->options, id);
+}
+
+static void fill_boot(struct app_machine *m)
+{
+	struct hull_boot *b = &m->machine.boot;
+	const char *dtb = text(m, HULL_OPT_MACHINE_DTB);
+
+	b->arg = m;
+	b->open = open_files;
+	b->close = close_files;
+	place(m, HULL_OPT_BOOT_KERNEL_ADDR, &b->kernel);
+	place(m, HULL_OPT_BOOT_INITRD_ADDR, &b->initrd);
+	place(m, HULL_OPT_BOOT_DTB_ADDR, &b->dtb);
+	if (firmware_path(m) == text(m, HULL_OPT_BOOT_BIOS))
+		place(m, HULL_OPT_BOOT_BIOS_ADDR, &b->firmware);
+	b->cmdline = text(m, HULL_OPT_BOOT_CMDLINE);
+	b->has_entry = hull_options_has(m->options, HULL_OPT_BOOT_ENTRY);
+	b->entry = hull_options_num(m->options, HULL_OPT_BOOT_ENTRY);
+	b->no_dtb = dtb && !strcmp(dtb, "none");
+}
+
+/* The architecture that the user names, or else the one of the kernel or firmware. */
+static int find_isa(const struct app_machine *m, enum hull_isa *ret, struct hull_err *err)
+{
+	static const enum hull_isa isas[] = { HULL_ISA_RISCV64, HULL_ISA_AARCH64, HULL_ISA_X86_64 };
+	const struct hull_boot *boot = &m->machine.boot;
+	const struct hull_blob *b = boot->kernel.data ? &boot->kernel : &boot->firmware;
+	struct hull_image_info info = hull_image_probe(b->data, b->size);
+	enum hull_isa want = HULL_ISA_RISCV64;
+
+	if (info.has_isa)
+		want = info.isa;
+	if (hull_options_has(m->options, HULL_OPT_MACHINE_ARCH)) {
+		uint64_t choice = hull_options_num(m->options, HULL_OPT_MACHINE_ARCH);
+
+		want = isas[MIN(choice, (uint64_t)ARRAY_LEN(isas) - 1)];
+	}
+	if (info.has_isa && info.isa != want) {
+		hull_fail(err, HULL_EINVAL, 104, "%s is %s for %s, but arch = \"%s\"", b->name,
+		          info.name, hull_image_isa_name(info.isa), hull_image_isa_name(want));
+		hull_err_fix(err, "drop --arch, it is detected");
+		return HULL_EINVAL;
+	}
+	*ret = want;
+	return 0;
+}
+
+static int add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,
+                      const char *name, void *backend, struct hull_err *err)
+{
+	struct hull_device_config d = { 0 };
+
+	hull_format(d.type, sizeof(d.type), "%s", type);
+	hull_format(d.name, sizeof(d.name), "%s", name);
+	if (c->ndevices < HULL_MAX_DEVICES)
+		m->backends[c->ndevices] = backend;
+	return hull_config_add_device(c, &d, err);
+}
+
+static int add_serial(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
+                      const struct app_escape *escape, struct hull_err *err)
+{
+	struct hull_char_options o = { .target = "stdio",
+		                       .escape = escape->key,
+		                       .escaped = escape->pressed,
+		                       .arg = escape->arg };
+	struct hull_char *port;
+	char name[16];
+	int r;
+
+	if (m->options->nitems[HULL_GROUP_SERIAL])
+		o.target = item(m, HULL_OPT_SERIAL_TO, i)->text;
+	r = hull_char_open(&o, &port, err);
+	if (r)
+		return r;
+	m->serials[m->nserials++] = port;
+	if (i == 0) {
+		hull_tap_init(&m->tap, port);
+		port = &m->tap.chr;
+	}
+	hull_format(name, sizeof(name), "serial%u", i);
+	return add_device(m, c, "uart16550", name, port, err);
+}
+
+static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
+                    struct hull_err *err)
+{
+	const struct hull_value *format = item(m, HULL_OPT_DISK_FORMAT, i);
+	const char *id = item(m, HULL_OPT_DISK_ID, i)->text;
+	struct hull_raw_options o = {
+		.path = item(m, HULL_OPT_DISK_PATH, i)->text,
+		.read_only = item(m, HULL_OPT_DISK_READONLY, i)->num,
+		.format_given = format->origin.rank > HULL_ORIGIN_DEFAULT,
+		.serial = item(m, HULL_OPT_DISK_SERIAL, i)->text,
+	};
+	char name[16];
+	int r;
+
+	if (format->text && strcmp(format->text, "raw")) {
+		hull_fail(err, HULL_ENOTSUP, 306, "disk \"%s\": %s images are not supported",
+		          o.path, format->text);
+		hull_err_fix(err, "qemu-img convert -O raw %s disk.raw", o.path);
+		return HULL_ENOTSUP;
+	}
+	r = hull_raw_open(&o, &m->disks[m->ndisks], err);
+	if (r)
+		return r;
+	hull_format(name, sizeof(name), "disk%u", i);
+	return add_device(m, c, "virtio-blk", id ? id : name, m->disks[m->ndisks++], err);
+}
+
+/* After the devices that the options name one by one. */
+static int add_devices(struct app_machine *m, struct hull_vm_config *c,
+                       const struct app_escape *escape, struct hull_err *err)
+{
+	uint32_t serials = MAX(m->options->nitems[HULL_GROUP_SERIAL], UINT32_C(1));
+	uint32_t disks = m->options->nitems[HULL_GROUP_DISK];
+	int r = 0;
+
+	if (serials > APP_SERIALS || disks > APP_DISKS)
+		return hull_fail(err, HULL_EOVERFLOW, 109, "too many disks or serial ports");
+	for (uint32_t i = 0; !r && i < serials; i++)
+		r = add_serial(m, c, i, escape, err);
+	for (uint32_t i = 0; !r && i < disks; i++)
+		r = add_disk(m, c, i, err);
+	if (!r && hull_dev_type_find("virtio-rng"))
+		r = add_device(m, c, "virtio-rng", "rng", NULL, err);
+	return r;
+}
+
+static int find_accel(struct app_machine *m, enum hull_isa isa, struct hull_err *err)
+{
+	uint64_t want = hull_options_num(m->options, HULL_OPT_ENGINE_ACCEL);
+
+	m->accel = hull_accel_find("engine");
+	if (m->accel && (want == HULL_ACCEL_AUTO || want == HULL_ACCEL_NONE))
+		return 0;
+	hull_fail(err, HULL_ENOTSUP, 201, "this build cannot run %s guests with --accel %s",
+	          hull_image_isa_name(isa), text(m, HULL_OPT_ENGINE_ACCEL));
+	if (m->accel)
+		hull_err_fix(err, "leave --accel away: Hull's own engine needs no hardware");
+	return HULL_ENOTSUP;
+}
+
+static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct app_escape *escape,
+                   struct hull_err *err)
+{
+	const char *type = text(m, HULL_OPT_MACHINE_TYPE);
+	enum hull_isa isa;
+	int r;
+
+	r = find_isa(m, &isa, err);
+	if (r)
+		return r;
+	m->machine.board = hull_board_find(isa, type);
+	if (!m->machine.board)
+		return hull_fail(err, HULL_ENOTSUP, 202, "this build has no %s machine \"%s\"",
+		                 hull_image_isa_name(isa), type);
+	r = hull_options_to_config(m->options, isa, c, err);
+	if (!r)
+		r = m->machine.board->configure(
+			c, hull_options_num(m->options, HULL_OPT_MEMORY_SIZE), err);
+	if (!r)
+		r = find_accel(m, isa, err);
+	if (!r)
+		r = add_devices(m, c, escape, err);
+	if (!r)
+		r = hull_vm_create(c, hull_host_hal(), m->accel, &m->machine.vm, err);
+	return r;
+}
+
+int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
+                          const struct app_escape *escape, struct hull_err *err)
+{
+	struct hull_vm_config *c;
+	int r;
+
+	memset(m, 0, sizeof(*m));
+	m->options = o;
+	fill_boot(m);
+	r = open_files(&m->machine.boot, err);
+	if (r)
+		return r;
+	if (!m->kernel.data && !m->firmware.data) {
+		hull_fail(err, HULL_EINVAL, 750,
+		          "there is nothing to start: no kernel, no firmware");
+		hull_err_fix(err, "hull run --kernel FILE, or --firmware FILE");
+		return HULL_EINVAL;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return hull_fail(err, HULL_ENOMEM, 120, "no memory for the configuration");
+	r = make_vm(m, c, escape, err);
+	free(c);
+	if (r)
+		return r;
+	m->machine.state = calloc(1, m->machine.board->state_size);
+	if (!m->machine.state)
+		return hull_fail(err, HULL_ENOMEM, 120, "no memory for the board");
+	r = m->machine.board->build(&m->machine, m->backends, err);
+	return r ? r : hull_vm_seal(m->machine.vm, err);
+}
+
+int hull_app_machine_start(struct app_machine *m, struct hull_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < m->nserials; i++)
+		r = hull_char_start(m->serials[i], err);
+	return r;
+}
+
+void hull_app_machine_quiet(struct app_machine *m)
+{
+	for (uint32_t i = 0; i < m->nserials; i++)
+		hull_char_stop(m->serials[i]);
+	for (uint32_t i = 0; i < m->ndisks; i++)
+		m->disks[i]->drain(m->disks[i]);
+}
+
+void hull_app_machine_close(struct app_machine *m)
+{
+	hull_app_machine_quiet(m);
+	if (m->machine.vm)
+		(void)hull_vm_destroy(m->machine.vm, NULL);
+	for (uint32_t i = 0; i < m->ndisks; i++)
+		hull_raw_close(m->disks[i]);
+	for (uint32_t i = 0; i < m->nserials; i++)
+		hull_char_close(m->serials[i]);
+	if (m->options)
+		close_files(&m->machine.boot);
+	free(m->machine.state);
+	memset(m, 0, sizeof(*m));
+}

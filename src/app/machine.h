@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * From options to a machine that is ready to boot: files, disks, serial
+ * ports, configuration, accelerator, board.
+ *
+ * Threading: one thread.  Lifetime: open, use, close; close takes what a
+ * failed open has left.
+ */
+#ifndef HULL_APP_MACHINE_H
+#define HULL_APP_MACHINE_H
+
+#include "board/board.h"
+#include "host/char/char.h"
+#include "host/char/tap.h"
+#include "host/file.h"
+#include "manage/options.h"
+
+enum { APP_SERIALS = 4, APP_DISKS = 16 };
+
+struct app_machine {
+	const struct hull_options *options;
+	const struct hull_accel *accel;
+	struct hull_machine machine;
+	struct hull_file kernel, initrd, dtb, firmware; /* while they are in memory */
+	struct hull_char *serials[APP_SERIALS];
+	uint32_t nserials;
+	struct hull_block *disks[APP_DISKS];
+	uint32_t ndisks;
+	void *backends[HULL_MAX_DEVICES];
+	struct hull_tap tap; /* in front of the first serial port */
+};
+
+/* What the user's escape key does. */
+struct app_escape {
+	uint8_t key; /* 0: there is none */
+	void (*pressed)(void *arg);
+	void *arg;
+};
+
+/* Everything up to and with hull_vm_seal().  Errors of every part. */
+int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
+                          const struct app_escape *escape, struct hull_err *err) HULL_CHECK_RESULT;
+
+/* Begin to deliver input to the serial ports; end it and finish what the disks have to do. */
+int hull_app_machine_start(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
+void hull_app_machine_quiet(struct app_machine *m);
+
+/* Destroy the VM, which has stopped, and close everything. */
+void hull_app_machine_close(struct app_machine *m);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * `hull run`: one VM in the foreground.
+ *
+ * The main thread supervises: it sleeps until something happens (the VM
+ * stopped, a signal, the escape key, a text that was waited for) and looks
+ * twice a second whether the guest has come to nothing.  All of these
+ * announce themselves on one event descriptor.
+ */
+#include "app/app.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <hull/host.h>
+#include "app/boot_doctor.h"
+#include "app/machine.h"
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/text.h"
+#include "core/vcpu.h"
+#include "host/os/os.h"
+#include "host/run.h"
+#include "manage/cmd.h"
+#include "manage/json.h"
+#include "manage/report.h"
+
+enum { ESCAPE_KEY = 0x1d, LOOK_MS = 500, EXIT_GUEST_FAILED = 11, EXIT_SIGNAL = 128 };
+enum { EXIT_ON_POWEROFF, EXIT_ON_PANIC, EXIT_ON_TEXT };
+enum { SAW_KERNEL, SAW_INIT, SAW_PANIC, SAW_REBOOT, SAW_TEXT, SAW_COUNT };
+
+/* What Linux prints; the texts are stable over more than ten years of releases. */
+static const char *const texts[SAW_TEXT] = {
+	[SAW_KERNEL] = "Linux version ",
+	[SAW_INIT] = "Run /",
+	[SAW_PANIC] = "Kernel panic - not syncing",
+	[SAW_REBOOT] = "Rebooting in ",
+};
+
+struct session {
+	struct hull_options options;
+	struct app_machine machine;
+	struct hull_run *run;
+	struct hull_boot_doctor doctor;
+	unsigned style;
+	int events;
+	uint32_t escaped, matched; /* atomic */
+	unsigned exit_on;
+	bool gave_up; /* the boot doctor found that the guest is dead */
+	uint64_t started_ns, loaded_ns, running_ns, ended_ns;
+	char *const *envp;
+};
+
+static uint64_t now_ns(void)
+{
+	return hull_host_hal()->now_ns(hull_host_hal());
+}
+
+static void announce(struct session *s)
+{
+	uint64_t one = 1;
+
+	if (write(s->events, &one, sizeof(one)) < 0) {
+		/* The counter is full: the supervisor is awake. */
+	}
+}
+
+static void on_escape(void *arg)
+{
+	struct session *s = arg;
+
+	hull_store_release(&s->escaped, 1);
+	announce(s);
+}
+
+static void on_text(void *arg, unsigned pattern)
+{
+	struct session *s = arg;
+
+	if (pattern == SAW_TEXT)
+		hull_store_release(&s->matched, 1);
+	if (pattern == SAW_TEXT || pattern == SAW_PANIC)
+		announce(s);
+}
+
+/* A line of ours between the guest's: start on a line of its own. */
+static void note(struct session *s, const char *text)
+{
+	if (s->machine.nserials && hull_char_is_terminal(s->machine.serials[0]))
+		fputc('\n', stderr);
+	hull_report_note(stderr, s->style, "%s", text);
+}
+
+static int watch_texts(struct session *s)
+{
+	const char *on = hull_options_text(&s->options, HULL_OPT_RUN_EXIT_ON);
+	struct hull_tap *tap = &s->machine.tap;
+
+	s->exit_on = EXIT_ON_TEXT;
+	if (!on || !strcmp(on, "poweroff"))
+		s->exit_on = EXIT_ON_POWEROFF;
+	else if (!strcmp(on, "panic"))
+		s->exit_on = EXIT_ON_PANIC;
+	tap->seen = on_text;
+	tap->arg = s;
+	for (unsigned i = 0; i < SAW_TEXT; i++)
+		if (hull_tap_watch(tap, texts[i]) < 0)
+			return HULL_EINVAL;
+	return s->exit_on == EXIT_ON_TEXT && hull_tap_watch(tap, on) < 0 ? HULL_EINVAL : 0;
+}
+
+static void stop(struct session *s)
+{
+	/* It may have stopped by itself in the meantime: then there is nothing to do. */
+	(void)hull_vm_shutdown(s->machine.machine.vm, HULL_STOP_FORCED, NULL);
+}
+
+/* A guest that has come to nothing is not waited for. */
+static void look_after(struct session *s)
+{
+	struct hull_tap *tap = &s->machine.tap;
+	uint64_t panic = hull_tap_seen(tap, SAW_PANIC);
+
+	if (panic && s->exit_on == EXIT_ON_PANIC) {
+		stop(s);
+		return;
+	}
+	s->doctor.panicked_ns = hull_tap_seen(tap, SAW_REBOOT) ? 0 : panic;
+	s->doctor.userspace = hull_tap_seen(tap, SAW_INIT) != 0;
+	if (hull_boot_doctor_look(&s->doctor) && s->doctor.dead) {
+		s->gave_up = true;
+		stop(s);
+	}
+}
+
+static void supervise(struct session *s)
+{
+	struct pollfd p = { .fd = s->events, .events = POLLIN };
+	uint64_t count;
+
+	while (!hull_run_over(s->run)) {
+		if (poll(&p, 1, LOOK_MS) > 0 && read(s->events, &count, sizeof(count)) < 0) {
+			/* Only the wake-up matters. */
+		}
+		if (hull_signals_taken() || hull_load_acquire(&s->escaped) ||
+		    hull_load_acquire(&s->matched)) {
+			stop(s);
+			break;
+		}
+		look_after(s);
+	}
+}
+
+static double ms(uint64_t from, uint64_t to)
+{
+	return to > from ? (double)(to - from) / 1e6 : 0;
+}
+
+static void print_phase(const char *name, uint64_t start, uint64_t before, uint64_t at)
+{
+	if (at)
+		fprintf(stderr, "  %-18s %10.1f ms %10.1f ms\n", name, ms(before, at),
+		        ms(start, at));
+}
+
+static uint64_t instructions(const struct session *s)
+{
+	struct hull_vm *vm = s->machine.machine.vm;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++)
+		n += hull_load_relaxed(&hull_vm_vcpu(vm, i)->insns);
+	return n;
+}
+
+static void print_timing(const struct session *s)
+{
+	const struct hull_tap *tap = &s->machine.tap;
+	uint64_t first = hull_load_relaxed(&tap->first_ns);
+	uint64_t kernel = hull_tap_seen(tap, SAW_KERNEL), init = hull_tap_seen(tap, SAW_INIT);
+	uint64_t n = instructions(s), guest_ns = s->ended_ns - s->running_ns;
+	double mips = guest_ns ? (double)n * 1e3 / (double)guest_ns : 0;
+
+	if (s->style & HULL_REPORT_JSON) {
+		fprintf(stderr,
+		        "{\"schema\":\"hull.timing/"
+		        "1\",\"load_ns\":%llu,\"first_instruction_ns\":%llu,"
+		        "\"first_output_ns\":%llu,\"kernel_ns\":%llu,\"userspace_ns\":%llu,"
+		        "\"total_ns\":%llu,\"instructions\":%llu,\"mips\":%.1f}\n",
+		        (unsigned long long)(s->loaded_ns - s->started_ns),
+		        (unsigned long long)(s->running_ns - s->started_ns),
+		        (unsigned long long)(first ? first - s->started_ns : 0),
+		        (unsigned long long)(kernel ? kernel - s->started_ns : 0),
+		        (unsigned long long)(init ? init - s->started_ns : 0),
+		        (unsigned long long)(s->ended_ns - s->started_ns), (unsigned long long)n,
+		        mips);
+		return;
+	}
+	fprintf(stderr, "  %-18s %13s %13s\n", "phase", "took", "at");
+	print_phase("load", s->started_ns, s->started_ns, s->loaded_ns);
+	print_phase("first instruction", s->started_ns, s->loaded_ns, s->running_ns);
+	print_phase("first output", s->started_ns, s->running_ns, first);
+	print_phase("kernel", s->started_ns, s->running_ns, kernel);
+	print_phase("userspace", s->started_ns, kernel ? kernel : s->running_ns, init);
+	print_phase("end", s->started_ns, init ? init : s->running_ns, s->ended_ns);
+	fprintf(stderr, "  %llu million instructions, %.0f MIPS\n",
+	        (unsigned long long)(n / 1000000), mips);
+}
+
+/* Why it ended, as a note and an exit code (PRODUCT 2.4). */
+static int outcome(struct session *s, enum hull_stop_reason reason)
+{
+	uint64_t code = hull_vm_stop_code(s->machine.machine.vm);
+	bool panic = hull_tap_seen(&s->machine.tap, SAW_PANIC) != 0;
+	char text[80];
+
+	if (hull_signals_taken()) {
+		hull_format(text, sizeof(text), "ended by signal %d", hull_signals_taken());
+		note(s, text);
+		return EXIT_SIGNAL + hull_signals_taken();
+	}
+	if (hull_load_acquire(&s->matched))
+		return 0;
+	if (hull_load_acquire(&s->escaped)) {
+		note(s, "left the guest; it was switched off");
+		return 0;
+	}
+	if (reason == HULL_STOP_CRASH || s->gave_up || panic) {
+		note(s, panic ? "the guest's kernel panicked" : "the guest crashed");
+		return EXIT_GUEST_FAILED;
+	}
+	if (reason == HULL_STOP_GUEST && !code && s->exit_on == EXIT_ON_TEXT) {
+		note(s, "the guest ended without printing the text of --exit-on");
+		return EXIT_GUEST_FAILED;
+	}
+	if (reason == HULL_STOP_GUEST && code) {
+		hull_format(text, sizeof(text), "the guest reported failure %llu",
+		            (unsigned long long)code);
+		note(s, text);
+		return EXIT_GUEST_FAILED;
+	}
+	return reason == HULL_STOP_GUEST ? 0 : 1;
+}
+
+/* The VM could not go on: say why, as far as anybody knows. */
+static int failure(struct session *s)
+{
+	struct hull_err err = s->machine.machine.error;
+	struct hull_vm *vm = s->machine.machine.vm;
+	struct hull_event e = { 0 };
+
+	if (!err.code) {
+		uint64_t after = 0;
+		int64_t code = 0;
+
+		while (!hull_vm_event_next(vm, after, &e)) {
+			after = e.sequence;
+			if (e.kind == HULL_EVENT_FAIL)
+				code = (int64_t)e.a;
+		}
+		hull_fail(&err, HULL_EIO, 803, "the engine cannot go on (%lld)", (long long)code);
+	}
+	hull_report_error(stderr, s->style, &err);
+	return hull_report_exit_code(&err);
+}
+
+static void say_places(struct session *s)
+{
+	for (uint32_t i = 0; i < s->machine.nserials; i++) {
+		const struct hull_char *c = s->machine.serials[i];
+		const char *place = hull_char_place(c);
+
+		if (hull_char_is_terminal(c) && s->options.value[HULL_OPT_OUTPUT_QUIET].num == 0 &&
+		    isatty(STDERR_FILENO))
+			hull_report_note(stderr, s->style,
+			                 "Ctrl-] leaves the guest and switches it off");
+		if (!strncmp(place, "/dev/pts/", 9))
+			hull_report_note(stderr, s->style, "serial port %u is at %s", i, place);
+	}
+}
+
+static void set_up_doctor(struct session *s)
+{
+	struct hull_boot_doctor *d = &s->doctor;
+	const struct hull_options *o = &s->options;
+
+	d->vm = s->machine.machine.vm;
+	d->tap = &s->machine.tap;
+	d->out = stderr;
+	d->name = hull_options_text(o, HULL_OPT_VM_NAME);
+	d->cmdline = hull_options_text(o, HULL_OPT_BOOT_CMDLINE);
+	d->kernel = hull_options_text(o, HULL_OPT_BOOT_KERNEL);
+	d->initrd = hull_options_text(o, HULL_OPT_BOOT_INITRD) != NULL;
+	d->firmware = s->machine.machine.boot.firmware.name != NULL;
+	d->disks = s->machine.ndisks;
+	d->terminal = s->machine.nserials && hull_char_is_terminal(s->machine.serials[0]);
+}
+
+static int go(struct session *s, struct hull_err *err)
+{
+	enum hull_stop_reason reason;
+	bool timing = hull_options_num(&s->options, HULL_OPT_RUN_TIMING);
+	int r, code;
+
+	hull_signals_watch(s->events);
+	s->loaded_ns = now_ns();
+	r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);
+	if (r)
+		return r;
+	s->running_ns = now_ns();
+	say_places(s);
+	set_up_doctor(s);
+	r = hull_app_machine_start(&s->machine, err);
+	if (!r)
+		supervise(s);
+	else
+		stop(s);
+	reason = hull_run_wait(s->run);
+	s->ended_ns = now_ns();
+	hull_app_machine_quiet(&s->machine);
+	if (r)
+		return r;
+	code = reason == HULL_STOP_FAULT ? failure(s) : outcome(s, reason);
+	if (timing)
+		print_timing(s);
+	return code;
+}
+
+static int session_run(struct session *s, int argc, char *const argv[])
+{
+	struct app_escape escape = { .key = ESCAPE_KEY, .pressed = on_escape, .arg = s };
+	struct hull_err err = { 0 };
+	int r;
+
+	r = hull_options_collect(&s->options, argc, argv, s->envp, &err);
+	if (r)
+		return hull_cmd_fail(&s->options, argc, argv, stderr, &err);
+	if (s->options.help) {
+		static char help[] = "help", run[] = "run";
+		char *const args[] = { help, run, NULL };
+
+		return hull_cmd_help(2, args, stdout, stderr);
+	}
+	s->style = hull_options_style(&s->options, argc, argv, stderr);
+	s->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = hull_app_machine_open(&s->machine, &s->options, &escape, &err);
+	if (!r && watch_texts(s))
+		r = hull_fail(&err, HULL_EINVAL, 5, "the text of --exit-on is empty or too long");
+	if (!r)
+		r = go(s, &err);
+	if (r < 0)
+		r = hull_cmd_fail(&s->options, argc, argv, stderr, &err);
+	hull_app_machine_close(&s->machine);
+	close(s->events);
+	return r;
+}
+
+int hull_app_run(int argc, char *const argv[], char *const envp[], uint64_t started_ns)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	struct hull_err err = { 0 };
+	int r;
+
+	if (!s)
+		return 8;
+	s->started_ns = started_ns;
+	s->envp = envp;
+	r = hull_options_init(&s->options, &err);
+	if (r)
+		hull_report_error(stderr, 0, &err);
+	else
+		r = session_run(s, argc, argv);
+	hull_options_free(&s->options);
+	free(s);
+	return r < 0 ? 8 : r;
+}
