@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The evaluator: IR performed node by node on a hart, with the helpers that
+ * the interpreter uses.  It is what the IR means; backends are compared with it.
+ */
+#include "base/atomic.h"
+#include "engine/hardfloat.h"
+#include "engine/riscv64/block.h"
+#include "engine/riscv64/lift.h"
+
+enum after {
+	AFTER_NODE,  /* go on with the next node */
+	AFTER_BLOCK, /* h->pc and h->retired are those of the next block */
+	AFTER_FAULT, /* h->cause and h->tval are set */
+	AFTER_EXIT,  /* to the caller */
+};
+
+struct run {
+	struct rv_hart *h;
+	struct hull_exit *exit;
+	const uint64_t *v;
+	uint64_t pc0, retired0; /* at the block's begin */
+	uint64_t insn;          /* imm of the INSN that is being performed */
+};
+
+static void sync(struct run *r)
+{
+	r->h->pc = r->pc0 + HULL_IR_INSN_OFFSET(r->insn);
+	r->h->retired = r->retired0 + HULL_IR_INSN_INDEX(r->insn);
+}
+
+static enum after leave_to(struct run *r, uint64_t pc)
+{
+	r->h->retired = r->retired0 + HULL_IR_INSN_INDEX(r->insn) + 1;
+	r->h->pc = pc;
+	return AFTER_BLOCK;
+}
+
+static uint64_t extend(unsigned kind, uint64_t v)
+{
+	switch (kind) {
+	case HULL_IR_s8: return (uint64_t)(int8_t)v;
+	case HULL_IR_s16: return (uint64_t)(int16_t)v;
+	case HULL_IR_s32: return (uint64_t)(int32_t)v;
+	default: return v & low_mask(hull_ir_load_bits(kind));
+	}
+}
+
+static enum after wait_for_interrupt(struct run *r)
+{
+	enum rv_after after;
+
+	if (!rv_sys_wfi(r->h, &after))
+		return AFTER_FAULT;
+	leave_to(r, r->h->pc + 4);
+	if (after == RV_AFTER_GO)
+		return AFTER_BLOCK;
+	r->exit->kind = HULL_EXIT_HALT;
+	return AFTER_EXIT;
+}
+
+static enum after environment_call(struct run *r)
+{
+	struct rv_hart *h = r->h;
+
+	if (!h->sbi || h->priv != RV_PRIV_S) {
+		rv_raise(h, RV_ECALL_U + h->priv, 0);
+		return AFTER_FAULT;
+	}
+	r->exit->kind = HULL_EXIT_HYPERCALL;
+	r->exit->call.nr = h->x[17];
+	for (unsigned i = 0; i < 6; i++)
+		r->exit->call.args[i] = h->x[10 + i];
+	leave_to(r, h->pc + 4);
+	return AFTER_EXIT;
+}
+
+static enum after return_from_trap(struct run *r, bool (*perform)(struct rv_hart *h))
+{
+	if (!perform(r->h))
+		return AFTER_FAULT;
+	r->h->retired++;
+	return AFTER_BLOCK;
+}
+
+#define FP_CALL_1(fn) hard_##fn(&h->fp, a)
+#define FP_CALL_2(fn) hard_##fn(&h->fp, a, b)
+#define FP_CALL_3(fn) hard_##fn(&h->fp, a, b, c)
+
+static uint64_t call_fp(struct rv_hart *h, unsigned id, uint64_t a, uint64_t b, uint64_t c)
+{
+	switch (id) {
+	case RV_CALL_f16_classify: return hull_f16_classify((uint16_t)a);
+	case RV_CALL_f32_classify: return hull_f32_classify((uint32_t)a);
+	case RV_CALL_f64_classify: return hull_f64_classify(a);
+#define HELPER(name, operands, effects)
+#define FP_HELPER(name, operands, effects) \
+	case RV_CALL_##name: return (uint64_t)FP_CALL_##operands(name);
+#include "engine/riscv64/helpers.def"
+#undef HELPER
+#undef FP_HELPER
+	default: return 0;
+	}
+}
+
+static enum after call(struct run *r, const struct hull_ir_node *n, uint64_t *ret)
+{
+	struct rv_hart *h = r->h;
+	uint64_t a = r->v[n->a], b = r->v[n->b];
+	unsigned imm = (unsigned)n->imm;
+	bool ok = true;
+
+	if (rv_ir_arch.helpers[n->aux].effects & HULL_IR_EXACT)
+		sync(r);
+	switch (n->aux) {
+	case RV_CALL_csr:
+		ok = rv_csr_access(h, imm & 0xfff, (enum rv_csr_op)(imm >> 12 & 3), imm >> 14 & 1,
+		                   imm >> 15 & 1, a, ret);
+		break;
+	case RV_CALL_amo: ok = rv_amo(h, (enum rv_amo)(imm & 255), imm >> 8, a, b, ret); break;
+	case RV_CALL_lr: ok = rv_lr(h, imm, a, ret); break;
+	case RV_CALL_sc: ok = rv_sc(h, imm, a, b, ret); break;
+	case RV_CALL_cbo: ok = rv_cbo(h, (enum rv_cbo)imm, a); break;
+	case RV_CALL_sfence_vma: ok = rv_sys_sfence_vma(h, imm & 1, a, imm & 2, b); break;
+	case RV_CALL_sfence_order: ok = rv_sys_sfence_order(h); break;
+	case RV_CALL_fence_i: rv_sys_fence_i(h); break;
+	case RV_CALL_ecall: return environment_call(r);
+	case RV_CALL_mret: return return_from_trap(r, rv_sys_mret);
+	case RV_CALL_sret: return return_from_trap(r, rv_sys_sret);
+	case RV_CALL_wfi: return wait_for_interrupt(r);
+	default: *ret = call_fp(h, n->aux, a, b, r->v[n->c]);
+	}
+	return ok ? AFTER_NODE : AFTER_FAULT;
+}
+
+static enum after need_fp(struct run *r, bool rounds, unsigned field)
+{
+	struct rv_hart *h = r->h;
+
+	if (rounds)
+		h->fp.rm = h->rm_table[field];
+	if ((rounds ? h->fp.rm : h->rm_table[0]) > 4) {
+		rv_raise(h, RV_ILLEGAL, 0);
+		return AFTER_FAULT;
+	}
+	h->fs_dirty = true;
+	return AFTER_NODE;
+}
+
+static enum after access(struct run *r, const struct hull_ir_node *n, uint64_t *ret)
+{
+	sync(r); /* devices may look at the clock */
+	if (n->op == HULL_IR_STORE)
+		return rv_store_slow(r->h, r->v[n->a], n->aux, r->v[n->b] & low_mask(n->aux))
+		               ? AFTER_NODE
+		               : AFTER_FAULT;
+	if (!rv_load_slow(r->h, r->v[n->a], hull_ir_load_bits(n->aux), ret))
+		return AFTER_FAULT;
+	*ret = extend(n->aux, *ret);
+	return AFTER_NODE;
+}
+
+static enum after perform(struct run *r, const struct hull_ir_node *n, uint64_t *ret)
+{
+	struct rv_hart *h = r->h;
+	uint64_t a = r->v[n->a];
+
+	switch (n->op) {
+	case HULL_IR_CONST: *ret = n->imm; break;
+	case HULL_IR_PC: *ret = r->pc0 + n->imm; break;
+	case HULL_IR_GET:
+		*ret = n->imm < RV_SLOT_F ? h->x[n->imm] : h->f[n->imm - RV_SLOT_F];
+		break;
+	case HULL_IR_INSN: r->insn = n->imm; break;
+	case HULL_IR_SET:
+		if (n->imm < RV_SLOT_F)
+			h->x[n->imm] = a;
+		else
+			h->f[n->imm - RV_SLOT_F] = a;
+		break;
+	case HULL_IR_LOAD:
+	case HULL_IR_STORE: return access(r, n, ret);
+	case HULL_IR_FENCE: __atomic_thread_fence(__ATOMIC_SEQ_CST); break;
+	case HULL_IR_FP_ON: return need_fp(r, false, 0);
+	case HULL_IR_FP_ROUND: return need_fp(r, true, (unsigned)n->imm);
+	case HULL_IR_CALL: return call(r, n, ret);
+	case HULL_IR_BRANCH: return a ? leave_to(r, r->pc0 + n->imm) : AFTER_NODE;
+	case HULL_IR_GOTO:
+	case HULL_IR_LOOK: return leave_to(r, r->pc0 + n->imm);
+	case HULL_IR_JUMP: return leave_to(r, a);
+	case HULL_IR_TRAP: rv_raise(h, n->imm, a); return AFTER_FAULT;
+	default: *ret = hull_ir_compute((enum hull_ir_op)n->op, a, r->v[n->b], r->v[n->c]);
+	}
+	return AFTER_NODE;
+}
+
+static enum after run_block(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
+{
+	struct run r = { h, exit, e->values, h->pc, h->retired, 0 };
+	enum after after = AFTER_NODE;
+
+	e->values[0] = 0;
+	for (unsigned i = 1; i < e->ir.count && after == AFTER_NODE; i++)
+		after = perform(&r, &e->ir.nodes[i], &e->values[i]);
+	if (after == AFTER_FAULT) {
+		sync(&r);
+		if (h->cause == RV_ILLEGAL)
+			h->tval = HULL_IR_INSN_BITS(r.insn);
+	}
+	return after;
+}
+
+static int leave(struct hull_exit *exit, enum hull_exit_kind kind)
+{
+	exit->kind = kind;
+	return 0;
+}
+
+int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
+{
+	uint64_t limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
+
+	for (;;) {
+		struct rv_block *b;
+		enum after after;
+
+		if (hull_load_relaxed(&h->vcpu->attention)) { /* pairs with hull_vcpu_post */
+			rv_poll(h);
+			if (hull_load_seqcst(&h->vcpu->requests) & HULL_REQ_STOP)
+				return leave(exit, HULL_EXIT_KICKED);
+		} else if (h->mip & h->csr.mie) {
+			rv_take_interrupt(h);
+		}
+		if (h->retired >= h->retire_limit)
+			return leave(exit, HULL_EXIT_BUDGET);
+		b = rv_block_at(h, h->pc, h->retired >= limit);
+		if (!b) {
+			after = AFTER_FAULT;
+		} else {
+			rv_lift(&h->cache->decoder, rv_block_code(b), b->bytes, &e->ir);
+			after = run_block(h, e, exit);
+		}
+		if (after == AFTER_EXIT)
+			return 0;
+		if (after == AFTER_FAULT)
+			rv_trap(h, h->cause, h->tval);
+	}
+}
