@@ -248,7 +248,7 @@ static void files(void **state)
 {
 	must(toml_into(&o,
 	               "schema = 1\n" VM "id = 7\n[cpu]\ncount = 2\n[memory]\nsize = '2G'\n"
-	               "[[memory.region]]\ngpa = 0x8000_0000\nsize = '256M'\nmap='identical'\n"
+	               "[[memory.region]]\ngpa = 0\nsize = '256M'\nmap='identical'\n"
 	               "[boot]\nkernel = 'Image'\ncmdline='a \"b\"'\n"
 	               "initrd = { path = '/abs/rd', addr = 0x8a00_0000 }\n"
 	               "firmware = 'none'\nentry = 0x8008_0000\n"
