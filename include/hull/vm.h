@@ -91,10 +91,18 @@ HULL_EXPORT int hull_vm_resume(struct hull_vm *vm, struct hull_err *err);
 
 /*
  * Ready, Running or Paused -> Stopping; the loops return, the last one makes it Stopped.
- * Devices and firmware use hull_vm_system_event() instead (core/vcpu.h).
+ * From a device or a vCPU's exit: HULL_EBUSY, use hull_vm_system_event().
  */
 HULL_EXPORT int hull_vm_shutdown(struct hull_vm *vm, enum hull_stop_reason reason,
                                  struct hull_err *err);
+
+/*
+ * Ask for power-off, reset or crash of the machine, as the guest would: from a device, the
+ * firmware, any thread.  A vCPU loop performs it; hull_vm_run_vcpu() returns HULL_EXIT_SYSTEM
+ * and leaves it to the caller.  Of several pending ones the first counts.
+ */
+HULL_EXPORT void hull_vm_system_event(struct hull_vm *vm, enum hull_system_event event,
+                                      uint64_t code);
 
 /* Running or Paused -> Running from the reset state, loader included.  Any thread but a vCPU's. */
 HULL_EXPORT int hull_vm_reset(struct hull_vm *vm, struct hull_err *err);

@@ -170,8 +170,10 @@ static int refuse_vcpu(struct hull_vm *vm, enum verb verb, struct hull_err *err)
 {
 	if (!hull_vm_in_vcpu(vm))
 		return 0;
-	return hull_fail(err, HULL_EBUSY, 402, "vm '%s': a vCPU that runs cannot %s its own VM",
-	                 vm->config.name, verb_names[verb]);
+	hull_fail(err, HULL_EBUSY, 402, "vm '%s': a vCPU that runs cannot %s its own VM",
+	          vm->config.name, verb_names[verb]);
+	hull_err_fix(err, "ask with hull_vm_system_event()");
+	return HULL_EBUSY;
 }
 
 int hull_vm_seal(struct hull_vm *vm, struct hull_err *err)
@@ -317,8 +319,11 @@ static void shutdown_locked(struct hull_vm *vm, enum hull_stop_reason reason, ui
 
 int hull_vm_shutdown(struct hull_vm *vm, enum hull_stop_reason reason, struct hull_err *err)
 {
-	int ret = begin(vm, VERB_SHUTDOWN, err);
+	int ret = hull_lock_held(&vm->lifecycle) ? 0 : refuse_vcpu(vm, VERB_SHUTDOWN, err);
 
+	/* Whoever has the lock may be waiting for this vCPU. */
+	if (!ret)
+		ret = begin(vm, VERB_SHUTDOWN, err);
 	if (ret)
 		return ret;
 	shutdown_locked(vm, reason ? reason : HULL_STOP_FORCED, 0);

@@ -11,6 +11,7 @@
 
 #include <hull/accel.h>
 #include <hull/types.h>
+#include <hull/vm.h>
 #include "core/clock.h"
 #include "core/irq.h"
 
@@ -106,8 +107,5 @@ enum hull_vcpu_state hull_vcpu_state(const struct hull_vcpu *vcpu);
  */
 typedef bool (*hull_hypercall_fn)(struct hull_vcpu *vcpu, struct hull_exit *exit, void *arg);
 void hull_vm_set_hypercall(struct hull_vm *vm, hull_hypercall_fn fn, void *arg);
-
-/* Ask for power-off, reset or crash of the machine, from a device or firmware.  Any thread. */
-void hull_vm_system_event(struct hull_vm *vm, enum hull_system_event event, uint64_t code);
 
 #endif

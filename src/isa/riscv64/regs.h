@@ -6,18 +6,8 @@
 #ifndef HULL_ISA_RISCV64_REGS_H
 #define HULL_ISA_RISCV64_REGS_H
 
+#include <hull/regs.h>
 #include "base/bits.h"
-
-/* Register numbers of reg_get and reg_set. */
-enum {
-	HULL_RV_REG_X0 = 0, /* 0..31 */
-	HULL_RV_REG_PC = 32,
-	HULL_RV_REG_F0 = 33,   /* 33..64: raw 64 bits */
-	HULL_RV_REG_PRIV = 65, /* 0 U, 1 S, 3 M */
-	/* 1: there is no M-mode software; Hull is the firmware and ecall from S is a hypercall. */
-	HULL_RV_REG_SBI = 66,
-	HULL_RV_REG_CSR = 0x1000, /* + CSR number */
-};
 
 enum { RV_PRIV_U = 0, RV_PRIV_S = 1, RV_PRIV_M = 3 };
 
