@@ -42,6 +42,7 @@ static void become_firmware(struct rv_hart *h)
 	h->csr.medeleg = 0xb3ff & ~BIT(RV_ECALL_S);
 	h->csr.mideleg = BIT(RV_IRQ_SSI) | BIT(RV_IRQ_STI) | BIT(RV_IRQ_SEI);
 	h->csr.mcounteren = 7;
+	h->csr.scounteren = 7; /* Linux leaves it to the firmware, and its vDSO reads time in U */
 	h->csr.menvcfg =
 		ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_PBMTE | ENVCFG_STCE;
 }
