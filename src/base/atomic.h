@@ -22,7 +22,7 @@
 #define hull_swap_acqrel(p, v)   __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
 /* Orders an earlier store before a later load: the two sides of an event index. */
-#define hull_fence_seqcst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define hull_fence_seqcst() __sync_synchronize() /* the form that gcc's TSan knows */
 
 /* Compare and swap, sequentially consistent; *expected holds the old value on failure. */
 #define hull_cas_seqcst(p, expected, desired)                                            \

@@ -7,10 +7,10 @@
  *
  * Characters go out at once: the transmitter is empty again by the time the
  * guest looks, unless the backend does not take them.  Then they wait in the
- * transmit FIFO, are offered again every millisecond and dropped after a
- * tenth of a second, so that a guest that polls never hangs.  Characters come
- * in only while the receive FIFO has room, so there are no overruns outside
- * loopback.
+ * transmit FIFO and are offered again every millisecond.  A backend that has
+ * taken nothing for two seconds loses everything until it takes something
+ * again, so that a guest that polls never hangs.  Characters come in only while
+ * the receive FIFO has room, so there are no overruns outside loopback.
  *
  * Not modelled: line speed (except for the receive time-out), parity, break,
  * framing errors, DMA modes.
@@ -36,7 +36,7 @@ enum { LSR_DR = 1, LSR_OE = 2, LSR_THRE = 0x20, LSR_TEMT = 0x40 };
 enum { MSR_TERI = 4, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80 };
 enum { FIFO = 16, CLOCK_HZ = 3686400, CHAR_BITS = 10 };
 
-static const uint64_t retry_ns = 1000000, give_up_ns = 100000000;
+static const uint64_t retry_ns = 1000000, give_up_ns = 2000000000;
 
 struct uart {
 	struct hull_dev dev;
@@ -50,6 +50,7 @@ struct uart {
 	uint64_t rx_timeout; /* guest time, ns, or HULL_NEVER */
 	uint64_t tx_retry;   /* likewise */
 	uint64_t tx_since;   /* guest time when the backend last took something */
+	uint8_t gave_up;     /* the backend takes nothing */
 	uint64_t armed;      /* what the timer was last set to */
 	uint64_t dropped;    /* characters that the backend never took */
 };
@@ -132,9 +133,12 @@ static void transmit(struct uart *s)
 	size_t n = c ? c->write(c, s->tx, s->tx_len) : s->tx_len;
 
 	n = MIN(n, (size_t)s->tx_len);
-	if (n)
+	if (n) {
 		s->tx_since = now;
-	if (n < s->tx_len && now - s->tx_since >= give_up_ns) {
+		s->gave_up = 0;
+	}
+	if (n < s->tx_len && (s->gave_up || now - s->tx_since >= give_up_ns)) {
+		s->gave_up = 1;
 		s->dropped += s->tx_len - n;
 		n = s->tx_len;
 	}
@@ -342,7 +346,7 @@ static void uart_reset(struct hull_dev *d)
 	s->ier = s->fcr = s->lcr = s->mcr = s->scr = s->dll = s->dlm = 0;
 	s->overrun = s->msr_delta = s->thre_irq = s->timed_out = 0;
 	s->rx_timeout = s->tx_retry = HULL_NEVER;
-	s->tx_since = s->dropped = 0;
+	s->tx_since = s->dropped = s->gave_up = 0;
 	update(s);
 }
 
@@ -356,7 +360,7 @@ static const struct hull_field uart_fields[] = {
 	HULL_FIELD(struct uart, msr_delta), HULL_FIELD(struct uart, thre_irq),
 	HULL_FIELD(struct uart, timed_out), HULL_FIELD(struct uart, rx_timeout),
 	HULL_FIELD(struct uart, tx_retry),  HULL_FIELD(struct uart, tx_since),
-	HULL_FIELD(struct uart, dropped),
+	HULL_FIELD(struct uart, dropped),   HULL_FIELD(struct uart, gave_up),
 };
 
 /* A snapshot may hold anything: drop what the registers could not. */
@@ -368,6 +372,7 @@ static void uart_restored(struct hull_dev *d)
 	s->ier &= 15;
 	s->mcr &= MCR_ALL;
 	s->msr_delta &= 15;
+	s->gave_up = s->gave_up != 0;
 	s->rx_len = (uint8_t)MIN((unsigned)s->rx_len, depth(s));
 	s->tx_len = (uint8_t)MIN((unsigned)s->tx_len, depth(s));
 	if (!s->rx_len)

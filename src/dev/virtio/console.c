@@ -5,9 +5,10 @@
  * Spec: VIRTIO 1.3, 5.3.
  *
  * Input is taken from the backend only when the guest has a buffer.  Output
- * that the backend does not take is offered again every millisecond and
- * dropped after a tenth of a second.  A request stays in the ring until it is
- * finished; `tx_done` says how much of it went out.
+ * that the backend does not take is offered again every millisecond; a backend
+ * that has taken nothing for two seconds loses everything until it takes
+ * something again.  A request stays in the ring until it is finished; `tx_done`
+ * says how much of it went out.
  *
  * Not modelled: multiple ports, terminal size.
  */
@@ -19,7 +20,7 @@ enum { F_EMERG_WRITE = 2 };
 enum { C_MAX_NR_PORTS = 4, C_EMERG_WR = 8, C_SIZE = 12 }; /* 5.3.4 */
 enum { PIECE = 256, TX_BUDGET = 65536 };
 
-static const uint64_t retry_ns = 1000000, give_up_ns = 100000000;
+static const uint64_t retry_ns = 1000000, give_up_ns = 2000000000;
 
 struct console {
 	struct hull_virtio v;
