@@ -161,6 +161,7 @@ def main():
     words = [g for g in args.group if g not in ("boot", "start")]
     runs, failed = alternate(args, chosen, words) if words or "boot" in args.group else ({}, {})
     result["programs"] = report.summarize(runs)
+    result["clock"] = {name: [r.clock for r in rows if r.clock] for name, rows in runs.items()}
     boots = {name: [r.boot for r in rows if r.boot] for name, rows in runs.items()}
     if "boot" in args.group:
         result["boot"] = {name: report.spread(rows) for name, rows in boots.items() if rows}

@@ -10,7 +10,9 @@ import threading
 import time
 
 LINE = re.compile(r"^(\w+/\w+) ([0-9.e+-]+) ([0-9.e+-]+) (\d+) ([0-9a-f]{16})$", re.M)
+END = re.compile(r"^# end ([0-9.]+)$", re.M)
 MEMORY_MIB = 512
+CLOCK_ERROR = 0.05  # of a guest's clock; beyond it no time of the guest means anything
 
 
 class Missing(Exception):
@@ -22,10 +24,18 @@ class Run:
 
     def __init__(self):
         self.samples, self.boot, self.problem = {}, None, None
+        self.clock = None  # guest seconds a host second
 
     def read(self, console):
         for name, median, best, units, check in LINE.findall(console):
             self.samples[name] = (float(median), float(best), int(units), check)
+
+    def judge_clock(self, guest_s, host_s):
+        if host_s < 0.2:
+            return  # what the console delays would count
+        self.clock = guest_s / host_s
+        if abs(self.clock - 1) > CLOCK_ERROR:
+            self.problem = "the guest's clock counts %.3f s a second" % self.clock
 
 
 class Native:
@@ -68,6 +78,7 @@ class Machine:
             append += " bench.run=" + ",".join(words)
         command = self.command(self.pieces["kernel"], self.pieces["initrd"], append)
         result, console = Run(), b""
+        begin = end = None
         with tempfile.TemporaryFile() as errors:
             start = time.monotonic()
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -78,9 +89,11 @@ class Machine:
                 part = os.read(process.stdout.fileno(), 65536)
                 if not part:
                     break
-                console += part
+                now, console = time.monotonic(), console + part
                 if result.boot is None and b"hull-bench: init" in console:
-                    result.boot = time.monotonic() - start
+                    result.boot = now - start
+                begin = begin or b"\n# begin" in console and now
+                end = end or b"\n# end" in console and now
             process.stdout.close()
             status = process.wait()
             timer.cancel()
@@ -95,6 +108,8 @@ class Machine:
             result.problem = "ended with exit code %d before the guest was done:\n%s" % (status, tail)
         elif words and "hull-bench: status 0" not in console:
             result.problem = "the program in the guest failed"
+        elif words:
+            result.judge_clock(float(END.search(console)[1]), end - begin)
         return result
 
 

@@ -4,7 +4,8 @@
  *
  * Prints a line a program: its name, median and best seconds a unit, units timed, check value.
  * Each program is timed for about SECONDS, in several runs; one unit is the least, so that a slow
- * interpreter also ends.
+ * interpreter also ends.  A first and a last line tell when it begins and how long it took, so that
+ * somebody outside can judge the clock.
  */
 #include "bench.h"
 
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
 	static const struct bench *const groups[] = { bench_int, bench_ctl, bench_fp, bench_mem,
 		                                      bench_sys };
 	const char *runner = getenv("BENCH_RUNNER");
-	double seconds = 0.3;
+	double seconds = 0.3, start;
 	int list = 0, option, found = 0, words = 0;
 
 	if (argc == 2 && strcmp(argv[1], "leave") == 0)
@@ -138,6 +139,11 @@ int main(int argc, char **argv)
 	}
 	if (!(seconds >= 0 && seconds < 1000))
 		return 2;
+	if (!list) {
+		puts("# begin");
+		fflush(stdout);
+	}
+	start = now();
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
 		for (const struct bench *b = groups[g]; b->name; b++) {
 			if (!wanted(b->name, argv + optind))
@@ -149,6 +155,8 @@ int main(int argc, char **argv)
 				measure(b, seconds);
 		}
 	}
+	if (!list)
+		printf("# end %.6f\n", now() - start);
 	if (!found)
 		fprintf(stderr, "bench: no such program; bench -l lists them\n");
 	return found ? 0 : 2;
