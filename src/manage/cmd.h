@@ -26,6 +26,12 @@ int hull_cmd_unknown(const char *word, unsigned style, FILE *err);
 int hull_cmd_fail(const struct hull_options *o, int argc, char *const argv[], FILE *err,
                   const struct hull_err *e);
 
+/*
+ * Is argv[i] an option that every command accepts, such as --json?  Then it is read into `o`,
+ * and i moves to its last word.  A wrong value is left for the caller to report.
+ */
+bool hull_cmd_is_global(struct hull_options *o, int argc, char *const argv[], int *i);
+
 /* Describe a key; `o` NULL: without its present value. */
 void hull_cmd_explain_key(enum hull_option id, const struct hull_options *o, bool json, FILE *out);
 

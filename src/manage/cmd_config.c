@@ -174,15 +174,15 @@ static int unknown_verb(const char *verb, struct hull_err *e)
 	return HULL_EINVAL;
 }
 
-/* The words behind `config VERB` are options like those of `hull run`. */
+/* argv[0] is the verb; what follows it are options like those of `hull run`. */
 static int run_verb(const char *verb, int argc, char *const argv[], struct hull_options *o,
                     FILE *out, struct hull_err *e)
 {
 	bool key = !strcmp(verb, "explain");
-	int skip = key ? 2 : 1;
+	int skip = key ? 1 : 0;
 	int ret;
 
-	if (key && argc < 3) {
+	if (key && argc < 2) {
 		hull_fail(e, HULL_EINVAL, 2, "hull config explain needs a key");
 		hull_err_fix(e, "write it like hull config explain memory.size");
 		return HULL_EINVAL;
@@ -196,7 +196,7 @@ static int run_verb(const char *verb, int argc, char *const argv[], struct hull_
 	if (o->help)
 		return hull_cmd_help(1, argv, out, out);
 	if (key)
-		return explain(argv[2], o, out, e);
+		return explain(argv[1], o, out, e);
 	if (!strcmp(verb, "generate"))
 		return hull_options_write_template(out, e);
 	return strcmp(verb, "path") ? show(o, argc, argv, out, e) : path(o, out);
@@ -204,16 +204,25 @@ static int run_verb(const char *verb, int argc, char *const argv[], struct hull_
 
 int hull_cmd_config(int argc, char *const argv[], FILE *out, FILE *err)
 {
-	const char *verb = argc > 1 ? argv[1] : "show";
+	const char *verb = "show";
 	struct hull_options o;
 	struct hull_err e;
+	int used = argc;
 	int ret;
 
-	if (!strcmp(verb, "import"))
-		return hull_cmd_import(argc - 1, argv + 1, out, err);
 	ret = hull_options_init(&o, &e);
 	if (!ret)
-		ret = run_verb(verb, argc, argv, &o, out, &e);
+		ret = hull_options_parse_globals(&o, argc, argv, &used, &e);
+	if (!ret && used < argc)
+		verb = argv[used];
+	if (!ret && !strcmp(verb, "import")) {
+		hull_options_free(&o);
+		return hull_cmd_import(argc - used, argv + used, out, err);
+	}
+	if (!ret && used == argc)
+		used--;
+	if (!ret)
+		ret = run_verb(verb, argc - used, argv + used, &o, out, &e);
 	if (ret)
 		ret = hull_cmd_fail(&o, argc, argv, err, &e);
 	hull_options_free(&o);

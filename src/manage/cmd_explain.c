@@ -27,6 +27,23 @@ unsigned hull_options_style(const struct hull_options *o, int argc, char *const 
 	return style;
 }
 
+bool hull_cmd_is_global(struct hull_options *o, int argc, char *const argv[], int *i)
+{
+	struct hull_err err;
+	int used;
+
+	/* The option is argv[1] of the rest; it may take the word behind it. */
+	if (argv[*i][0] != '-' || !argv[*i][1] || !strcmp(argv[*i], "--"))
+		return false;
+	for (int words = 2; words <= 3 && *i + words - 1 <= argc; words++) {
+		if (hull_options_parse_globals(o, words, argv + *i - 1, &used, &err))
+			continue;
+		*i += used - 2;
+		return true;
+	}
+	return false;
+}
+
 int hull_cmd_fail(const struct hull_options *o, int argc, char *const argv[], FILE *err,
                   const struct hull_err *e)
 {
@@ -229,7 +246,7 @@ int hull_cmd_explain(int argc, char *const argv[], FILE *out, FILE *err)
 
 	ret = hull_options_init(&o, &e);
 	for (i = 1; i < argc && !ret; i++) {
-		if (!strcmp(argv[i], "--json"))
+		if (hull_cmd_is_global(&o, argc, argv, &i))
 			continue;
 		if (word) {
 			ret = hull_fail(&e, HULL_EINVAL, 7, "hull explain takes one error or key");

@@ -303,22 +303,27 @@ static int help_topic(char *topic, char *self, FILE *out, FILE *err)
 int hull_cmd_help(int argc, char *const argv[], FILE *out, FILE *err)
 {
 	char *topic = NULL;
+	struct hull_options o;
+	struct hull_err e;
 	int i;
 
+	if (hull_options_init(&o, &e)) {
+		hull_options_free(&o);
+		hull_report_error(err, 0, &e);
+		return hull_report_exit_code(&e);
+	}
 	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--map")) {
-			map(out);
-			return 0;
-		}
-		if (!strcmp(argv[i], "--man")) {
-			manual(out);
-			return 0;
-		}
-		if (!topic && argv[i][0] != '-')
+		if (!strcmp(argv[i], "--map") || !strcmp(argv[i], "--man"))
+			break;
+		if (!hull_cmd_is_global(&o, argc, argv, &i) && !topic)
 			topic = argv[i];
 	}
-	if (topic)
+	hull_options_free(&o);
+	if (i < argc)
+		(strcmp(argv[i], "--map") ? manual : map)(out);
+	else if (topic)
 		return help_topic(topic, argv[0], out, err);
-	overview(out);
+	else
+		overview(out);
 	return 0;
 }

@@ -20,13 +20,13 @@ static void print_note(void *arg, const char *text)
 }
 
 /* The file behind --axvm; NULL if the arguments are anything else. */
-static const char *axvm_file(int argc, char *const argv[])
+static const char *axvm_file(struct hull_options *o, int argc, char *const argv[])
 {
 	const char *file = NULL;
 	int i;
 
 	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json"))
+		if (hull_cmd_is_global(o, argc, argv, &i))
 			continue;
 		if (file)
 			return NULL;
@@ -59,13 +59,14 @@ static int import(struct hull_options *o, const char *path, struct notes *n, FIL
 
 int hull_cmd_import(int argc, char *const argv[], FILE *out, FILE *err)
 {
-	const char *path = axvm_file(argc, argv);
+	const char *path;
 	struct notes n = { .err = err };
 	struct hull_options o;
 	struct hull_err e;
 	int ret;
 
 	ret = hull_options_init(&o, &e);
+	path = ret ? NULL : axvm_file(&o, argc, argv);
 	n.style = hull_options_style(&o, argc, argv, err);
 	if (!ret && !path) {
 		ret = hull_fail(&e, HULL_EINVAL, 2, "hull import needs to know what to import");

@@ -65,6 +65,8 @@ static void explain(void **state)
 	       "");
 	expect(hull_cmd_explain, "explain cpu.count --json", 0, "\"variable\":\"HULL_CPU_COUNT\"",
 	       "");
+	expect(hull_cmd_explain, "explain -o json E0003", 0, "\"code\":\"E0003\"", "");
+	expect(hull_cmd_explain, "explain --color never E0003", 0, "E0003: not", "");
 	expect(hull_cmd_explain, "explain nothing --json", 3, "", "{\"schema\":\"hull.error/1\"");
 	expect(hull_cmd_explain, "explain a b", 2, "", "error E0007");
 }
@@ -87,6 +89,8 @@ static void help(void **state)
 	expect(hull_cmd_help, "help import", 0, "--axvm FILE", "");
 	expect(hull_cmd_help, "help cpu.count", 0, "default:  1", "");
 	expect(hull_cmd_help, "help E0003", 0, "not a size", "");
+	expect(hull_cmd_help, "help -o json run", 0, "--memory", "");
+	expect(hull_cmd_help, "help -v -q", 0, "hull runs virtual machines", "");
 	expect(hull_cmd_help, "help devices", 0, "plic", "");
 	expect(hull_cmd_help, "help confg", 2, "", "did you mean hull config?");
 	expect(hull_cmd_help, "help nothing", 3, "", "E0011");
@@ -132,6 +136,13 @@ static void config(void **state)
 	expect(hull_cmd_config, "config show -o toml -c 2", 0, "[cpu]\ncount = 2\n", "");
 	expect(hull_cmd_config, "config generate", 0, "schema = 1\n", "");
 	expect(hull_cmd_config, "config path", 0, "/etc/hull/config.toml", "");
+	expect(hull_cmd_config, "config -o json show -c 2", 0,
+	       "{\"key\":\"cpu.count\",\"toml\":\"2\"", "");
+	expect(hull_cmd_config, "config --json", 0, "\"schema\":\"hull.config/1\"", "");
+	expect(hull_cmd_config, "config", 0, "cpu.count", "");
+	expect(hull_cmd_config, "config -q explain cpu.count", 0, "now:      1", "");
+	expect(hull_cmd_config, "config --color never frob", 2, "", "hull config has no \"frob\"");
+	expect(hull_cmd_config, "config --colour never", 2, "", "did you mean --color?");
 	expect(hull_cmd_config, "config path --json", 0,
 	       "{\"kind\":\"system\",\"path\":\"/etc/hull/config.toml\",\"there\":false}", "");
 	expect(hull_cmd_config, "config explain cpu.count -c 3 --json", 0, "\"value\":\"3\"", "");
@@ -180,6 +191,8 @@ static void import(void **state)
 	       "note: base.odd in line 3 has no counterpart\n");
 	hull_format(line, sizeof(line), "config import --axvm=%s", path);
 	expect(hull_cmd_config, line, 0, "name = \"g\"\n", "note:");
+	hull_format(line, sizeof(line), "import -o json --axvm %s", path);
+	expect(hull_cmd_import, line, 0, "name = \"g\"\n", "\"schema\":\"hull.note/1\"");
 	expect(hull_cmd_import, "import", 2, "", "E0002");
 	expect(hull_cmd_import, "import --axvm /nonexistent", 3, "", "E0220");
 	unlink(path);
