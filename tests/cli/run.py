@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""hull run: exit codes, files and disks that are wrong, streams that end, the boot doctor."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import _tiny as tiny  # noqa: E402
+
+HULL = os.environ["HULL"]
+LIMIT_S = 60
+results = []
+
+
+def case(name, good, detail=""):
+    results.append(good)
+    print("%s %d - %s" % ("ok" if good else "not ok", len(results), name))
+    if not good and detail:
+        print("\n".join("# " + line for line in str(detail).splitlines()))
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def run(*arguments, stdin=subprocess.DEVNULL):
+    p = subprocess.run([HULL, "run", *arguments], stdin=stdin, capture_output=True,
+                       timeout=LIMIT_S, check=False)
+    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+
+def expect(name, status, arguments, out=None, err=None):
+    code, stdout, stderr = run(*arguments)
+    good = code == status and (out is None or out in stdout) and (err is None or err in stderr)
+    case(name, good, "exit code %d, not %d\n%s\n%s" % (code, status, stdout, stderr))
+
+
+def endings():
+    hello = write("hello", tiny.say("hello\n") + tiny.off())
+    expect("power-off is success", 0, [hello], out="hello")
+    expect("a crash is the guest's failure", 11, [write("crash", tiny.off(1))], err="crashed")
+    expect("a failure code is told", 11, [write("fail", tiny.fail(7))], err="failure 7")
+    expect("text waited for", 0, ["--exit-on", "READY",
+                                  write("ready", tiny.say("is REAREADY!\n") + tiny.spin())])
+    expect("text never printed", 11, ["--exit-on", "READY", hello], err="without printing")
+    expect("panic waited for", 11, ["--exit-on", "panic", write("panic", tiny.say(
+        "Kernel panic - not syncing: oh\n") + tiny.spin())], err="panicked")
+    expect("two CPUs", 0, ["--cpus", "2", hello], out="hello")
+    expect("deterministic", 0, ["--deterministic", hello], out="hello")
+    expect("no device tree", 0, ["--machine-dtb", "none", hello], out="hello")
+    code, _, stderr = run("--timing", "--json", hello)
+    line = [t for t in stderr.splitlines() if "hull.timing/1" in t]
+    case("timing as JSON", code == 0 and len(line) == 1 and json.loads(line[0])["total_ns"] > 0,
+         stderr)
+
+
+def reboots():
+    """A guest that reboots for ever; the second start must print, too."""
+    kernel = write("reboot", tiny.say("start\n") + tiny.reboot())
+    p = subprocess.Popen([HULL, "run", kernel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    lines = [p.stdout.readline() for _ in range(3)]
+    p.send_signal(signal.SIGTERM)
+    p.stdout.close()
+    case("reboot starts again", lines == [b"start\n"] * 3 and p.wait(LIMIT_S) == 143, lines)
+
+
+def wrong_files():
+    hello = "hello"
+    expect("nothing to start", 7, [], err="E0750")
+    expect("no such kernel", 3, ["nowhere"], err="nowhere")
+    expect("a directory", 7, ["."], err="E0221")
+    expect("an empty file", 7, [write("empty", b"")], err="E0224")
+    expect("larger than memory", 7, ["--memory", "4K", write("big", bytes(8192))], err="E07")
+    image = bytearray(4096)
+    image[0x30:0x38] = b"RISCV\0\0\0"
+    image[0x38:0x3C] = b"RSC\x05"
+    image[0x10:0x18] = (1 << 40).to_bytes(8, "little")
+    expect("an Image of absurd size", 7, [write("image", bytes(image))], err="E07")
+    expect("a cut ELF", 12, [write("elf", b"\x7fELF\2\1\1" + bytes(20))], err="E07")
+    expect("a machine that is not built", 13, ["--arch", "aarch64", hello], err="aarch64")
+    expect("no such initrd", 3, ["--initrd", "nowhere", hello], err="nowhere")
+    expect("an initrd larger than memory", 7,
+           ["--memory", "4M", "--initrd", write("initrd", bytes(8 << 20)), hello], err="E07")
+    expect("a bad device tree", 7, ["--dtb", hello, hello], err="E073")
+    expect("unknown option", 2, ["--memroy", "1G", hello], err="--memory")
+    expect("not a size", 2, ["--memory", "12Q", hello], err="E0003")
+    expect("unknown serial target", 2, ["--serial", "moon", hello], err="E0")
+
+
+def disks():
+    hello = "hello"
+    disk = write("disk", bytes(1 << 20))
+    expect("a disk", 0, ["--disk", disk, hello], out="hello")
+    expect("no such disk", 3, ["--disk", "nowhere", hello], err="truncate")
+    expect("a directory as disk", 7, ["--disk", ".", hello], err="E0303")
+    expect("an odd size", 7, ["--disk", write("odd", bytes(700)), hello], err="512")
+    expect("an odd size, read-only", 0, ["--disk", "odd,ro", hello], out="hello")
+    fake = write("fake", b"QFI\xfb" + bytes(1020))
+    expect("a header of another format", 12, ["--disk", fake, hello], err="format=raw")
+    expect("the format said", 0, ["--disk", fake + ",format=raw", hello], out="hello")
+    os.mkfifo("fifo")
+    expect("a FIFO as disk", 7, ["--disk", "fifo", hello], err="named pipe")
+    p = subprocess.Popen([HULL, "run", "--disk", disk, write("wait", tiny.say("up\n") +
+                                                             tiny.spin())],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    p.stdout.readline()
+    expect("a disk in use", 4, ["--disk", disk, hello], err="process %d" % p.pid)
+    p.kill()
+    p.stdout.close()
+    p.wait()
+    expect("free again after kill -9", 0, ["--disk", disk, hello], out="hello")
+
+
+def streams():
+    echo = write("echo", tiny.say("up\n") + tiny.echo())
+    p = subprocess.Popen([HULL, "run", "--exit-on", "bye", echo], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE)
+    out, _ = p.communicate(b"x" * 9000 + b"bye", timeout=LIMIT_S)
+    case("input is complete and in order", out == b"up\n" + b"x" * 9000 + b"bye" and
+         p.returncode == 0, len(out))
+    chatter = write("chatter", tiny.again(tiny.say("chatter " * 16 + "\n")))
+    p = subprocess.Popen([HULL, "run", chatter], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    p.stdout.read(1000)
+    p.stdout.close()
+    time.sleep(0.5)
+    case("a reader that goes away", p.poll() is None)
+    p.send_signal(signal.SIGTERM)
+    case("is no reason to hang", p.wait(LIMIT_S) == 143)
+    p = subprocess.Popen([HULL, "run", chatter], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    time.sleep(2)
+    p.send_signal(signal.SIGTERM)
+    case("nor is one that never reads", p.wait(LIMIT_S) == 143)
+    p.stdout.close()
+    expect("output into a file", 0, ["--serial", "file:log", "hello"])
+    with open("log", "rb") as f:
+        case("is all there", f.read() == b"hello\n")
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        p = subprocess.Popen([HULL, "run", echo], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        p.stdout.readline()
+        p.send_signal(number)
+        case("%s ends it" % number.name, p.wait(LIMIT_S) == 128 + number)
+        p.stdin.close()
+        p.stdout.close()
+
+
+def doctor():
+    expect("silent for good", 11, [write("halt", tiny.halt())], err="all interrupts switched off")
+    expect("no trap handler", 11, [write("trap", tiny.trap())], err="trapping in a loop")
+    text = ("Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n")
+    kernel = write("noroot", tiny.say(text) + tiny.spin())
+    expect("no root", 11, [kernel], err="no root= on the command line and no initrd")
+    expect("root without disk", 11, ["--append", "root=/dev/vda", kernel], err="has no disk")
+    code, stdout, _ = 0, subprocess.run([HULL, "doctor", "--json"], capture_output=True,
+                                        check=False).stdout, ""
+    checks = json.loads(stdout)["checks"]
+    case("hull doctor", code == 0 and any(c["check"] == "engine" for c in checks), stdout)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        os.chdir(work)
+        endings()
+        reboots()
+        wrong_files()
+        disks()
+        streams()
+        doctor()
+        os.chdir("/")
+    print("1..%d" % len(results))
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
