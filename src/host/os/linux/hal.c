@@ -29,6 +29,7 @@
 #define NS_PER_S   UINT64_C(1000000000)
 
 static _Thread_local unsigned thread_id;
+static _Thread_local uint32_t ranks;
 
 static void *pages_alloc(const struct hull_hal *hal, uint64_t bytes, uint64_t align, bool guest_ram)
 {
@@ -97,6 +98,11 @@ static int64_t wallclock_ns(const struct hull_hal *hal)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
+}
+
+static uint32_t *held_ranks(const struct hull_hal *hal)
+{
+	return &ranks;
 }
 
 static unsigned cpu_id(const struct hull_hal *hal)
@@ -194,6 +200,7 @@ static const struct hull_hal host_hal = {
 	.cpu_id = cpu_id,
 	.cpu_count = cpu_count,
 	.cpu_kick = cpu_kick,
+	.held_ranks = held_ranks,
 	.wait = wait_word,
 	.wake = wake_word,
 	.console_write = console_write,
