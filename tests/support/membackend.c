@@ -31,6 +31,7 @@ static int submit(struct hull_block *b, struct hull_block_req *req)
 	struct membackend *m = (struct membackend *)b;
 
 	m->submitted++;
+	m->last = req->op;
 	if (!m->async) {
 		perform(m, req);
 		return 1;

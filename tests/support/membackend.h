@@ -19,6 +19,7 @@ struct membackend {
 	bool hold; /* async: requests wait until released */
 	bool quit;
 	unsigned active, submitted;
+	enum hull_block_op last; /* of the requests submitted */
 	struct hull_block_req *queue;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

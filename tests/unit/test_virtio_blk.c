@@ -25,6 +25,7 @@ enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13, SECURE
 enum { OK = 0, IOERR = 1, UNSUPP = 2, NONE = 0xff };
 
 #define F_RO      (UINT64_C(1) << 5)
+#define F_FLUSH   (UINT64_C(1) << 9)
 #define F_DISCARD (UINT64_C(1) << 13)
 
 struct env {
@@ -255,6 +256,30 @@ static void test_errors_of_the_backend(void **state)
 	}
 }
 
+/* A driver that did not take the flush feature gets a flush after each change. */
+static void test_write_through(void **state)
+{
+	(void)state;
+	for (int async = 0; async < 2; async++) {
+		struct env *e = start_with(async, false);
+		unsigned before = e->disk->submitted;
+
+		v_start(e->d, F_FLUSH, NUM, &e->q);
+		assert_int_equal(request(e, OUT, 0, 512), OK);
+		assert_int_equal(e->disk->submitted, before + 1);
+		v_start(e->d, 0, NUM, &e->q);
+		assert_int_equal(request(e, OUT, 0, 512), OK);
+		assert_int_equal(e->disk->submitted, before + 3);
+		assert_int_equal(e->disk->last, HULL_BLOCK_FLUSH);
+		assert_int_equal(range(e, ZEROES, 0, 1, 0), OK);
+		assert_int_equal(e->disk->submitted, before + 5);
+		assert_int_equal(request(e, IN, 0, 512), OK);
+		assert_int_equal(request(e, FLUSH, 0, 0), OK);
+		assert_int_equal(e->disk->submitted, before + 7);
+		end(e);
+	}
+}
+
 /* Buffers that are no memory: the request fails, the queue goes on. */
 static void test_buffers(void **state)
 {
@@ -473,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_errors_of_the_backend),
+		cmocka_unit_test(test_write_through),
 		cmocka_unit_test(test_buffers),
 		cmocka_unit_test(test_framing),
 		cmocka_unit_test(test_no_status),

@@ -171,6 +171,30 @@ static uint8_t status_of(int code)
 	return code == 0 ? S_OK : code == HULL_ENOTSUP ? S_UNSUPP : S_IOERR;
 }
 
+/* 5.2.6.2: for a driver that cannot flush, a write is over when it is stable. */
+static bool must_flush(const struct slot *t)
+{
+	const struct hull_virtio *v = &t->blk->v;
+
+	return t->req.status == 0 && t->epoch == v->queue[QUEUE].epoch &&
+	       t->req.op != HULL_BLOCK_READ && t->req.op != HULL_BLOCK_FLUSH &&
+	       !hull_virtio_has(v, F_FLUSH);
+}
+
+static void submit(struct slot *t);
+
+/* The backend is done with the request. */
+static void ended(struct slot *t)
+{
+	if (!must_flush(t)) {
+		finish(t, status_of(t->req.status));
+		return;
+	}
+	close_windows(t);
+	t->req.op = HULL_BLOCK_FLUSH;
+	submit(t);
+}
+
 static void process(struct blk *s);
 
 /* From any thread, without the lane. */
@@ -180,7 +204,7 @@ static void blk_done(struct hull_block_req *req)
 	struct blk *s = t->blk;
 
 	hull_dev_enter(&s->v.dev);
-	finish(t, status_of(req->status));
+	ended(t);
 	hull_virtio_signal(&s->v, QUEUE);
 	process(s);
 	hull_dev_leave(&s->v.dev);
@@ -193,7 +217,7 @@ static void submit(struct slot *t)
 	t->req.segs = t->seg;
 	t->req.done = blk_done;
 	if (b->submit(b, &t->req))
-		finish(t, status_of(t->req.status));
+		ended(t);
 }
 
 /* Is [sector, sector + bytes) on the disk?  Sets the request's range. */
