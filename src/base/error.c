@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 const char *hull_error_text(int code)
 {
@@ -28,14 +29,6 @@ const char *hull_error_name(int code)
 	}
 }
 
-/* A newline in user data must not be able to forge a second line of output. */
-static void one_line(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
-}
-
 int hull_fail(struct hull_err *err, int code, uint16_t id, const char *format, ...)
 {
 	va_list args;
@@ -48,7 +41,8 @@ int hull_fail(struct hull_err *err, int code, uint16_t id, const char *format, .
 	va_start(args, format);
 	hull_vformat(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	one_line(err->text);
+	/* User data must not be able to forge a second line of output. */
+	hull_utf8_one_line(err->text);
 	return code;
 }
 
@@ -61,7 +55,7 @@ void hull_err_where(struct hull_err *err, const char *format, ...)
 	va_start(args, format);
 	hull_vformat(err->where, sizeof(err->where), format, args);
 	va_end(args);
-	one_line(err->where);
+	hull_utf8_one_line(err->where);
 }
 
 void hull_err_fix(struct hull_err *err, const char *format, ...)
@@ -73,5 +67,5 @@ void hull_err_fix(struct hull_err *err, const char *format, ...)
 	va_start(args, format);
 	hull_vformat(err->fix, sizeof(err->fix), format, args);
 	va_end(args);
-	one_line(err->fix);
+	hull_utf8_one_line(err->fix);
 }

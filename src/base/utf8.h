@@ -3,6 +3,7 @@
 #ifndef HULL_BASE_UTF8_H
 #define HULL_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,30 @@ static inline size_t hull_utf8_length(const uint8_t *s, size_t left)
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return n;
+}
+
+/*
+ * Does a control character begin at `s`, which is terminated?  C0, DEL, and C1 in UTF-8
+ * (U+0080 to U+009F), which terminals obey, too.
+ */
+static inline bool hull_utf8_is_control(const char *s)
+{
+	const uint8_t *b = (const uint8_t *)s;
+
+	return (b[0] < ' ' && b[0]) || b[0] == 0x7f ||
+	       (b[0] == 0xc2 && b[1] >= 0x80 && b[1] < 0xa0);
+}
+
+/* Make one line of visible characters of a text: each byte of a control character becomes '?'. */
+static inline void hull_utf8_one_line(char *s)
+{
+	for (; *s; s++) {
+		if (!hull_utf8_is_control(s))
+			continue;
+		if ((uint8_t)*s == 0xc2)
+			*s++ = '?';
+		*s = '?';
+	}
 }
 
 #endif

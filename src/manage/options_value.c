@@ -138,7 +138,7 @@ static int convert_choice(const struct conversion *c, const char *text)
 static bool is_plain_text(const char *s)
 {
 	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
+		if (hull_utf8_is_control(s))
 			return false;
 	return true;
 }

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "manage/json.h"
 
 #define RED     "\033[1;31m"
@@ -103,16 +104,13 @@ void hull_report_note(FILE *f, unsigned style, const char *format, ...)
 	struct hull_json j;
 	char text[512];
 	va_list args;
-	char *c;
 
 	if (style & HULL_REPORT_QUIET)
 		return;
 	va_start(args, format);
 	hull_vformat(text, sizeof(text), format, args);
 	va_end(args);
-	for (c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?'; /* text of a file must not forge a second line */
+	hull_utf8_one_line(text);
 	if (!(style & HULL_REPORT_JSON)) {
 		fprintf(f, "note: %s\n", text);
 		return;

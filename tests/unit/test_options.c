@@ -219,6 +219,7 @@ static void bad_arguments(void **state)
 		{ "--disk a,serial", 10, "has a key without a value", "KEY=VALUE" },
 		{ "--disk a,format=vhd", 6, "--disk format=vhd is not one of", "raw|qcow2" },
 		{ "--disk a,serial=123456789012345678901", 5, "is too long", "shorter" },
+		{ "--name a\xc2\x9b", 6, "--name a?? contains control characters", "" },
 		{ "--name \xff", 6, "is not UTF-8 text", "UTF-8" },
 		{ "--phys-ids 1,x", 4, "element that is not a number", "0x200" },
 		{ "--affinity [[0],[64]]", 5, "number that is out of range", "[[0,2],[1]]" },

@@ -200,11 +200,11 @@ static void errors_are_filled(void **state)
 	struct hull_err err;
 
 	assert_int_equal(hull_fail(NULL, HULL_EINVAL, 3, "x"), HULL_EINVAL);
-	assert_int_equal(hull_fail(&err, HULL_EFORMAT, 101, "bad \"%s\"", "a\nerror: b"),
+	assert_int_equal(hull_fail(&err, HULL_EFORMAT, 101, "bad \"%s\"", "a\n\xc2\x9b\xc3\xa9: b"),
 	                 HULL_EFORMAT);
 	hull_err_where(&err, "vm.toml line %u", 8u);
 	hull_err_fix(&err, "write %s", "512M");
-	assert_string_equal(err.text, "bad \"a?error: b\"");
+	assert_string_equal(err.text, "bad \"a???\xc3\xa9: b\"");
 	assert_string_equal(err.where, "vm.toml line 8");
 	assert_string_equal(err.fix, "write 512M");
 	assert_int_equal(err.id, 101);
