@@ -29,7 +29,7 @@
 #include "manage/json.h"
 #include "manage/report.h"
 
-enum { ESCAPE_KEY = 0x1d, LOOK_MS = 500, EXIT_GUEST_FAILED = 11, EXIT_SIGNAL = 128 };
+enum { LOOK_MS = 500, EXIT_GUEST_FAILED = 11, EXIT_SIGNAL = 128 };
 enum { EXIT_ON_POWEROFF, EXIT_ON_PANIC, EXIT_ON_TEXT };
 enum { SAW_KERNEL, SAW_INIT, SAW_PANIC, SAW_REBOOT, SAW_TEXT, SAW_COUNT };
 
@@ -87,11 +87,19 @@ static void on_text(void *arg, unsigned pattern)
 		announce(s);
 }
 
-/* A line of ours between the guest's: start on a line of its own. */
+/* What we say starts on a line of its own, if the guest prints to where we do. */
+static void fresh_line(struct session *s)
+{
+	char last[2];
+
+	if (isatty(STDERR_FILENO) && isatty(STDOUT_FILENO) &&
+	    hull_tap_tail(&s->machine.tap, last, sizeof(last)) && last[0] != '\n')
+		fputc('\n', stderr);
+}
+
 static void note(struct session *s, const char *text)
 {
-	if (s->machine.nserials && hull_char_is_terminal(s->machine.serials[0]))
-		fputc('\n', stderr);
+	fresh_line(s);
 	hull_report_note(stderr, s->style, "%s", text);
 }
 
@@ -223,8 +231,10 @@ static int outcome(struct session *s, enum hull_stop_reason reason)
 		note(s, text);
 		return EXIT_SIGNAL + hull_signals_taken();
 	}
-	if (hull_load_acquire(&s->matched))
+	if (hull_load_acquire(&s->matched)) {
+		fresh_line(s);
 		return 0;
+	}
 	if (hull_load_acquire(&s->escaped)) {
 		note(s, "left the guest; it was switched off");
 		return 0;
@@ -235,6 +245,10 @@ static int outcome(struct session *s, enum hull_stop_reason reason)
 	}
 	if (reason == HULL_STOP_GUEST && !code && s->exit_on == EXIT_ON_TEXT) {
 		note(s, "the guest ended without printing the text of --exit-on");
+		return EXIT_GUEST_FAILED;
+	}
+	if (reason == HULL_STOP_IDLE) {
+		note(s, "the guest waits for something that can never come");
 		return EXIT_GUEST_FAILED;
 	}
 	if (reason == HULL_STOP_GUEST && code) {
@@ -268,6 +282,33 @@ static int failure(struct session *s)
 	return hull_report_exit_code(&err);
 }
 
+/* "^]" is a control key (the caret notation of RFC 20's first two columns); 0: there is none. */
+static int escape_key(const char *text, uint8_t *ret, struct hull_err *err)
+{
+	char c = text[0] == '^' ? text[1] : 0;
+
+	if (c >= 'a' && c <= 'z')
+		c = (char)(c - 'a' + 'A');
+	*ret = 0;
+	if (!strcmp(text, "none"))
+		return 0;
+	/* Ctrl-@ is 0, which no backend takes for a key. */
+	if (c < 'A' || c > '_' || text[2])
+		return hull_fail(err, HULL_EINVAL, 6,
+		                 "\"%s\" is not a key: write ^ and a letter, or none", text);
+	*ret = (uint8_t)(c - '@');
+	return 0;
+}
+
+static void say_escape(struct session *s)
+{
+	const char *key = hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE);
+
+	if (strcmp(key, "none"))
+		hull_report_note(stderr, s->style, "Ctrl-%s leaves the guest and switches it off",
+		                 key + 1);
+}
+
 static void say_places(struct session *s)
 {
 	for (uint32_t i = 0; i < s->machine.nserials; i++) {
@@ -276,8 +317,7 @@ static void say_places(struct session *s)
 
 		if (hull_char_is_terminal(c) && s->options.value[HULL_OPT_OUTPUT_QUIET].num == 0 &&
 		    isatty(STDERR_FILENO))
-			hull_report_note(stderr, s->style,
-			                 "Ctrl-] leaves the guest and switches it off");
+			say_escape(s);
 		if (!strncmp(place, "/dev/pts/", 9))
 			hull_report_note(stderr, s->style, "serial port %u is at %s", i, place);
 	}
@@ -332,7 +372,7 @@ static int go(struct session *s, struct hull_err *err)
 
 static int session_run(struct session *s, int argc, char *const argv[])
 {
-	struct app_escape escape = { .key = ESCAPE_KEY, .pressed = on_escape, .arg = s };
+	struct app_escape escape = { .pressed = on_escape, .arg = s };
 	struct hull_err err = { 0 };
 	int r;
 
@@ -347,7 +387,9 @@ static int session_run(struct session *s, int argc, char *const argv[])
 	}
 	s->style = hull_options_style(&s->options, argc, argv, stderr);
 	s->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = hull_app_machine_open(&s->machine, &s->options, &escape, &err);
+	r = escape_key(hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE), &escape.key, &err);
+	if (!r)
+		r = hull_app_machine_open(&s->machine, &s->options, &escape, &err);
 	if (!r && watch_texts(s))
 		r = hull_fail(&err, HULL_EINVAL, 5, "the text of --exit-on is empty or too long");
 	if (!r)

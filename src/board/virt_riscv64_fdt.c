@@ -61,6 +61,7 @@ static void write_cpu(struct hull_fdt_writer *w, const struct hull_vcpu *vcpu)
 	hull_fdt_prop_u32(w, "riscv,cbom-block-size", HULL_RV_CACHE_BLOCK);
 	hull_fdt_prop_u32(w, "riscv,cboz-block-size", HULL_RV_CACHE_BLOCK);
 	hull_fdt_begin_node(w, "interrupt-controller");
+	hull_fdt_prop_u32(w, "#address-cells", 0);
 	hull_fdt_prop_u32(w, "#interrupt-cells", 1);
 	hull_fdt_prop_empty(w, "interrupt-controller");
 	hull_fdt_prop_string(w, "compatible", "riscv,cpu-intc");
@@ -128,6 +129,7 @@ static void write_special(struct hull_fdt_writer *w, const struct virt *v, const
 	} else if (d == v->aclint) {
 		prop_hart_inputs(w, v, aclint, 2);
 	} else if (d == v->sswi) {
+		hull_fdt_prop_u32(w, "#address-cells", 0);
 		hull_fdt_prop_u32(w, "#interrupt-cells", 0);
 		hull_fdt_prop_empty(w, "interrupt-controller");
 		prop_hart_inputs(w, v, sswi, 1);

@@ -101,6 +101,20 @@ def escape(kernel):
     case("with a word", b"left the guest" in t.seen, t.seen)
 
 
+def other_escape(kernel):
+    t = Terminal("--escape", "^a", kernel)
+    t.read_until(b"up")
+    t.becomes(t.is_raw)
+    t.type(b"\x1d.")
+    case("another key: Ctrl-] is the guest's", t.read_until(b"\x1d."), t.seen)
+    t.type(b"\x01")
+    case("another key ends it well", t.wait() == 0 and t.is_restored(), t.seen)
+    t.close()
+    t = Terminal("--escape", "a", kernel)
+    case("no such key", t.wait() == 2, t.seen)
+    t.close()
+
+
 def power_off(kernel):
     t = Terminal(kernel)
     case("power-off ends it well", t.wait() == 0, t.seen)
@@ -181,6 +195,7 @@ def main():
         with open(off, "wb") as f:
             f.write(tiny.say("up\n") + tiny.off())
         escape(echo)
+        other_escape(echo)
         power_off(off)
         failures(off)
         signals(echo)
