@@ -350,6 +350,41 @@ static void test_mutual_sync(void **state)
 	fixture_unmake(&h, vm);
 }
 
+static uint8_t shared_page[4096] __attribute__((aligned(4096)));
+
+static void remap(struct hull_vcpu *vcpu, void *arg)
+{
+	struct pair *p = arg;
+	hull_gpa gpa = (vcpu->id + 1) * UINT64_C(4096);
+
+	assert_int_equal(hull_vm_map(vcpu->vm, gpa, shared_page, 4096, HULL_MEM_R, NULL), 0);
+	assert_int_equal(hull_vm_unmap(vcpu->vm, gpa, 4096, NULL), 0);
+	hull_add_seqcst(&p->synced[vcpu->id], 1);
+}
+
+/* Two vCPUs that change the map from within vcpu_run: one waits for the lock, the other for it. */
+static void test_mutual_remap(void **state)
+{
+	struct pair pair = { 0 };
+	struct hull_fake_op script[] = {
+		{ .kind = HULL_FAKE_CALL, .fn = remap, .arg = &pair },
+		{ .kind = HULL_FAKE_JUMP, .n = 0 },
+	};
+	struct fake_hal h;
+	struct hull_vm *vm = fixture_sealed(&h, 2, script, 2);
+	struct fixture_threads t;
+
+	(void)state;
+	h.real_time = true;
+	assert_int_equal(hull_vm_boot(vm, NULL), 0);
+	fixture_start(&t, vm);
+	assert_int_equal(hull_vcpu_start(hull_vm_vcpu(vm, 1), NULL, 0), 0);
+	fixture_await(&pair.synced[0], 500);
+	fixture_await(&pair.synced[1], 500);
+	shut(&t);
+	fixture_unmake(&h, vm);
+}
+
 static void test_sync_leaves_sleepers_alone(void **state)
 {
 	static const struct hull_fake_op script[] = { { .kind = HULL_FAKE_WAIT } };
@@ -493,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_guest_reset),
 		cmocka_unit_test(test_fail_against_pause),
 		cmocka_unit_test(test_mutual_sync),
+		cmocka_unit_test(test_mutual_remap),
 		cmocka_unit_test(test_sync_leaves_sleepers_alone),
 		cmocka_unit_test(test_idle_ends),
 		cmocka_unit_test(test_deterministic_repeats),
