@@ -167,6 +167,7 @@ bench)
 	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
 		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu \
 		/usr/riscv64-linux-gnu/lib/libc.a libc6-dev-riscv64-cross qemu-system-riscv64 qemu-system-misc
+	case " $* " in *' count '*) need valgrind valgrind ;; esac
 	build
 	exec python3 bench/run.py --hull build/hull "$@"
 	;;

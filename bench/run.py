@@ -5,7 +5,8 @@
   run.py [--hull PATH] [--vmm NAME[=PATH],...] [--rounds N] [--seconds S] [--quick] [--list]
          [--out FILE] [--write-doc] [GROUP | GROUP/PROGRAM]...
 
-Groups: int ctl fp mem sys (programs in a guest), boot, start; none means all.  Machines
+Groups: int ctl fp mem sys (programs in a guest), boot, start; none means all.  The group
+count is not among them: it takes minutes under valgrind.  Machines
 (--vmm): native, hull (its default engine), hull-ENGINE, qemu or qemu-WORD=PATH.  They
 alternate; a table is printed and FILE (build/bench.json) written.  --quick is one round of
 int/core and boot.  Exit code 1: a machine failed, or gave a wrong result.
@@ -20,9 +21,10 @@ import sys
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from benchlib import build, machines, report, start  # noqa: E402
+from benchlib import build, count, machines, report, start  # noqa: E402
 
 ALL = list(report.GROUPS) + ["boot", "start"]
+OTHERS = ("boot", "start", "count")  # which are no programs in a guest
 
 
 def say(text):
@@ -50,9 +52,9 @@ def parse():
 
 def check_words(words, known):
     for word in words:
-        if word not in ALL and word not in known:
+        if word not in ALL + ["count"] and word not in known:
             sys.exit("run.py: no group or program %s; the groups are %s; --list shows programs"
-                     % (word, " ".join(ALL)))
+                     % (word, " ".join(ALL + ["count"])))
 
 
 def choose(args, programs, pieces):
@@ -147,7 +149,7 @@ def main():
         known = subprocess.run([programs["native"], "-l"], capture_output=True, text=True,
                                check=True).stdout.split()
         if args.list:
-            print("\n".join(known + ["boot", "start"]))
+            print("\n".join(known + list(OTHERS)))
             return 0
         check_words(args.group, known)
         booted = any(w not in ("native", "") for w in args.vmm.split(","))
@@ -158,7 +160,7 @@ def main():
     prefer()
     chosen = choose(args, programs, {"kernel": pieces["KERNEL"], "initrd": initrd})
     result = describe(args, chosen, pieces["VERSION"])
-    words = [g for g in args.group if g not in ("boot", "start")]
+    words = [g for g in args.group if g not in OTHERS]
     runs, failed = alternate(args, chosen, words) if words or "boot" in args.group else ({}, {})
     result["programs"] = report.summarize(runs)
     result["clock"] = {name: [r.clock for r in rows if r.clock] for name, rows in runs.items()}
@@ -169,6 +171,9 @@ def main():
         say("start")
         result["start"] = start.measure([m for m in chosen if m.boots], folder)
         failed.update({n: r["problem"] for n, r in result["start"].items() if "problem" in r})
+    if "count" in args.group:
+        result["count"], wrong = count.measure([m for m in chosen if m.boots], folder, say)
+        failed.update(wrong)
     result["failed"] = failed
     result["ratios"] = {g or "all": report.ratios(result["programs"], g and g + "/")
                         for g in ("", *report.GROUPS)}

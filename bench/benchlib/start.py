@@ -30,27 +30,62 @@ def once(command):
     return wall, usage.ru_utime + usage.ru_stime, status
 
 
-def private_kib(pid, ram_mib):
-    """Private memory of a process without the mapping of the guest's RAM; and what that holds."""
+def resident_kib(pid, start, size):
+    """What of a range of addresses is in memory and the process's own: so no pages of zeros."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    with open("/proc/%d/pagemap" % pid, "rb", buffering=0) as f:
+        f.seek(start // page * 8)
+        entries = f.read(size // page * 8)
+    # Bits 63 and 56: present, mapped by nobody else.
+    return sum(top & 0x81 == 0x81 for top in entries[7::8]) * page >> 10
+
+
+def ram_address(pid, first, end, size, kernel):
+    """Where guest's RAM lies in a mapping, by the kernel at its begin or 2 MiB in; or None.
+
+    The system joins the RAM with a neighbour, so that its mapping may be larger.
+    """
+    with open("/proc/%d/mem" % pid, "rb", buffering=0) as f:
+        for start in (first, end - size):
+            for offset in (0, 2 << 20):
+                f.seek(start + offset)
+                if f.read(len(kernel)) == kernel:
+                    return start
+    return None
+
+
+def private_kib(pid, ram_mib, kernel):
+    """(private, of it dirty, of guest's RAM) KiB; private without guest's RAM.  None: where is it?"""
     with open("/proc/%d/smaps" % pid, encoding="utf-8") as f:
         text = f.read()
-    rows = []
+    ram, private, dirty = None, 0, 0
     for part in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", text)[1:]:
-        size = int(re.search(r"^Size: +(\d+)", part, re.M)[1])
-        rows.append((size, sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", part, re.M)))))
-    ram = min((row for row in rows if row[0] >= ram_mib << 10), default=(0, 0))
-    return sum(private for _, private in rows) - ram[1], ram[1]
+        first, end = (int(x, 16) for x in part.split()[0].split("-"))
+        field = {key: int(value) for key, value in re.findall(r"^(\w+): +(\d+) kB", part, re.M)}
+        if ram is None and end - first >= ram_mib << 20 and part.split()[1].startswith("rw"):
+            at = ram_address(pid, first, end, ram_mib << 20, kernel)
+            if at is not None:
+                ram = resident_kib(pid, at, ram_mib << 20)
+                dirty -= ram
+                private -= ram
+        private += field["Private_Clean"] + field["Private_Dirty"]
+        dirty += field["Private_Dirty"]
+    return None if ram is None else (private, dirty, ram)
 
 
-def memory(command, ram_mib):
-    """private_kib() of a machine whose guest waits for ever; a text if it ended."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
+def memory(machine, path):
+    """private_kib() of a machine whose guest waits for ever; or a text that says why not."""
+    with open(path, "rb") as f:
+        kernel = f.read(72)
+    process = subprocess.Popen(machine.tiny_command(path, MEMORY_MIB), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         time.sleep(SETTLE_S)
         if process.poll() is not None:
             return process.stderr.read().decode("utf-8", "replace").strip() or "it ended by itself"
-        return private_kib(process.pid, ram_mib)
+        return private_kib(process.pid, MEMORY_MIB, kernel) or "the guest's RAM is not found"
+    except OSError as e:
+        return str(e)
     finally:
         process.kill()
         process.wait()
@@ -77,9 +112,9 @@ def measure(machines, folder, times=TIMES):
     for machine in machines:
         if "problem" in result[machine.name]:
             continue
-        used = memory(machine.tiny_command(halt, MEMORY_MIB), MEMORY_MIB)
+        used = memory(machine, halt)
         if isinstance(used, str):
             result[machine.name]["memory_problem"] = used
         else:
-            result[machine.name]["private_kib"], result[machine.name]["ram_kib"] = used
+            result[machine.name].update(zip(("private_kib", "dirty_kib", "ram_kib"), used))
     return result
