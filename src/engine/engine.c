@@ -160,7 +160,7 @@ static int run_payload(struct hull_vm *vm, const struct hull_hal *hal, uint64_t 
 	const int64_t insns = 4000000;
 	struct hull_vcpu *vcpu = hull_vm_vcpu(vm, 0);
 	struct hull_exit exit;
-	uint64_t start, ns, count;
+	uint64_t start, ns, count = 0;
 	int rc;
 
 	hull_vm_set_loader(vm, load_payload, NULL);
