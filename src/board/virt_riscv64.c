@@ -33,6 +33,8 @@
 #define LARGE_END RAM_BASE
 
 enum { IRQ_VIRTIO = 1, IRQ_UART = 10, IRQ_RTC = 11, IRQ_OTHER = 12, VIRTIO_SLOTS = 8 };
+/* OpenSBI, platform/generic/objects.mk: FW_JUMP_FDT_OFFSET; and what firmware adds to the tree. */
+enum { JUMP_TREE = 0x2200000, JUMP_TREE_GROWS = 0x10000 };
 enum { REG_A0 = 10, REG_A1 = 11, REG_A2 = 12 };
 
 static void raise_ssip(struct hull_irq_sink *sink, uint32_t input, bool level)
@@ -376,6 +378,10 @@ static int plan_layout(const struct virt *v, const struct hull_region_config *ra
 	};
 	hull_gpa above;
 
+	/* Firmware that was built to jump moves the tree to a fixed place, whatever is there. */
+	if (l->has_firmware && l->has_kernel && q.dtb_bytes)
+		q.reserved = (struct hull_fdt_range){ ram->gpa + JUMP_TREE,
+			                              q.dtb_bytes + JUMP_TREE_GROWS };
 	/* Firmware below the kernel keeps its memory to itself. */
 	if (l->has_firmware && l->has_kernel && l->firmware.low < l->kernel.low) {
 		above = MIN(align_up(l->firmware.low + l->firmware.span, HULL_PAGE_SIZE),

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "fw/image_impl.h"
 
-enum { MAX_TAKEN = 3 };
+enum { MAX_TAKEN = 4 };
 
 /* What is placed so far. */
 struct map {
@@ -136,7 +136,7 @@ int hull_boot_layout(const struct hull_boot_request *req, struct hull_boot_layou
 	const struct item dtb = { "a device tree", 721, req->dtb_bytes, req->has_dtb_at,
 		                  req->dtb_at };
 	struct hull_boot_layout out = { .kernel = { req->kernel->low, req->kernel->span } };
-	struct map map = { .req = req, .taken = { out.kernel }, .count = 1 };
+	struct map map = { .req = req, .taken = { out.kernel, req->reserved }, .count = 2 };
 	int rc;
 
 	if (!hull_range_valid(req->ram_base, req->ram_size) || req->ram_size > BIT(56) ||

@@ -26,7 +26,8 @@ struct hull_boot_request {
 	uint64_t initrd_bytes; /* 0: no initrd */
 	uint64_t dtb_bytes;    /* 0: no tree; otherwise room to reserve for it */
 	bool has_initrd_at, has_dtb_at;
-	hull_gpa initrd_at, dtb_at; /* the user's own choice: any free place in RAM */
+	hull_gpa initrd_at, dtb_at;     /* the user's own choice: any free place in RAM */
+	struct hull_fdt_range reserved; /* nothing goes here; a length of 0: no such range */
 };
 
 /* Ranges inside RAM that do not overlap; a length of 0 means that there is none. */

@@ -497,6 +497,17 @@ static void layout(void **state)
 	assert_int_equal(err.id, 722);
 }
 
+static void layout_leaves_reserved_places(void **state)
+{
+	struct hull_boot_request r = request(128 * MIB, 3 * MIB, 4096);
+	struct hull_boot_layout l;
+
+	r.reserved = (struct hull_fdt_range){ RAM + 26 * MIB, 4096 };
+	assert_int_equal(hull_boot_layout(&r, &l, &err), 0);
+	assert_int_equal(l.initrd.start, RAM + 28 * MIB);
+	assert_int_equal(l.dtb.start, RAM + 24 * MIB);
+}
+
 static void layout_with_fixed_places(void **state)
 {
 	struct hull_boot_request r = request(128 * MIB, MIB, 4096);
@@ -537,6 +548,7 @@ int main(void)
 		cmocka_unit_test(a_real_kernel),
 		cmocka_unit_test(symbols),
 		cmocka_unit_test(layout),
+		cmocka_unit_test(layout_leaves_reserved_places),
 		cmocka_unit_test(layout_with_fixed_places),
 	};
 
