@@ -3,6 +3,7 @@
 #include "engine/riscv64/block.h"
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/mem.h"
 
 _Static_assert(sizeof(struct rv_link) == sizeof(struct rv_op), "a link takes an op's place");
@@ -73,12 +74,20 @@ static bool writes_f(uint16_t id)
 	return *s == 'D' || *s == 'E';
 }
 
-/* Decode from `code`, at most `max` instructions and `avail` bytes, into b. */
-static void decode(const struct rv_cache *c, struct rv_block *b, const uint8_t *code,
-                   unsigned avail, unsigned max)
+/*
+ * Decode from `memory`, at most `max` instructions and `avail` bytes, into b.
+ * Other harts may write the code meanwhile: what is decoded and what is kept
+ * to compare with later is one copy.
+ */
+HULL_GUEST_RACES static void decode(const struct rv_cache *c, struct rv_block *b,
+                                    const uint8_t *memory, unsigned avail, unsigned max)
 {
 	unsigned at = 0, n = 0, flow = FLOW_NONE;
 	struct rv_op *op = b->ops;
+	uint8_t code[RV_BLOCK_BYTES];
+
+	avail = MIN(avail, (unsigned)sizeof(code));
+	memcpy(code, memory, avail);
 
 	while (n < max && flow < FLOW_GOTO) {
 		struct hull_rv_insn insn;
@@ -205,12 +214,14 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		return transient(h, pc);
 	b = lookup(h, e->gpa + offset, e->hva + offset);
 	if (!b) {
-		if ((size_t)(c->end - c->next) < sizeof(*b) + RV_BLOCK_OPS * sizeof(struct rv_op))
+		if ((size_t)(c->end - c->next) < RV_BLOCK_SIZE_MAX)
 			forget_all(h);
 		b = (struct rv_block *)c->next;
 		b->gpa = e->gpa + offset;
 		b->epoch = h->code_epoch;
 		decode(c, b, e->hva + offset, (unsigned)HULL_PAGE_SIZE - offset, RV_BLOCK_INSNS);
+		if (!b->insns) /* became longer than its page since we looked */
+			return transient(h, pc);
 		c->next += align_up(sizeof(*b) + b->nops * sizeof(struct rv_op) + b->bytes, 16);
 		c->decoded++;
 		slot = bucket(c, b->gpa);

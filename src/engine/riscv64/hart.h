@@ -120,8 +120,11 @@ static inline unsigned rv_tlb_index(uint64_t va)
 {
 	uint64_t page = va >> 12;
 
-	/* Folded, so that streams a power of two apart do not meet. */
-	return (page ^ page >> 8) & (RV_TLB_SIZE - 1);
+	/*
+	 * Folded, so that streams a power of two apart do not meet.  By addition: neighbours
+	 * must never share an entry, or an access that spans them would hit the second one.
+	 */
+	return (page + (page >> 8)) & (RV_TLB_SIZE - 1);
 }
 
 /* --- hart.c: reset, registers, traps, interrupts --- */

@@ -72,6 +72,11 @@
 #define LOAD_TYPE_s16 int16_t
 #define LOAD_TYPE_s32 int32_t
 
+/* After a call into the core: a look at what it may have posted or shortened. */
+#define AFTER_SLOW()                                                                           \
+	if (UNLIKELY(hull_load_seqcst(attention) || h->retire_limit < limit + RV_BLOCK_INSNS)) \
+	goto next_insn
+
 /* Guest memory is shared with other harts and has no alignment: a copy that is one access. */
 #define GUEST_LOAD(type, p)                                                     \
 	({                                                                      \
@@ -86,13 +91,15 @@
 		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                    \
 		if (LIKELY(e->read == (PAGE_OF(va + sizeof(type) - 1) | h->data_context))) { \
 			value = (uint64_t)GUEST_LOAD(type, va + e->addend);                  \
+			assign;                                                              \
 		} else {                                                                     \
 			SYNC();                                                              \
 			if (!rv_load_slow(h, va, 8 * sizeof(type), &value))                  \
 				goto fault;                                                  \
 			value = (uint64_t)(type)value;                                       \
+			assign;                                                              \
+			AFTER_SLOW();                                                        \
 		}                                                                            \
-		assign;                                                                      \
 	}
 #define LOAD(kind, addr)   LOAD_AS(LOAD_TYPE_##kind, addr, SET_RD(value))
 #define FBOX_16(v)         BOX16(v)
@@ -110,6 +117,7 @@
 			SYNC();                                                            \
 			if (!rv_store_slow(h, va, bits, value))                            \
 				goto fault;                                                \
+			AFTER_SLOW();                                                      \
 		}                                                                          \
 	}
 
@@ -329,9 +337,12 @@ follow: /* a direct jump to h->pc through a slot that is not linked, or no longe
 		b = rv_block_at(h, h->pc, false);
 		if (UNLIKELY(!b))
 			goto trap;
-		/* Link within a page only: there the translation that led here leads there, too. */
-		if (PAGE_OF(h->pc) == here && b->gpa != UINT64_MAX && from->gpa != UINT64_MAX &&
-		    h->cache->flushes == flushes)
+		/*
+		 * Link within a page only: there the translation that led here leads there, too.
+		 * Physical as well: a PTE may have changed whose sfence.vma is still to come.
+		 */
+		if (PAGE_OF(h->pc) == here && b->gpa != UINT64_MAX &&
+		    h->cache->flushes == flushes && PAGE_OF(from->gpa) == PAGE_OF(b->gpa))
 			unlinked->to = b;
 	}
 	pc0 = h->pc;

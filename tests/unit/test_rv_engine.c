@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The riscv64 engine where it meets the host and the privileged architecture:
+ * caches that must not outlive or overrun what they cache, protection, traps.
+ * The meaning of single instructions is test_rv_rows.c and test_rv_judge.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "core/vcpu.h"
+#include "engine/riscv64/block.h"
+#include "support/rvasm.h"
+#include "support/rvrig.h"
+
+/* RAM begins on a multiple of 512 MiB. */
+#define BASE UINT64_C(0xa0000000)
+enum { PAGES = 16, DATA = 8 * 4096, HANDLER = 4 * 4096 };
+
+static struct rvrig rig;
+static struct hull_rv_decoder decoder;
+static uint64_t cursor; /* where asm_at() goes on, offset in RAM */
+
+static int setup(void **state)
+{
+	if (!hull_rv_decoder_init(&decoder) || !rvrig_init(&rig, BASE, PAGES * HULL_PAGE_SIZE))
+		return -1;
+	rig.hart->csr.mtvec = BASE + HANDLER;
+	store_le32(rig.ram + HANDLER, 0x0000006f);
+	rig.hart->pc = BASE;
+	cursor = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rvrig_fini(&rig);
+	return 0;
+}
+
+/* Append an instruction at `cursor`. */
+static void put(const char *text)
+{
+	uint32_t bits;
+
+	if (sscanf(text, ".word %x", &bits) != 1 && !rvasm(&decoder, text, BASE + cursor, &bits))
+		fail_msg("cannot assemble '%s'", text);
+	store_le16(rig.ram + cursor, (uint16_t)bits);
+	cursor += 2;
+	if (hull_rv_length((uint16_t)bits) == 4) {
+		store_le16(rig.ram + cursor, (uint16_t)(bits >> 16));
+		cursor += 2;
+	}
+}
+
+/* `insns` instructions as blocks, not stepped through: what is counted may be a little more. */
+static void run_blocks(uint64_t insns)
+{
+	assert_int_equal(rvrig_run(&rig, insns + 2 * RV_BLOCK_INSNS), HULL_EXIT_BUDGET);
+}
+
+static void expect_trap(uint64_t cause, uint64_t tval)
+{
+	assert_int_equal(rig.hart->csr.mcause, cause);
+	assert_int_equal(rig.hart->csr.mtval, tval);
+	assert_int_equal(rig.hart->pc, BASE + HANDLER);
+}
+
+/* Adjacent pages must not share an entry: an access that spans them would hit the second one. */
+static void tlb_entries_of_neighbours_differ(void **state)
+{
+	for (unsigned bit = 12; bit < 64; bit++) {
+		uint64_t va = UINT64_C(1) << bit;
+
+		assert_int_not_equal(rv_tlb_index(va), rv_tlb_index(va - HULL_PAGE_SIZE));
+		assert_int_not_equal(rv_tlb_index(0 - va), rv_tlb_index(0 - va - HULL_PAGE_SIZE));
+	}
+	assert_int_not_equal(rv_tlb_index(0), rv_tlb_index(UINT64_MAX));
+}
+
+static void access_that_begins_below_ram_faults(void **state)
+{
+	put("sd a1,0(a0)");  /* a0 = BASE: the page is in the TLB now, for writing */
+	put("sd a1,-4(a0)"); /* begins in the page below, which does not exist */
+	rig.hart->x[10] = BASE;
+	rig.hart->x[11] = load_le64(rig.ram);
+	run_blocks(4);
+	expect_trap(RV_STORE_ACCESS, BASE - 4);
+}
+
+static void longest_block_fits_the_cache(void **state)
+{
+	struct rv_cache *c = rig.hart->cache;
+
+	for (unsigned i = 0; i < RV_BLOCK_INSNS; i++)
+		put(".word 0x00001463"); /* bne zero, zero, . + 8 */
+	put(".word 0x0000006f");
+	/* As little room as lets a block in without dropping the others. */
+	c->next = c->end -
+	          align_up(sizeof(struct rv_block) + RV_BLOCK_OPS * sizeof(struct rv_op), 16);
+	run_blocks(2 * RV_BLOCK_INSNS);
+	assert_true(c->next <= c->end);
+	assert_int_equal(rig.hart->csr.mcause, 0);
+}
+
+static atomic_bool stop_writing, writing;
+
+static void *flip_code(void *arg)
+{
+	volatile uint32_t *p = arg;
+
+	while (!atomic_load(&stop_writing)) {
+		for (unsigned i = 0; i < RV_BLOCK_INSNS; i++)
+			p[i] = 0x00150513; /* addi a0,a0,1 */
+		for (unsigned i = 0; i < RV_BLOCK_INSNS; i++)
+			p[i] = 0x40b50533; /* sub a0,a0,a1 */
+		atomic_store(&writing, true);
+	}
+	return NULL;
+}
+
+/* What a block keeps of its code, to compare with later, is what was decoded. */
+HULL_GUEST_RACES static void code_written_while_it_is_decoded(void **state)
+{
+	struct rv_hart *h = rig.hart;
+	pthread_t thread;
+
+	atomic_store(&stop_writing, false);
+	assert_int_equal(pthread_create(&thread, NULL, flip_code, rig.ram), 0);
+	while (!atomic_load(&writing))
+		;
+	for (unsigned n = 0; n < 10000; n++) {
+		struct rv_block *b;
+
+		rv_sys_fence_i(h);
+		b = rv_block_at(h, BASE, false);
+		assert_non_null(b);
+		for (unsigned i = 0; i < b->insns; i++) {
+			struct hull_rv_insn insn;
+
+			if (b->ops[i].go == h->cache->label_end)
+				break;
+			hull_rv_decode(&decoder, load_le32(rv_block_code(b) + 2 * b->ops[i].at),
+			               &insn);
+			if (b->ops[i].go != h->cache->labels[insn.id]) {
+				atomic_store(&stop_writing, true);
+				pthread_join(thread, NULL);
+				fail_msg("round %u: op %u is not its code", n, i);
+			}
+		}
+	}
+	atomic_store(&stop_writing, true);
+	pthread_join(thread, NULL);
+}
+
+/* Sv39 tables in RAM: `va` (page) to `pa` with the given flags, in tables at pages 10..12. */
+static void map_page(uint64_t va, uint64_t pa, uint64_t flags)
+{
+	uint64_t root = 10 * HULL_PAGE_SIZE, mid = 11 * HULL_PAGE_SIZE, low = 12 * HULL_PAGE_SIZE;
+
+	store_le64(rig.ram + root + (va >> 30 & 511) * 8, (BASE + mid) >> 2 | PTE_V);
+	store_le64(rig.ram + mid + (va >> 21 & 511) * 8, (BASE + low) >> 2 | PTE_V);
+	store_le64(rig.ram + low + (va >> 12 & 511) * 8, pa >> 2 | flags | PTE_V);
+	rv_csr_poke(rig.hart, 0x180, UINT64_C(8) << 60 | (BASE + root) >> 12);
+}
+
+static void enter_supervisor(uint64_t pc)
+{
+	rig.hart->csr.menvcfg = ENVCFG_ADUE;
+	rig.hart->csr.medeleg = 0;
+	rig.hart->priv = RV_PRIV_S;
+	rig.hart->pc = pc;
+	rv_update_contexts(rig.hart);
+}
+
+/* Between a change of a PTE and its sfence.vma both may be used, but not remembered. */
+static void links_stay_in_their_physical_page(void **state)
+{
+	const uint64_t va = 0x40000000, flags = PTE_R | PTE_X;
+	struct rv_hart *h = rig.hart;
+
+	/* Pages 1 and 2: the first instruction skips the second; the third differs. */
+	for (unsigned page = 1; page <= 2; page++) {
+		cursor = page * HULL_PAGE_SIZE;
+		put(".word 0x00050463"); /* beqz a0, . + 8 */
+		put(".word 0x0000006f");
+		put(page == 1 ? "addi a1,zero,1" : "addi a1,zero,2");
+		put(".word 0x0000006f");
+	}
+	map_page(va, BASE + 1 * HULL_PAGE_SIZE, flags);
+	enter_supervisor(va);
+	h->x[10] = 1;
+	run_blocks(4); /* the block at va is known, its branch is not taken and not linked */
+	map_page(va, BASE + 2 * HULL_PAGE_SIZE, flags);
+	memset(h->fetch_tlb, 0, sizeof(h->fetch_tlb)); /* as if others had pushed it out */
+	h->x[10] = 0;
+	h->pc = va;
+	run_blocks(4);
+	map_page(va, BASE + 1 * HULL_PAGE_SIZE, flags);
+	rv_sfence(h, true, 0, true, 0);
+	h->pc = va;
+	run_blocks(4);
+	assert_int_equal(h->x[11], 1);
+}
+
+static void (*on_write)(uint64_t value);
+
+static void dev_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+	on_write(value);
+}
+
+#define DEV UINT64_C(0x10000000)
+
+static void add_device(void (*fn)(uint64_t value))
+{
+	static const struct hull_callback_device dev = {
+		.name = "probe",
+		.gpa = DEV,
+		.size = HULL_PAGE_SIZE,
+		.write = dev_write,
+	};
+
+	on_write = fn;
+	assert_int_equal(hull_vm_register_device(rig.vm, &dev, NULL), 0);
+}
+
+static void flush_request(uint64_t value)
+{
+	hull_vcpu_post(rig.hart->vcpu, HULL_REQ_FLUSH_TLB);
+}
+
+/* vcpu.h, hull_vcpus_sync(): a look at `attention` before guest code goes on. */
+static void requests_are_heeded_after_a_device_access(void **state)
+{
+	struct rv_hart *h = rig.hart;
+
+	add_device(flush_request);
+	put("ld a2,0(a1)");
+	put("sw a0,0(a0)");
+	put("ld a2,0(a1)"); /* the same block */
+	put(".word 0x0000006f");
+	h->x[10] = DEV;
+	h->x[11] = BASE + DATA;
+	run_blocks(4);
+	/* The entry that the first load made is of an old context, unless the last one made it. */
+	assert_int_equal(h->tlb[rv_tlb_index(BASE + DATA)].read, (BASE + DATA) | h->data_context);
+}
+
+static void shorten_run(uint64_t value)
+{
+	rig.hart->vcpu->budget = (int64_t)value;
+}
+
+/* A timer that is set through a device's registers ends the quantum in time. */
+static void budget_cut_by_a_device_is_kept(void **state)
+{
+	struct rv_hart *h = rig.hart;
+	uint64_t start;
+
+	add_device(shorten_run);
+	put("sw a2,0(a1)");
+	put("addi a0,a0,1");
+	put(".word 0xffdff06f");
+	h->x[11] = DEV;
+	h->x[12] = 11;
+	start = h->retired;
+	assert_int_equal(rvrig_run(&rig, 1000), HULL_EXIT_BUDGET);
+	assert_int_equal(h->retired - start, 11);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tlb_entries_of_neighbours_differ),
+		cmocka_unit_test_setup_teardown(access_that_begins_below_ram_faults, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(longest_block_fits_the_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_written_while_it_is_decoded, setup, teardown),
+		cmocka_unit_test_setup_teardown(links_stay_in_their_physical_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_are_heeded_after_a_device_access, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(budget_cut_by_a_device_is_kept, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
