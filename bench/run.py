@@ -3,13 +3,14 @@
 """Measure Hull beside QEMU and the machine itself.
 
   run.py [--hull PATH] [--vmm NAME[=PATH],...] [--rounds N] [--seconds S] [--quick] [--list]
-         [--out FILE] [--write-doc] [GROUP | GROUP/PROGRAM]...
+         [--out FILE] [--compare FILE] [--write-doc] [GROUP | GROUP/PROGRAM]...
 
 Groups: int ctl fp mem sys (programs in a guest), boot, start; none means all.  The group
 count is not among them: it takes minutes under valgrind.  Machines
 (--vmm): native, hull (its default engine), hull-ENGINE, qemu or qemu-WORD=PATH.  They
 alternate; a table is printed and FILE (build/bench.json) written.  --quick is one round of
-int/core and boot.  Exit code 1: a machine failed, or gave a wrong result.
+int/core and boot; --compare shows what differs from an earlier FILE.  Exit code 1: a machine
+failed, or gave a wrong result.
 """
 import argparse
 import datetime
@@ -41,9 +42,14 @@ def parse():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", default=os.path.join(build.ROOT, "build", "bench.json"))
+    parser.add_argument("--compare")
     parser.add_argument("--write-doc", action="store_true")
     parser.add_argument("group", nargs="*")
     args = parser.parse_args()
+    try:
+        args.old = json.loads(build.guest.read(args.compare)) if args.compare else None
+    except (OSError, ValueError) as e:
+        sys.exit("run.py: %s: %s" % (args.compare, e))
     args.group = args.group or (["int/core", "boot"] if args.quick else ALL)
     args.rounds = args.rounds or (1 if args.quick else 5)
     args.seconds = args.seconds or (0.05 if args.quick else 0.3)
@@ -187,6 +193,8 @@ def finish(args, result):
         print("\nall %d programs, %s: %s times slower than native%s" % (
             row["programs"], name, report.number(row["to_native"]),
             "" if name == "qemu" or not row["gain"] else ", %s times QEMU" % report.number(row["gain"])))
+    if args.old:
+        print("\n" + report.plain(report.change_table(args.old, result)))
     wrong = report.wrong(result["programs"])
     for program, name in wrong:
         print("WRONG: %s gave another check value under %s" % (program, name))

@@ -187,6 +187,29 @@ def tables(result):
     return found
 
 
+def change_table(old, new):
+    """What differs from an earlier result: times relative to native by 10 %, counts by 1 %."""
+    rows = [["changed", "machine", "before", "now", "before / now"]]
+
+    def add(what, name, before, now, least):
+        if before and now and not 1 / least <= before / now <= least:
+            rows.append([what, name, number(before), number(now), number(before / now)])
+
+    for program, found in new["programs"].items():
+        past = old.get("programs", {}).get(program, {})
+        for name in found:
+            if name != "native" and "native" in found and {name, "native"} <= set(past):
+                add(program, name, past[name]["median"] / past["native"]["median"],
+                    found[name]["median"] / found["native"]["median"], 1.1)
+    for name, row in new.get("boot", {}).items():
+        add("boot", name, old.get("boot", {}).get(name, {}).get("median"), row["median"], 1.1)
+    for kind, found in new.get("count", {}).items():
+        for name, row in found.items():
+            add("count of " + kind, name, old.get("count", {}).get(kind, {}).get(name, {}).get("round"),
+                row["round"], 1.01)
+    return rows
+
+
 TITLES = {
     "int": "Integer", "ctl": "Control flow", "fp": "Floating point", "mem": "Memory",
     "sys": "System", "boot": "Boot", "start": "Start", "count": "Host instructions",

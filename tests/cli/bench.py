@@ -58,12 +58,22 @@ def doc_keeps(folder):
             and re.findall(r"^### (\S+)", text, re.M) == ["2000-01-02T00:00", "2000-01-03T00:00"])
 
 
+def changes_show():
+    def result(core, lz):
+        programs = {"int/core": {"native": {"median": 1.0}, "hull": {"median": core}},
+                    "int/lz": {"native": {"median": 2.0}, "hull": {"median": lz}}}
+        return {"programs": programs, "count": {"alu": {"hull": {"round": core}}}}
+    rows = report.change_table(result(4.0, 4.0), result(2.0, 4.1))
+    nothing = report.change_table({}, result(2.0, 4.1))
+    return [row[0] for row in rows[1:]] == ["int/core", "count of alu"] and len(nothing) == 1
+
+
 def main():
     for tool in [EMULATOR, *build.COMPILERS.values()]:
         if not shutil.which(tool):
             print(tool + " is not installed")
             return 77
-    print("1..5")
+    print("1..6")
     with tempfile.TemporaryDirectory() as folder:
         try:
             # Beside the objects of ./do bench: what is compiled once stays.
@@ -81,6 +91,7 @@ def main():
         test(3, not differ, "check values agree" + "".join(" " + name for name in differ))
         test(4, run_script(folder), "bench/run.py measures and writes its file")
         test(5, doc_keeps(folder), "a written table leaves the others")
+        test(6, changes_show(), "a comparison shows what changed, and only that")
     return 1 if failed else 0
 
 
