@@ -73,6 +73,12 @@ def main():
         if not shutil.which(tool):
             print(tool + " is not installed")
             return 77
+    for compiler in build.COMPILERS.values():
+        path = subprocess.run([compiler, "-print-file-name=libc.a"], capture_output=True, text=True,
+                              check=False).stdout.strip()
+        if not os.path.isabs(path):
+            print(compiler + " has no static C library")
+            return 77
     print("1..6")
     with tempfile.TemporaryDirectory() as folder:
         try:
