@@ -192,7 +192,7 @@ def finish(args, result):
     for name, row in result["ratios"]["all"].items():
         print("\nall %d programs, %s: %s times slower than native%s" % (
             row["programs"], name, report.number(row["to_native"]),
-            "" if name == "qemu" or not row["gain"] else ", %s times QEMU" % report.number(row["gain"])))
+            "" if name == "qemu" or not row["gain"] else ", QEMU / %s %s" % (name, report.number(row["gain"]))))
     if args.old:
         print("\n" + report.plain(report.change_table(args.old, result)))
     wrong = report.wrong(result["programs"])

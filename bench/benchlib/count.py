@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Host instructions a guest instruction, counted by valgrind: the same in every run.
+"""Host instructions a guest instruction, counted by valgrind: nearly the same in every run.
 
 A kernel runs a loop, then the same with more rounds; start and end of the machine cancel out.
 """
@@ -10,7 +10,7 @@ import subprocess
 from . import build
 
 MEMORY_MIB = 16
-FEW, MANY = 1000, 401000  # rounds; QEMU's own start differs by a million instructions
+FEW, MANY = 1000, 401000  # rounds; QEMU's own start may differ by a million instructions
 LIMIT_S = 600
 # What count.S repeats, and how many guest instructions a round are, but the LOOP's own.  Without
 # floating point: valgrind has no exception flags, so Hull takes another way than it does outside.
