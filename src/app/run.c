@@ -347,13 +347,13 @@ static int go(struct session *s, struct hull_err *err)
 	int r, code;
 
 	hull_signals_watch(s->events);
+	set_up_doctor(s);
 	s->loaded_ns = now_ns();
 	r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);
 	if (r)
 		return r;
 	s->running_ns = now_ns();
 	say_places(s);
-	set_up_doctor(s);
 	r = hull_app_machine_start(&s->machine, err);
 	if (!r)
 		supervise(s);
