@@ -142,6 +142,7 @@ static int add_serial(struct app_machine *m, struct hull_vm_config *c, uint32_t 
                       const struct app_escape *escape, struct hull_err *err)
 {
 	struct hull_char_options o = { .target = "stdio",
+		                       .patient = c->deterministic,
 		                       .escape = escape->key,
 		                       .escaped = escape->pressed,
 		                       .arg = escape->arg };
@@ -172,6 +173,7 @@ static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
 		.path = item(m, HULL_OPT_DISK_PATH, i)->text,
 		.read_only = item(m, HULL_OPT_DISK_READONLY, i)->num,
 		.format_given = format->origin.rank > HULL_ORIGIN_DEFAULT,
+		.at_once = c->deterministic,
 		.serial = item(m, HULL_OPT_DISK_SERIAL, i)->text,
 	};
 	char name[16];

@@ -151,6 +151,18 @@ static void reader_that_does_not_read_is_left_behind(void **state)
 	hull_char_close(c);
 }
 
+static void patient_writer_takes_all_at_once(void **state)
+{
+	struct hull_char_options o = { .target = "pty", .patient = true };
+	static char block[1 << 16];
+	struct hull_char *c = NULL;
+
+	assert_int_equal(hull_char_open(&o, &c, NULL), 0);
+	assert_int_equal(c->write(c, block, sizeof(block)), sizeof(block));
+	assert_true(hull_char_dropped(c) > 0);
+	hull_char_close(c);
+}
+
 static int connect_to(const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -386,6 +398,7 @@ int main(void)
 		cmocka_unit_test(file_gets_the_output),
 		cmocka_unit_test(pty_carries_both_directions),
 		cmocka_unit_test(reader_that_does_not_read_is_left_behind),
+		cmocka_unit_test(patient_writer_takes_all_at_once),
 		cmocka_unit_test(socket_serves_one_client_after_another),
 		cmocka_unit_test(pipe_reader_may_go_away),
 		cmocka_unit_test(escape_is_taken_out_and_modes_come_back),

@@ -114,6 +114,34 @@ static void data_comes_back(void **state)
 	hull_raw_close(NULL);
 }
 
+static void requests_finish_at_once(void **state)
+{
+	static const enum hull_block_op ops[] = { HULL_BLOCK_WRITE, HULL_BLOCK_READ,
+		                                  HULL_BLOCK_FLUSH, HULL_BLOCK_WRITE_ZEROES,
+		                                  HULL_BLOCK_DISCARD };
+	struct hull_raw_options o = { .path = path, .at_once = true };
+	uint8_t buf[4096] = { 1, 2, 3 };
+	struct hull_block_seg seg = { buf, sizeof(buf) };
+	struct hull_block *b;
+	struct hull_err err;
+
+	assert_int_equal(try_open(&o, &b, &err), 0);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		struct waiting w = { .req = { .op = ops[i],
+			                      .len = sizeof(buf),
+			                      .segs = &seg,
+			                      .nsegs = 1,
+			                      .status = HULL_EIO,
+			                      .done = finished } };
+
+		assert_int_equal(b->submit(b, &w.req), 1);
+		assert_int_equal(w.req.status, 0);
+		assert_int_equal(w.flag, 0);
+	}
+	b->drain(b);
+	hull_raw_close(b);
+}
+
 static void shrunk_file_gives_errors(void **state)
 {
 	struct hull_block *b = must_open(false);
@@ -225,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(data_comes_back, make_file, remove_file),
+		cmocka_unit_test_setup_teardown(requests_finish_at_once, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(shrunk_file_gives_errors, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(second_writer_is_refused, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(odd_sizes, make_file, remove_file),

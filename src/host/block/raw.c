@@ -29,6 +29,7 @@ struct raw {
 	struct hull_block block;
 	int fd;
 	bool is_file;
+	bool at_once;
 	uint64_t file_size; /* of the file when opened: block.size without rounding */
 	pthread_t thread;
 	bool threaded;
@@ -238,6 +239,12 @@ static int submit(struct hull_block *b, struct hull_block_req *req)
 {
 	struct raw *d = of(b);
 
+	if (d->at_once) {
+		pthread_mutex_lock(&d->mutex);
+		req->status = perform(d, req);
+		pthread_mutex_unlock(&d->mutex);
+		return 1;
+	}
 	if (read_cached(d, req))
 		return 1;
 	req->next = NULL;
@@ -435,6 +442,7 @@ int hull_raw_open(const struct hull_raw_options *o, struct hull_block **ret, str
 	pthread_mutex_init(&d->mutex, NULL);
 	pthread_cond_init(&d->work, NULL);
 	pthread_cond_init(&d->idle, NULL);
+	d->at_once = o->at_once;
 	d->block.read_only = o->read_only;
 	d->block.can_discard = !o->read_only;
 	d->block.submit = submit;
@@ -442,7 +450,7 @@ int hull_raw_open(const struct hull_raw_options *o, struct hull_block **ret, str
 	if (o->serial)
 		hull_text_copy(d->block.serial, sizeof(d->block.serial), o->serial);
 	r = open_disk(d, o, err);
-	if (!r) {
+	if (!r && !d->at_once) {
 		r = hull_os_thread(&d->thread, "hull-disk", worker, d, err);
 		d->threaded = !r;
 	}

@@ -21,7 +21,8 @@
 struct hull_raw_options {
 	const char *path;
 	bool read_only;
-	bool format_given;  /* the user said "raw": do not look at the contents */
+	bool format_given; /* the user said "raw": do not look at the contents */
+	bool at_once; /* every request is finished when submit() returns: for repeatable runs */
 	const char *serial; /* at most 20 characters are kept; NULL: none */
 };
 

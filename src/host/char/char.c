@@ -28,7 +28,7 @@
 #include "base/text.h"
 #include "host/os/os.h"
 
-enum { RING = 4096, PATIENCE_MS = 1000, CHUNK = 512 };
+enum { RING = 4096, PATIENCE_MS = 1000, WAIT_MS = 100, CHUNK = 512 };
 enum kind { STDIO, FILE_OUT, PTY, SOCKET, NONE };
 
 struct stream {
@@ -38,6 +38,7 @@ struct stream {
 	bool socket_out;                    /* send() instead of write() */
 	bool blocking_out;                  /* only poll() protects us */
 	bool terminal;
+	bool patient;
 	bool running;
 	uint8_t escape;
 	void (*escaped)(void *arg);
@@ -105,6 +106,7 @@ static bool left_behind(struct stream *s)
 /* Returns how much is settled: taken by the reader, or dropped. */
 static size_t put_all(struct stream *s, const uint8_t *buf, size_t len)
 {
+	struct pollfd p = { .fd = s->out, .events = POLLOUT };
 	size_t done = 0;
 
 	while (done < len) {
@@ -116,7 +118,9 @@ static size_t put_all(struct stream *s, const uint8_t *buf, size_t len)
 		} else if (n < 0 && errno == EINTR) {
 			continue;
 		} else if (n < 0 && errno == EAGAIN && !left_behind(s)) {
-			return done;
+			if (!s->patient)
+				return done;
+			poll(&p, 1, WAIT_MS);
 		} else {
 			/* Nobody to wait for: left behind, gone, or the disk is full. */
 			if (n < 0 && errno == EPIPE && s->kind == STDIO) {
@@ -399,6 +403,7 @@ int hull_char_open(const struct hull_char_options *o, struct hull_char **ret, st
 	s->chr.write = stream_write;
 	s->chr.read = stream_read;
 	s->in = s->out = s->listener = s->slave = -1;
+	s->patient = o->patient;
 	s->escape = o->escape;
 	s->escaped = o->escaped;
 	s->arg = o->arg;

@@ -28,6 +28,11 @@
 struct hull_char_options {
 	const char *target; /* as above */
 	/*
+	 * Writes wait for a slow reader instead of refusing, for a second in all:
+	 * how fast somebody reads must not change a repeatable run.
+	 */
+	bool patient;
+	/*
 	 * stdio on a terminal only: this byte from the user is not passed on, but
 	 * calls `escaped` on the backend's thread.  0: no such byte.
 	 */
