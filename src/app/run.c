@@ -323,6 +323,18 @@ static void say_places(struct session *s)
 	}
 }
 
+/* A wish that this build cannot meet changes the speed only, so it is no error. */
+static void say_engine(struct session *s)
+{
+	uint64_t mode = hull_options_num(&s->options, HULL_OPT_ENGINE_MODE);
+
+	if (mode != HULL_ENGINE_AUTO && mode != HULL_ENGINE_INTERP)
+		hull_report_note(stderr, s->style,
+		                 "this build has the interpreter only: --engine %s "
+		                 "has no effect",
+		                 hull_options_text(&s->options, HULL_OPT_ENGINE_MODE));
+}
+
 static void set_up_doctor(struct session *s)
 {
 	struct hull_boot_doctor *d = &s->doctor;
@@ -346,6 +358,7 @@ static int go(struct session *s, struct hull_err *err)
 	bool timing = hull_options_num(&s->options, HULL_OPT_RUN_TIMING);
 	int r, code;
 
+	say_engine(s);
 	hull_signals_watch(s->events);
 	set_up_doctor(s);
 	s->loaded_ns = now_ns();
