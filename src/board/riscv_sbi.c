@@ -43,8 +43,10 @@ enum { REG_A0 = 10, REG_A1 = 11, REG_A6 = 16 };
 enum {
 	CSR_MEDELEG = 0x302,
 	CSR_MIDELEG = 0x303,
+	CSR_MIE = 0x304,
 	CSR_MCOUNTEREN = 0x306,
 	CSR_MENVCFG = 0x30a,
+	CSR_MIP = 0x344,
 	CSR_STIMECMP = 0x14d,
 	CSR_MVENDORID = 0xf11,
 	CSR_MARCHID = 0xf12,
@@ -223,7 +225,8 @@ static int hart_start(struct call *c)
 
 	if (!target)
 		return SBI_INVALID_PARAM;
-	if (!hull_aspace_page(c->vcpu->vm, c->a[1], &page) || !(page.attr & HULL_MEM_X))
+	if (c->a[1] & 1 || !hull_aspace_page(c->vcpu->vm, c->a[1], &page) ||
+	    !(page.attr & HULL_MEM_X))
 		return SBI_INVALID_ADDRESS;
 	if (hull_vcpu_state(target) != HULL_VCPU_OFF)
 		return SBI_ALREADY_AVAILABLE;
@@ -252,7 +255,9 @@ static int hart_suspend(struct call *c)
 	uint32_t type = (uint32_t)c->a[0];
 
 	if (type == 0) {
-		c->exit->kind = HULL_EXIT_HALT;
+		/* What is pending already will not wake it: a hart's thread waits for changes. */
+		if (!(read_csr(c, CSR_MIP) & read_csr(c, CSR_MIE)))
+			c->exit->kind = HULL_EXIT_HALT;
 		return SBI_SUCCESS;
 	}
 	if (type == 0x80000000 || (type >= 0x10000000 && type <= 0x7fffffff) || type >= 0x90000000)

@@ -176,6 +176,8 @@ static void map_page(uint64_t va, uint64_t pa, uint64_t flags)
 static void enter_supervisor(uint64_t pc)
 {
 	rig.hart->csr.menvcfg = ENVCFG_ADUE;
+	rv_pmp_write_addr(rig.hart, 15, low_mask(54)); /* everything to everybody */
+	rv_pmp_write_cfg(rig.hart, 2, UINT64_C(0x1f) << 56);
 	rig.hart->csr.medeleg = 0;
 	rig.hart->priv = RV_PRIV_S;
 	rig.hart->pc = pc;
@@ -278,6 +280,158 @@ static void budget_cut_by_a_device_is_kept(void **state)
 	assert_int_equal(h->retired - start, 11);
 }
 
+/* Entry 0 of PMP: the four bytes at `at` without rights, locked, so that M-mode obeys. */
+static void forbid_word(uint64_t at)
+{
+	rv_pmp_write_addr(rig.hart, 0, at >> 2);
+	rv_pmp_write_cfg(rig.hart, 0, 0x90);
+}
+
+static void code_in_a_page_that_pmp_splits(void **state)
+{
+	for (unsigned i = 0; i < 4; i++)
+		put("addi a0,a0,1");
+	forbid_word(BASE + 8);
+	run_blocks(8);
+	assert_int_equal(rig.hart->x[10], 2);
+	assert_int_equal(rig.hart->csr.mepc, BASE + 8);
+	expect_trap(RV_INSN_ACCESS, BASE + 8);
+}
+
+/* 3.7.1: entries are there, none matches: only M-mode may. */
+static void no_pmp_entry_is_no_permission(void **state)
+{
+	bool whole;
+
+	for (unsigned priv = RV_PRIV_U; priv <= RV_PRIV_S; priv++) {
+		assert_false(rv_pmp_check(rig.hart, BASE, 8, RV_READ, priv, &whole));
+		assert_true(rv_pmp_check(rig.hart, BASE, 8, RV_READ, RV_PRIV_M, &whole));
+	}
+	assert_int_equal(rv_reg_set(rig.hart, HULL_RV_REG_SBI, 1), 0);
+	assert_true(rv_pmp_check(rig.hart, BASE, 8, RV_READ, RV_PRIV_S, &whole));
+}
+
+/* 12.3.2, step 9: a PTE that may not be written is an access fault of the original type. */
+static void accessed_bit_in_read_only_tables(void **state)
+{
+	const uint64_t va = 0x40000000;
+	struct rv_hart *h = rig.hart;
+
+	cursor = HULL_PAGE_SIZE;
+	put("ld a0,0(a1)");
+	map_page(va + HULL_PAGE_SIZE, BASE + DATA, PTE_R);
+	map_page(va, BASE + HULL_PAGE_SIZE, PTE_R | PTE_X | PTE_A);
+	enter_supervisor(va);
+	rv_pmp_write_addr(h, 0, (BASE + 12 * HULL_PAGE_SIZE) >> 2 | 511);
+	rv_pmp_write_cfg(h, 0, 0x19);
+	h->x[11] = va + HULL_PAGE_SIZE;
+	run_blocks(4);
+	expect_trap(RV_LOAD_ACCESS, va + HULL_PAGE_SIZE);
+}
+
+static uint64_t read_ones(void *opaque, uint64_t offset, unsigned size)
+{
+	++*(unsigned *)opaque;
+	return UINT64_MAX;
+}
+
+/* Nobody may be tempted to emulate them, nor may parts of them reach the device. */
+static void devices_take_no_misaligned_accesses(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t va, tval;
+		unsigned cause;
+	} cases[] = {
+		{ "lw a0,0(a1)", DEV + 1, DEV + 1, RV_LOAD_ACCESS },
+		{ "sh a0,0(a1)", DEV + 1, DEV + 1, RV_STORE_ACCESS },
+		{ "ld a0,0(a1)", BASE - 4, BASE - 4, RV_LOAD_ACCESS },
+		{ "sd a0,0(a1)", BASE - 4, BASE - 4, RV_STORE_ACCESS },
+		{ "ld a0,0(a1)", BASE + PAGES * HULL_PAGE_SIZE - 4, BASE + PAGES * HULL_PAGE_SIZE,
+		  RV_LOAD_ACCESS },
+		{ "sd a0,0(a1)", BASE + PAGES * HULL_PAGE_SIZE - 4, BASE + PAGES * HULL_PAGE_SIZE,
+		  RV_STORE_ACCESS },
+	};
+	unsigned reads = 0;
+	struct hull_callback_device dev = {
+		.name = "below", .size = HULL_PAGE_SIZE, .opaque = &reads, .read = read_ones
+	};
+
+	dev.gpa = BASE - HULL_PAGE_SIZE;
+	assert_int_equal(hull_vm_register_device(rig.vm, &dev, NULL), 0);
+	dev.name = "device";
+	dev.gpa = DEV;
+	assert_int_equal(hull_vm_register_device(rig.vm, &dev, NULL), 0);
+	dev.name = "above";
+	dev.gpa = BASE + PAGES * HULL_PAGE_SIZE;
+	assert_int_equal(hull_vm_register_device(rig.vm, &dev, NULL), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		cursor = 0;
+		put(cases[i].text);
+		rv_sys_fence_i(rig.hart);
+		rig.hart->x[11] = cases[i].va;
+		rig.hart->pc = BASE;
+		run_blocks(4);
+		expect_trap(cases[i].cause, cases[i].tval);
+	}
+	assert_int_equal(reads, 0);
+}
+
+/* CMO 2.5.2: tval is the value of rs1; what no access reaches, no cbo reaches. */
+static void cache_block_faults(void **state)
+{
+	static const char *const text[] = { "cbo.zero (a1)", "cbo.clean (a1)", "cbo.flush (a1)",
+		                            "cbo.inval (a1)" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(text); i++) {
+		cursor = 0;
+		put(text[i]);
+		rv_sys_fence_i(rig.hart);
+		rig.hart->x[11] = DEV + 0x123;
+		rig.hart->pc = BASE;
+		run_blocks(4);
+		expect_trap(RV_STORE_ACCESS, DEV + 0x123);
+	}
+}
+
+/* accel.h, vcpu_run: no HALT before edges were looked at. */
+static void edge_that_comes_before_wfi(void **state)
+{
+	struct rv_hart *h = rig.hart;
+	enum rv_after after = RV_AFTER_HALT;
+
+	h->csr.mie = BIT(RV_IRQ_SSI);
+	hull_vcpu_raise(h->vcpu, BIT(RV_IRQ_SSI));
+	assert_true(rv_sys_wfi(h, &after));
+	assert_int_equal(after, RV_AFTER_GO);
+}
+
+static void registers_read_back_as_set(void **state)
+{
+	static const unsigned csrs[] = { 0xb00, 0xb02, 0x340, 0x140 };
+	uint64_t v;
+
+	rig.hart->retired = 1000;
+	for (unsigned i = 0; i < ARRAY_LEN(csrs); i++) {
+		assert_int_equal(rv_reg_set(rig.hart, HULL_RV_REG_CSR + csrs[i], 77), 0);
+		assert_int_equal(rv_reg_get(rig.hart, HULL_RV_REG_CSR + csrs[i], &v), 0);
+		assert_int_equal(v, 77);
+	}
+}
+
+static void reserved_cbie_is_not_kept(void **state)
+{
+	static const unsigned csrs[] = { 0x30a, 0x10a };
+	uint64_t v;
+
+	for (unsigned i = 0; i < ARRAY_LEN(csrs); i++) {
+		assert_true(rv_csr_poke(rig.hart, csrs[i], BIT(4) | ENVCFG_CBZE));
+		assert_true(rv_csr_poke(rig.hart, csrs[i], BIT(5)));
+		assert_true(rv_csr_peek(rig.hart, csrs[i], &v));
+		assert_int_equal(v, BIT(4));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +444,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(requests_are_heeded_after_a_device_access, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(budget_cut_by_a_device_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_in_a_page_that_pmp_splits, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_pmp_entry_is_no_permission, setup, teardown),
+		cmocka_unit_test_setup_teardown(accessed_bit_in_read_only_tables, setup, teardown),
+		cmocka_unit_test_setup_teardown(devices_take_no_misaligned_accesses, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(cache_block_faults, setup, teardown),
+		cmocka_unit_test_setup_teardown(edge_that_comes_before_wfi, setup, teardown),
+		cmocka_unit_test_setup_teardown(registers_read_back_as_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(reserved_cbie_is_not_kept, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,8 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 	e = rv_fetch_page(h, pc);
 	if (!e)
 		return NULL;
+	if (!e->tag)
+		return transient(h, pc);
 	if (offset == HULL_PAGE_SIZE - 2 && hull_rv_length(load_le16(e->hva + offset)) == 4)
 		return transient(h, pc);
 	b = lookup(h, e->gpa + offset, e->hva + offset);

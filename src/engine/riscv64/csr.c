@@ -225,6 +225,23 @@ static void write_satp(struct rv_hart *h, uint64_t v)
 	rv_update_contexts(h);
 }
 
+/* CBIE = 2 is reserved (CMO 2.6): the field keeps its value. */
+static uint64_t keep_cbie(uint64_t old, uint64_t v)
+{
+	return (v & ENVCFG_CBIE) == BIT(5) ? (v & ~ENVCFG_CBIE) | (old & ENVCFG_CBIE) : v;
+}
+
+static uint64_t read_senvcfg(struct rv_hart *h)
+{
+	return h->csr.senvcfg;
+}
+
+static void write_senvcfg(struct rv_hart *h, uint64_t v)
+{
+	h->csr.senvcfg = keep_cbie(h->csr.senvcfg, v) &
+	                 (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE);
+}
+
 static uint64_t read_menvcfg(struct rv_hart *h)
 {
 	return h->csr.menvcfg;
@@ -234,6 +251,7 @@ static void write_menvcfg(struct rv_hart *h, uint64_t v)
 {
 	uint64_t old = h->csr.menvcfg;
 
+	v = keep_cbie(old, v);
 	h->csr.menvcfg = v & (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE |
 	                      ENVCFG_PBMTE | ENVCFG_STCE);
 	if ((old ^ v) & (ENVCFG_ADUE | ENVCFG_PBMTE))

@@ -86,6 +86,8 @@ int rv_reg_set(struct rv_hart *h, uint32_t reg, uint64_t v)
 		if (v != 1)
 			return HULL_EINVAL;
 		become_firmware(h);
+	} else if (reg == HULL_RV_REG_CSR + 0xb02) {
+		h->csr.instret_base = v - h->retired; /* not by an instruction that counts */
 	} else if (reg < HULL_RV_REG_CSR || reg >= HULL_RV_REG_CSR + 4096 ||
 	           !rv_csr_poke(h, reg - HULL_RV_REG_CSR, v)) {
 		return HULL_ENOENT;
@@ -157,8 +159,11 @@ uint64_t rv_time(struct rv_hart *h)
 
 void rv_update_mip(struct rv_hart *h)
 {
-	uint64_t lines = hull_vcpu_lines(h->vcpu);
-	uint64_t mip = (lines & ~BIT(RV_IRQ_STI)) | h->csr.soft_mip;
+	uint64_t lines = hull_vcpu_lines(h->vcpu), mip;
+
+	if (hull_load_relaxed(&h->vcpu->irq_edges))
+		h->csr.soft_mip |= hull_swap_acqrel(&h->vcpu->irq_edges, 0) & BIT(RV_IRQ_SSI);
+	mip = (lines & ~BIT(RV_IRQ_STI)) | h->csr.soft_mip;
 
 	if (h->csr.menvcfg & ENVCFG_STCE) {
 		mip &= ~BIT(RV_IRQ_STI);
@@ -224,7 +229,6 @@ bool rv_poll(struct rv_hart *h)
 	if (req & HULL_REQ_IRQ_EDGE) {
 		/* Cleared before the edges are read: one that comes later posts again. */
 		hull_vcpu_done(h->vcpu, HULL_REQ_IRQ_EDGE);
-		h->csr.soft_mip |= hull_swap_acqrel(&h->vcpu->irq_edges, 0) & BIT(RV_IRQ_SSI);
 	}
 	if (req & HULL_REQ_FLUSH_TLB)
 		rv_flush_tlb(h);

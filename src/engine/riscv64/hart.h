@@ -211,7 +211,10 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned bits, uint64_t value
 
 /* Fetch one instruction at h->pc into *ret (2 or 4 bytes); false with the trap set. */
 bool rv_fetch(struct rv_hart *h, uint64_t pc, uint32_t *ret);
-/* The RAM page behind pc for execution; NULL with the trap set. */
+/*
+ * The RAM page behind pc for execution; NULL with the trap set.  A tag of 0: PMP splits the
+ * page, the answer is for the two bytes at pc only.
+ */
 const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc);
 
 /* A naturally aligned RAM address for an atomic access; NULL with the trap set. */

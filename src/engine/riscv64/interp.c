@@ -299,7 +299,7 @@ HULL_GUEST_RACES int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 		return 0;
 	}
 resume:                                     /* h->pc and h->retired are exact */
-	if (hull_load_relaxed(attention)) { /* pairs with hull_vcpu_post */
+	if (hull_load_seqcst(attention)) { /* pairs with hull_vcpu_post; after state = RUNNING */
 		rv_poll(h);
 		if (hull_load_seqcst(&h->vcpu->requests) & HULL_REQ_STOP)
 			return leave(h, exit, HULL_EXIT_KICKED);

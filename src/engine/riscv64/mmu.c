@@ -179,24 +179,25 @@ static bool pte_reserved(const struct rv_hart *h, uint64_t pte, bool leaf)
 	return false;
 }
 
-/* Set A and, for a write, D by compare-and-swap; 12.3.1 step 9 with Svadu.  0: fault, 1: done, 2:
- * again. */
-static int set_accessed(struct rv_hart *h, void *slot, uint64_t *pte, enum rv_access kind,
-                        unsigned slot_attr)
+enum walk { WALK_OK, WALK_PAGE_FAULT, WALK_ACCESS_FAULT, WALK_AGAIN };
+
+/* Set A and, for a write, D by compare-and-swap; 12.3.2 step 9 with Svadu. */
+static enum walk set_accessed(struct rv_hart *h, void *slot, uint64_t *pte, enum rv_access kind,
+                              bool writable)
 {
 	uint64_t want = *pte | PTE_A | (kind == RV_WRITE ? PTE_D : 0);
 
 	if (want == *pte)
-		return 1;
-	if (!(h->csr.menvcfg & ENVCFG_ADUE) || !(slot_attr & HULL_MEM_W))
-		return 0;
+		return WALK_OK;
+	if (!(h->csr.menvcfg & ENVCFG_ADUE))
+		return WALK_PAGE_FAULT;
+	if (!writable)
+		return WALK_ACCESS_FAULT;
 	if (!hull_cas_seqcst((uint64_t *)slot, pte, want))
-		return 2;
+		return WALK_AGAIN;
 	*pte = want;
-	return 1;
+	return WALK_OK;
 }
-
-enum walk { WALK_OK, WALK_PAGE_FAULT, WALK_ACCESS_FAULT };
 
 static unsigned levels_of(uint64_t satp)
 {
@@ -232,7 +233,8 @@ static enum walk walk(struct rv_hart *h, uint64_t va, enum rv_access kind, uint8
 {
 	unsigned levels = levels_of(h->csr.satp), retries = 0;
 	uint64_t table;
-	bool whole;
+	bool whole, writable;
+	enum walk done;
 
 	if ((uint64_t)sign_extend(va, 12 + 9 * levels) != va)
 		return WALK_PAGE_FAULT;
@@ -261,15 +263,13 @@ again:
 			return WALK_PAGE_FAULT;
 		if (!side_effects)
 			return WALK_OK;
-		if (!rv_pmp_check(h, slot_gpa, 8, RV_WRITE, RV_PRIV_S, &whole))
-			page.attr &= ~(unsigned)HULL_MEM_W;
-		switch (set_accessed(h, slot, &pte, kind, page.attr)) {
-		case 0: return WALK_PAGE_FAULT;
-		case 2:
-			if (++retries < 64)
-				goto again; /* another hart changed the entry under us */
-			return WALK_PAGE_FAULT;
-		}
+		writable = (page.attr & HULL_MEM_W) &&
+		           rv_pmp_check(h, slot_gpa, 8, RV_WRITE, RV_PRIV_S, &whole);
+		done = set_accessed(h, slot, &pte, kind, writable);
+		if (done == WALK_AGAIN && ++retries < 64)
+			goto again; /* another hart changed the entry under us */
+		if (done != WALK_OK)
+			return done;
 		if (page.log_write && pte != ret->pte)
 			hull_aspace_dirty(h->vm, slot_gpa);
 		ret->pte = pte;
@@ -328,7 +328,8 @@ static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
 	w = (leaf->pte & PTE_D) && (page->attr & HULL_MEM_W) && !page->log_write &&
 	    (pte_allows(h, leaf->pte, RV_WRITE, mode) || (mode & 3) == RV_PRIV_M ||
 	     SATP_MODE(h->csr.satp) == SATP_BARE);
-	r = r && rv_pmp_check(h, leaf->gpa, 1, RV_READ, mode & 3, &whole) && whole;
+	r = r && (page->attr & HULL_MEM_R) &&
+	    rv_pmp_check(h, leaf->gpa, 1, RV_READ, mode & 3, &whole) && whole;
 	w = w && rv_pmp_check(h, leaf->gpa, 1, RV_WRITE, mode & 3, &whole) && whole;
 	e->read = r ? tag : 0;
 	e->write = w ? tag : 0;
@@ -400,6 +401,24 @@ HULL_GUEST_RACES static void host_store(uint8_t *p, unsigned len, uint64_t v)
 	}
 }
 
+/*
+ * An access to two pages: both must be RAM that allows it.  Devices take no misaligned
+ * accesses; that is an access fault, so that nobody emulates it byte by byte (3.6.3.3).
+ */
+static bool both_pages(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access kind)
+{
+	uint64_t at[2] = { va, (va + len - 1) & ~HULL_PAGE_MASK }, gpa;
+	uint8_t *hva;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (!resolve(h, at[i], 1, kind, &hva, &gpa))
+			return false;
+		if (!hva)
+			return rv_raise(h, access_fault[kind], at[i]);
+	}
+	return true;
+}
+
 bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 {
 	unsigned len = width / 8;
@@ -409,6 +428,8 @@ bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 	if ((va & HULL_PAGE_MASK) + len > HULL_PAGE_SIZE) { /* two pages: byte by byte */
 		uint64_t v = 0, byte;
 
+		if (!both_pages(h, va, len, RV_READ))
+			return false;
 		for (unsigned i = 0; i < len; i++) {
 			if (!rv_load_slow(h, va + i, 8, &byte))
 				return false;
@@ -424,8 +445,6 @@ bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 		return true;
 	}
 	h->last_mmio = gpa;
-	if (va & (len - 1))
-		return rv_raise(h, RV_LOAD_MISALIGNED, va);
 	rv_tell_budget(h);
 	if (!hull_bus_read(h->vm, HULL_SPACE_MMIO, gpa, len, ret))
 		return rv_raise(h, RV_LOAD_ACCESS, va);
@@ -441,10 +460,7 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t valu
 
 	if ((va & HULL_PAGE_MASK) + len > HULL_PAGE_SIZE) {
 		/* Both pages are proved writable before the first byte changes. */
-		uint64_t last = (va + len - 1) & ~HULL_PAGE_MASK;
-
-		if (!resolve(h, va, 1, RV_WRITE, &hva, &gpa) ||
-		    !resolve(h, last, 1, RV_WRITE, &hva, &gpa))
+		if (!both_pages(h, va, len, RV_WRITE))
 			return false;
 		for (unsigned i = 0; i < len; i++)
 			if (!rv_store_slow(h, va + i, 8, value >> (8 * i) & 0xff))
@@ -458,8 +474,6 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t valu
 		return true;
 	}
 	h->last_mmio = gpa;
-	if (va & (len - 1))
-		return rv_raise(h, RV_STORE_MISALIGNED, va);
 	rv_tell_budget(h);
 	if (!hull_bus_write(h->vm, HULL_SPACE_MMIO, gpa, len, value & low_mask(width)))
 		return rv_raise(h, RV_STORE_ACCESS, va);
@@ -479,15 +493,13 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc)
 		return e;
 	if (!translate(h, pc, RV_FETCH, true, &leaf))
 		return NULL;
-	/* A page that PMP splits is executed from only if all of it may be: coarser than the spec's
-	 * 4 bytes. */
 	if (!rv_pmp_check(h, leaf.gpa, 2, RV_FETCH, h->priv, &whole) ||
 	    !hull_aspace_page(h->vm, leaf.gpa, &page) || !(page.attr & HULL_MEM_X)) {
 		rv_raise(h, RV_INSN_ACCESS, pc);
 		return NULL;
 	}
 	note_super(h, pc, &leaf);
-	e->tag = tag;
+	e->tag = whole ? tag : 0; /* a page that PMP splits is looked at each time */
 	e->gpa = leaf.gpa & ~HULL_PAGE_MASK;
 	e->hva = page.hva;
 	return e;
@@ -612,24 +624,21 @@ bool rv_cbo(struct rv_hart *h, enum rv_cbo op, uint64_t va)
 	uint64_t need = op == RV_CBO_zero    ? ENVCFG_CBZE
 	                : op == RV_CBO_inval ? ENVCFG_CBIE
 	                                     : ENVCFG_CBCFE;
+	enum rv_access kind = op == RV_CBO_zero ? RV_WRITE : RV_READ;
 	uint8_t *hva;
 
 	if ((h->priv != RV_PRIV_M && !(h->csr.menvcfg & need)) ||
 	    (h->priv == RV_PRIV_U && !(h->csr.senvcfg & need)))
 		return rv_raise(h, RV_ILLEGAL, 0);
-	if (op == RV_CBO_zero) {
-		if (!resolve(h, block, 64, RV_WRITE, &hva, &gpa))
-			return false;
-		if (!hva)
-			return rv_raise(h, RV_STORE_ACCESS, va);
+	/* All fault as stores, at the address in rs1.  Devices take no accesses of 64 bytes. */
+	if (!resolve(h, block, 64, kind, &hva, &gpa)) {
+		bool is_page = h->cause == RV_LOAD_PAGE || h->cause == RV_STORE_PAGE;
+
+		return rv_raise(h, is_page ? RV_STORE_PAGE : RV_STORE_ACCESS, va);
+	}
+	if (!hva)
+		return rv_raise(h, RV_STORE_ACCESS, va);
+	if (op == RV_CBO_zero)
 		memset(hva, 0, 64);
-		return true;
-	}
-	/* The others need read or write permission and fault as stores. */
-	if (!resolve(h, block, 64, RV_READ, &hva, &gpa)) {
-		h->cause = h->cause == RV_LOAD_PAGE ? RV_STORE_PAGE : RV_STORE_ACCESS;
-		h->tval = va;
-		return false;
-	}
 	return true;
 }

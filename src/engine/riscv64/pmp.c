@@ -44,8 +44,8 @@ bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access 
 	uint64_t page = gpa & ~HULL_PAGE_MASK;
 
 	*ret_page = true;
-	if (!h->pmp_active)
-		return true;
+	if (!h->pmp_active) /* without M-mode software there is no PMP */
+		return priv == RV_PRIV_M || h->sbi;
 	for (unsigned i = 0; i < RV_PMP_COUNT; i++) {
 		uint64_t lo, hi;
 
