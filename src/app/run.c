@@ -223,7 +223,8 @@ static void print_timing(const struct session *s)
 static int outcome(struct session *s, enum hull_stop_reason reason)
 {
 	uint64_t code = hull_vm_stop_code(s->machine.machine.vm);
-	bool panic = hull_tap_seen(&s->machine.tap, SAW_PANIC) != 0;
+	/* A kernel that panicked does not switch the machine off in good order. */
+	bool panic = hull_tap_seen(&s->machine.tap, SAW_PANIC) && reason != HULL_STOP_GUEST;
 	char text[80];
 
 	if (hull_signals_taken()) {

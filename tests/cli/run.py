@@ -52,6 +52,8 @@ def endings():
     expect("text never printed", 11, ["--exit-on", "READY", hello], err="without printing")
     expect("panic waited for", 11, ["--exit-on", "panic", write("panic", tiny.say(
         "Kernel panic - not syncing: oh\n") + tiny.spin())], err="panicked")
+    expect("the words of a panic alone are none", 0, [write("quote", tiny.say(
+        "Kernel panic - not syncing: a quotation\n") + tiny.off())])
     expect("two CPUs", 0, ["--cpus", "2", hello], out="hello")
     expect("deterministic", 0, ["--deterministic", hello], out="hello")
     expect("no device tree", 0, ["--machine-dtb", "none", hello], out="hello")
