@@ -6,24 +6,51 @@
 #include "engine/ir/ir.h"
 #include "isa/riscv64/value.h"
 
-#define DO1(op) \
-	case HULL_IR_##op: return op(a);
-#define DO2(op) \
-	case HULL_IR_##op: return op(a, b);
-
 uint64_t hull_ir_compute(enum hull_ir_op op, uint64_t a, uint64_t b, uint64_t c)
 {
 	switch (op) {
-		DO2(ADD)
-	DO2(SUB)
-	DO2(MUL) DO2(MULH) DO2(MULHU) DO2(MULHSU) DO2(DIV) DO2(DIVU) DO2(REM) DO2(REMU) DO2(AND)
-		DO2(OR) DO2(XOR) DO1(NOT) DO2(SHL) DO2(SHR) DO2(SAR) DO2(ROR) DO2(EQ) DO2(NE)
-			DO2(LT) DO2(LTU) DO1(SX8) DO1(SX16) DO1(SX32) DO1(ZX8) DO1(ZX16) DO1(ZX32)
-				DO1(CLZ) DO1(CTZ) DO1(POP) DO1(REV8) DO1(ORCB) DO2(CLMUL)
-					DO2(CLMULH) DO2(CLMULR) DO1(BOX16) DO1(BOX32) DO1(UNBOX16)
-						DO1(UNBOX32) case HULL_IR_SEL:
-		return SEL(a, b, c);
-		default : return 0;
+	case HULL_IR_ADD: return ADD(a, b);
+	case HULL_IR_SUB: return SUB(a, b);
+	case HULL_IR_MUL: return MUL(a, b);
+	case HULL_IR_MULH: return MULH(a, b);
+	case HULL_IR_MULHU: return MULHU(a, b);
+	case HULL_IR_MULHSU: return MULHSU(a, b);
+	case HULL_IR_DIV: return DIV(a, b);
+	case HULL_IR_DIVU: return DIVU(a, b);
+	case HULL_IR_REM: return REM(a, b);
+	case HULL_IR_REMU: return REMU(a, b);
+	case HULL_IR_AND: return AND(a, b);
+	case HULL_IR_OR: return OR(a, b);
+	case HULL_IR_XOR: return XOR(a, b);
+	case HULL_IR_SHL: return SHL(a, b);
+	case HULL_IR_SHR: return SHR(a, b);
+	case HULL_IR_SAR: return SAR(a, b);
+	case HULL_IR_ROR: return ROR(a, b);
+	case HULL_IR_EQ: return EQ(a, b);
+	case HULL_IR_NE: return NE(a, b);
+	case HULL_IR_LT: return LT(a, b);
+	case HULL_IR_LTU: return LTU(a, b);
+	case HULL_IR_CLMUL: return CLMUL(a, b);
+	case HULL_IR_CLMULH: return CLMULH(a, b);
+	case HULL_IR_CLMULR: return CLMULR(a, b);
+	case HULL_IR_NOT: return NOT(a);
+	case HULL_IR_SX8: return SX8(a);
+	case HULL_IR_SX16: return SX16(a);
+	case HULL_IR_SX32: return SX32(a);
+	case HULL_IR_ZX8: return ZX8(a);
+	case HULL_IR_ZX16: return ZX16(a);
+	case HULL_IR_ZX32: return ZX32(a);
+	case HULL_IR_CLZ: return CLZ(a);
+	case HULL_IR_CTZ: return CTZ(a);
+	case HULL_IR_POP: return POP(a);
+	case HULL_IR_REV8: return REV8(a);
+	case HULL_IR_ORCB: return ORCB(a);
+	case HULL_IR_BOX16: return BOX16(a);
+	case HULL_IR_BOX32: return BOX32(a);
+	case HULL_IR_UNBOX16: return UNBOX16(a);
+	case HULL_IR_UNBOX32: return UNBOX32(a);
+	case HULL_IR_SEL: return SEL(a, b, c);
+	default: return 0;
 	}
 }
 

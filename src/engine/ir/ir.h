@@ -12,14 +12,15 @@
  * FP_ON, FP_ROUND, TRAP, a CALL with HULL_IR_FAULTS, BRANCH and the exits) the
  * slots are exactly what the SETs before it made of them, the program counter that of
  * the last INSN, and as many instructions are retired as its index says.
- * What a slot holds at such a node can therefore be read off the list; a backend may keep slots in
- * host registers and write them back only on the way out.  Instructions perform
- * their SETs after everything that may fault.
+ * At an INSN the block may be left, too: interrupts, budgets.  What a slot holds at such a node can
+ * therefore be read off the list; a backend may keep slots in host registers and write them back
+ * only on the way out.  Instructions perform their SETs after everything that may fault.
  *
  * Builders name values with hull_ir_name(), which appends nothing: C does not
  * order the evaluation of arguments.  The nodes come into being, left to
  * right, when a statement uses them, so that the list does not depend on the compiler.  Pure nodes
- * are value-numbered: equal ones in a block are one.
+ * are value-numbered: equal ones in a block are one.  Some end up without a use; a
+ * backend leaves those out.
  *
  * Threading: a block belongs to one thread; nothing is shared.
  */

@@ -4,6 +4,8 @@
  * the interpreter uses.  It is what the IR means; backends are compared with it.
  */
 #include "base/atomic.h"
+#include "base/bits.h"
+#include "base/mem.h"
 #include "engine/hardfloat.h"
 #include "engine/riscv64/block.h"
 #include "engine/riscv64/lift.h"
@@ -147,16 +149,53 @@ static enum after need_fp(struct run *r, bool rounds, unsigned field)
 	return AFTER_NODE;
 }
 
+/* The host address of an access that the TLB answers, or NULL: what is cached there counts. */
+static void *tlb_address(const struct rv_hart *h, uint64_t va, unsigned bytes, bool write)
+{
+	const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
+	uint64_t tag = ((va + bytes - 1) & ~HULL_PAGE_MASK) | h->data_context;
+
+	return (write ? e->write : e->read) == tag ? (void *)(va + e->addend) : NULL;
+}
+
 static enum after access(struct run *r, const struct hull_ir_node *n, uint64_t *ret)
 {
+	bool write = n->op == HULL_IR_STORE;
+	unsigned bits = write ? n->aux : hull_ir_load_bits(n->aux);
+	void *p = tlb_address(r->h, r->v[n->a], bits / 8, write);
+	uint8_t bytes[8] = { 0 };
+
+	if (p && write) {
+		store_le64(bytes, r->v[n->b]);
+		memcpy(p, bytes, bits / 8);
+		return AFTER_NODE;
+	}
+	if (p) {
+		memcpy(bytes, p, bits / 8);
+		*ret = extend(n->aux, load_le64(bytes));
+		return AFTER_NODE;
+	}
 	sync(r); /* devices may look at the clock */
-	if (n->op == HULL_IR_STORE)
-		return rv_store_slow(r->h, r->v[n->a], n->aux, r->v[n->b] & low_mask(n->aux))
+	if (write)
+		return rv_store_slow(r->h, r->v[n->a], bits, r->v[n->b] & low_mask(bits))
 		               ? AFTER_NODE
 		               : AFTER_FAULT;
-	if (!rv_load_slow(r->h, r->v[n->a], hull_ir_load_bits(n->aux), ret))
+	if (!rv_load_slow(r->h, r->v[n->a], bits, ret))
 		return AFTER_FAULT;
 	*ret = extend(n->aux, *ret);
+	return AFTER_NODE;
+}
+
+/* Between instructions a block may be left: somebody wants attention, or the budget shrank. */
+static enum after begin_insn(struct run *r, uint64_t insn)
+{
+	struct rv_hart *h = r->h;
+	bool first = HULL_IR_INSN_INDEX(insn) == 0;
+
+	if (!first && (hull_load_seqcst(&h->vcpu->attention) ||
+	               h->retire_limit < r->retired0 + HULL_IR_INSN_INDEX(insn)))
+		return leave_to(r, r->pc0 + HULL_IR_INSN_OFFSET(insn));
+	r->insn = insn;
 	return AFTER_NODE;
 }
 
@@ -171,7 +210,7 @@ static enum after perform(struct run *r, const struct hull_ir_node *n, uint64_t 
 	case HULL_IR_GET:
 		*ret = n->imm < RV_SLOT_F ? h->x[n->imm] : h->f[n->imm - RV_SLOT_F];
 		break;
-	case HULL_IR_INSN: r->insn = n->imm; break;
+	case HULL_IR_INSN: return begin_insn(r, n->imm);
 	case HULL_IR_SET:
 		if (n->imm < RV_SLOT_F)
 			h->x[n->imm] = a;
@@ -216,10 +255,35 @@ static int leave(struct hull_exit *exit, enum hull_exit_kind kind)
 	return 0;
 }
 
-int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
+/* As in the interpreter: the block that is known for this place, unless it may be stale. */
+static struct rv_block *next_block(struct rv_hart *h)
 {
 	uint64_t limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
+	const struct rv_jump_entry *j = &h->jumps[(h->pc >> 1) & (RV_JUMP_SIZE - 1)];
 
+	if (h->retired >= limit)
+		return rv_block_at(h, h->pc, true);
+	if (j->pc == h->pc && j->key == h->jump_key && j->block->epoch == h->code_epoch)
+		return j->block;
+	return rv_block_at(h, h->pc, false);
+}
+
+/* Enter the handler; true if the caller has to look at a hart that retires nothing. */
+static bool take_trap(struct rv_hart *h)
+{
+	rv_trap(h, h->cause, h->tval);
+	if (h->retired != h->trap_mark) {
+		h->trap_mark = h->retired;
+		h->trap_loop = 0;
+	} else if (++h->trap_loop >= RV_TRAP_LOOP) {
+		h->trap_loop = 0;
+		return true;
+	}
+	return false;
+}
+
+int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
+{
 	for (;;) {
 		struct rv_block *b;
 		enum after after;
@@ -233,7 +297,7 @@ int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
 		}
 		if (h->retired >= h->retire_limit)
 			return leave(exit, HULL_EXIT_BUDGET);
-		b = rv_block_at(h, h->pc, h->retired >= limit);
+		b = next_block(h);
 		if (!b) {
 			after = AFTER_FAULT;
 		} else {
@@ -242,7 +306,11 @@ int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
 		}
 		if (after == AFTER_EXIT)
 			return 0;
-		if (after == AFTER_FAULT)
-			rv_trap(h, h->cause, h->tval);
+		if (after != AFTER_FAULT || !take_trap(h))
+			continue;
+		if (h->retire_limit == UINT64_MAX)
+			return leave(exit, HULL_EXIT_NONE);
+		h->retire_limit = h->retired;
+		return leave(exit, HULL_EXIT_BUDGET);
 	}
 }

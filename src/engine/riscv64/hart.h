@@ -27,6 +27,7 @@ enum {
 	RV_CONTEXTS = 16,        /* remembered combinations */
 	RV_CONTEXT_LIMIT = 4096, /* numbers fit below the page offset of a tag */
 	RV_X_DISCARD = 32,       /* writes to x0 go here */
+	RV_TRAP_LOOP = 1000, /* traps in a row without a retired instruction: the caller may look */
 	RV_PMP_COUNT = 16,
 };
 

@@ -258,8 +258,6 @@
 	goto next_insn;
 #define SYS_sfence_order SYS_CALL(rv_sys_sfence_order(h));
 
-enum { TRAP_LOOP = 1000 };
-
 static int leave(struct rv_hart *h, struct hull_exit *exit, enum hull_exit_kind kind)
 {
 	exit->kind = kind;
@@ -402,7 +400,7 @@ trap:
 	}
 	/* A handler that itself faults at once retires nothing: let the caller have a look now and
 	 * then. */
-	if (++h->trap_loop < TRAP_LOOP)
+	if (++h->trap_loop < RV_TRAP_LOOP)
 		goto resume;
 	h->trap_loop = 0;
 	if (h->retire_limit == UINT64_MAX)
