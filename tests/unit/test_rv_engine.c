@@ -17,6 +17,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "base/prng.h"
 #include "core/vcpu.h"
 #include "engine/riscv64/block.h"
 #include "support/rvasm.h"
@@ -432,6 +433,90 @@ static void reserved_cbie_is_not_kept(void **state)
 	}
 }
 
+/* What the TLBs say about the 16 pages at `va` is what the tables say. */
+static void expect_no_stale_translation(uint64_t va, unsigned round)
+{
+	struct rv_hart *h = rig.hart;
+
+	for (unsigned i = 0; i < 16; i++, va += HULL_PAGE_SIZE) {
+		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
+		const struct rv_fetch_entry *f = &h->fetch_tlb[(va >> 12) % RV_FETCH_TLB_SIZE];
+		bool mapped;
+		uint64_t gpa;
+
+		if (e->read == (va | h->data_context) || e->write == (va | h->data_context)) {
+			mapped = rv_translate(h, va, RV_READ, &gpa);
+			if (!mapped || gpa != e->gpa)
+				fail_msg("round %u: stale data translation of page %u", round, i);
+		}
+		if (f->tag == (va | h->fetch_context)) {
+			mapped = rv_translate(h, va, RV_FETCH, &gpa);
+			if (!mapped || gpa != f->gpa)
+				fail_msg("round %u: stale fetch translation of page %u", round, i);
+		}
+	}
+}
+
+/* Pages, 64 KiB NAPOT groups and 2 MiB pages come and go in the same place, in three ASIDs. */
+static void fences_leave_nothing_stale(void **state)
+{
+	const uint64_t base = 0x40000000, flags = PTE_V | PTE_R | PTE_W | PTE_X | PTE_A | PTE_D;
+	uint8_t *mid = rig.ram + 11 * HULL_PAGE_SIZE, *low = rig.ram + 12 * HULL_PAGE_SIZE;
+	struct rv_hart *h = rig.hart;
+	uint64_t satp, pointer, old;
+	struct hull_prng prng;
+
+	hull_prng_seed(&prng, 1);
+	map_page(base, BASE, PTE_R);
+	satp = h->csr.satp;
+	pointer = load_le64(mid);
+	enter_supervisor(base);
+	for (unsigned round = 0; round < 20000; round++) {
+		uint64_t page = hull_prng_below(&prng, 16), va = base + page * HULL_PAGE_SIZE;
+		uint64_t asid = hull_prng_below(&prng, 3);
+		bool whole = true; /* more than one page changed */
+		bool was_super = load_le64(mid) != pointer;
+
+		rv_csr_poke(h, 0x180, satp | asid << 44);
+		for (unsigned i = 0; i < 8; i++) {
+			uint64_t at = base + hull_prng_below(&prng, 16) * HULL_PAGE_SIZE;
+
+			(void)rv_load_slow(h, at, 64, &old);
+			(void)rv_fetch_page(h, at);
+		}
+		switch (hull_prng_below(&prng, 5)) {
+		case 0: store_le64(mid, BASE >> 2 | flags); break;
+		case 1:
+			for (unsigned i = 0; i < 16; i++)
+				store_le64(low + 8 * i, PTE_N | (BASE + 0x8000) >> 2 | flags);
+			store_le64(mid, pointer);
+			break;
+		default:
+			whole = load_le64(mid) != pointer || load_le64(low + 8 * page) & PTE_N;
+			store_le64(mid, pointer);
+			old = BASE + hull_prng_below(&prng, 16) * HULL_PAGE_SIZE;
+			store_le64(low + 8 * page,
+			           old >> 2 | (hull_prng_below(&prng, 4) ? flags : 0));
+		}
+		/* For what one leaf had mapped, one address in it is enough. */
+		if (was_super && hull_prng_below(&prng, 2))
+			rv_sfence(h, false, va, true, 0);
+		else if (whole && hull_prng_below(&prng, 2))
+			for (unsigned i = 0; i < 16; i++)
+				rv_sfence(h, false, base + i * HULL_PAGE_SIZE, true, 0);
+		else if (whole)
+			rv_sfence(h, true, va, true, 0);
+		else if (hull_prng_below(&prng, 2))
+			rv_sfence(h, false, va, true, 0);
+		else
+			for (unsigned i = 0; i < 3; i++)
+				rv_sfence(h, hull_prng_below(&prng, 2), va, false, i | 0x70000);
+		expect_no_stale_translation(base, round);
+		rv_csr_poke(h, 0x180, satp | hull_prng_below(&prng, 3) << 44);
+		expect_no_stale_translation(base, round);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -451,6 +536,7 @@ int main(void)
 		                                teardown),
 		cmocka_unit_test_setup_teardown(cache_block_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(edge_that_comes_before_wfi, setup, teardown),
+		cmocka_unit_test_setup_teardown(fences_leave_nothing_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(registers_read_back_as_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(reserved_cbie_is_not_kept, setup, teardown),
 	};
