@@ -166,9 +166,9 @@ def assemble(folder, name, source, at=0x80200000):
     """The path of an ELF that holds the assembly text, entered at _start."""
     stem = os.path.join(folder, name)
     with open(stem + ".s", "w", encoding="utf-8") as f:
-        f.write(".option norvc\n.globl _start\n_start:\n" + source + "\n")
+        f.write(".option norvc\n.option norelax\n.globl _start\n_start:\n" + source + "\n")
     subprocess.run(["riscv64-linux-gnu-as", "-march=rv64gc_zicsr_zifencei", "-o", stem + ".o",
                     stem + ".s"], check=True)
-    subprocess.run(["riscv64-linux-gnu-ld", "-N", "-Ttext=%#x" % at, "-o", stem, stem + ".o"],
-                   check=True)
+    subprocess.run(["riscv64-linux-gnu-ld", "-N", "--no-relax", "-Ttext=%#x" % at, "-o", stem, stem + ".o"],
+                   check=True, stderr=subprocess.DEVNULL)
     return stem
