@@ -5,6 +5,7 @@
  * Guest memory stays in the core's address space; what a hart caches of it
  * is dropped by requests, so map needs nothing and unmap is a synchronous flush.
  */
+#include <fenv.h>
 #include <hull/accel.h>
 #include <hull/vm.h>
 
@@ -27,11 +28,32 @@ static struct rv_hart *hart(struct hull_vcpu *vcpu)
 	return hull_vcpu_accel_state(vcpu);
 }
 
+/*
+ * The thread's own floating-point environment may round otherwise, flush subnormal numbers or
+ * trap exceptions, which a guest would then raise at will: hardfloat.h needs the default one.
+ */
+static void enter_fp(fenv_t *saved)
+{
+	(void)fegetenv(saved);
+	(void)fesetenv(FE_DFL_ENV);
+}
+
+static bool fp_usable(void)
+{
+	fenv_t saved;
+	bool usable;
+
+	enter_fp(&saved);
+	usable = hard_fp_usable();
+	(void)fesetenv(&saved);
+	return usable;
+}
+
 static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 {
 	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
 		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine runs riscv64 guests only");
-	if (!hard_fp_usable())
+	if (!fp_usable())
 		return hull_fail(
 			err, HULL_ENOTSUP, 802,
 			"the host's floating-point unit is not in its IEEE 754 default mode");
@@ -101,12 +123,15 @@ static int engine_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	struct rv_hart *h = hart(vcpu);
 	bool limited = vcpu->budget != INT64_MAX;
+	fenv_t saved;
 	int rc;
 
+	enter_fp(&saved);
 	h->retire_limit = limited ? h->retired : UINT64_MAX;
 	rv_heed_budget(h);
 	rc = rv_interpret(h, exit);
 	rv_tell_budget(h);
+	(void)fesetenv(&saved);
 	hull_store_relaxed(&vcpu->insns, h->retired); /* read by statistics only */
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fenv.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -517,6 +518,34 @@ static void fences_leave_nothing_stale(void **state)
 	}
 }
 
+/* The environment of the thread that runs a vCPU is the embedder's, and stays it. */
+static void floating_point_environment_of_the_host(void **state)
+{
+	const int traps = FE_DIVBYZERO | FE_OVERFLOW | FE_INVALID;
+	struct rv_hart *h = rig.hart;
+	struct hull_exit exit;
+	int rc, after;
+
+	put("fdiv.d fa0,fa1,fa2,rne");
+	put("fdiv.d fa3,fa1,fa4,rne"); /* by zero */
+	put("wfi");
+	rv_set_mstatus(h, MSTATUS_FS | MSTATUS_MPP);
+	h->fp.flags = HULL_FP_NX; /* so that the host may compute */
+	h->f[11] = UINT64_C(0x3ff0000000000000);
+	h->f[12] = UINT64_C(0x4008000000000000);
+	assert_int_equal(fesetround(FE_UPWARD), 0);
+	assert_int_not_equal(feenableexcept(traps), -1);
+	rc = hull_vm_run_vcpu(rig.vm, 0, &exit);
+	after = fegetround();
+	(void)fesetround(FE_TONEAREST);
+	assert_int_equal(fedisableexcept(FE_ALL_EXCEPT), traps);
+	assert_int_equal(after, FE_UPWARD);
+	assert_int_equal(rc, 0);
+	assert_int_equal(exit.kind, HULL_EXIT_HALT);
+	assert_int_equal(h->f[10], UINT64_C(0x3fd5555555555555));
+	assert_int_equal(h->f[13], UINT64_C(0x7ff0000000000000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,6 +566,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cache_block_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(edge_that_comes_before_wfi, setup, teardown),
 		cmocka_unit_test_setup_teardown(fences_leave_nothing_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(floating_point_environment_of_the_host, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(registers_read_back_as_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(reserved_cbie_is_not_kept, setup, teardown),
 	};
