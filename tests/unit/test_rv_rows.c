@@ -168,19 +168,22 @@ static bool states_differ(void)
 		bad |= differ("x", i, h->x[i], g->x[i]);
 	for (unsigned i = 0; i < 32; i++)
 		bad |= differ("f", i, h->f[i], g->f[i]);
-	bad |= differ("x", 0, h->x[0], 0) | differ("x", 0, 0, g->x[0]);
-	bad |= differ("pc", 0, h->pc, g->pc) | differ("fflags", 0, h->fp.flags, g->fp.flags);
+	bad |= differ("x", 0, h->x[0], 0);
+	bad |= differ("x", 0, 0, g->x[0]);
+	bad |= differ("pc", 0, h->pc, g->pc);
+	bad |= differ("fflags", 0, h->fp.flags, g->fp.flags);
 	bad |= differ("mcause", 0, h->csr.mcause, g->csr.mcause);
 	bad |= differ("mtval", 0, h->csr.mtval, g->csr.mtval);
 	bad |= differ("mepc", 0, h->csr.mepc, g->csr.mepc);
 	bad |= differ("mstatus", 0, rv_mstatus(h), rv_mstatus(g));
-	bad |= differ("priv", 0, h->priv, g->priv) | differ("frm", 0, h->frm, g->frm);
+	bad |= differ("priv", 0, h->priv, g->priv);
+	bad |= differ("frm", 0, h->frm, g->frm);
 	bad |= differ("retired", 0, h->retired, g->retired);
 	bad |= differ("reserved", 0, h->reserved_gpa, g->reserved_gpa);
 	for (unsigned i = 0; i < 4096; i++) {
 		uint64_t a = 0, b = 0;
 
-		if (rv_csr_peek(h, i, &a) | rv_csr_peek(g, i, &b))
+		if (rv_csr_peek(h, i, &a) && rv_csr_peek(g, i, &b))
 			bad |= differ("csr", i, a, b);
 	}
 	if (memcmp(left.ram, right.ram, left.size)) {
