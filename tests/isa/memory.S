@@ -88,13 +88,17 @@
 
 	TEST	4 /* atomics must be aligned */
 	addi	t0, s1, 2
+#ifndef OLD /* QEMU 7.2 checks the reservation's address first, and calls them all loads */
 	TRAPS	STORE_MISALIGNED, amoadd.w a0, a0, (t0)
 	SAME	s10, t0
 	TRAPS	LOAD_MISALIGNED, lr.w a0, (t0)
 	TRAPS	STORE_MISALIGNED, sc.w a0, a0, (t0)
 	addi	t0, s1, 4
 	TRAPS	LOAD_MISALIGNED, lr.d a0, (t0)
+#endif
+#ifndef OLD
 	TRAPS	STORE_PAGE, sc.w a0, a0, (s4)
+#endif
 	TRAPS	LOAD_PAGE, lr.w a0, (s4)
 
 	TEST	5 /* LR and SC */
@@ -113,14 +117,16 @@
 1:	lr.d	a1, (s1)
 	sc.d	a2, a0, (t1) /* elsewhere */
 	beqz	a2, 2f
+#ifndef OLD
 	lr.d	a1, (s1)
 	sd	a1, 8(s1)
 
 	li	s8, -1
 	la	s7, 1f
 	.4byte	0xffffffff
-1:	sc.d	a2, a0, (s1) /* a trap ends the reservation */
+1:	sc.d	a2, a0, (s1) /* a trap ends the reservation: Hull's choice */
 	beqz	a2, 2f
+#endif
 	lr.d	a1, (s1)
 	li	a3, 9
 	sd	a3, 0(s1) /* written in between */
@@ -134,10 +140,12 @@
 	EQ	a1, -0x80000000
 	sc.w	a2, zero, (s1)
 	EQ	a2, 0
+#ifndef OLD /* QEMU remembers virtual addresses */
 	li	a4, 0x40001000 /* another address of the same memory */
 	lr.w	a1, (a4)
 	sc.w	a2, a0, (s1)
 	EQ	a2, 0
+#endif
 	j	3f
 2:	j	fail
 3:

@@ -139,12 +139,12 @@
 	BAD	V|W|A|D
 	BAD	V|W|X|A|D
 	BAD	R|W|A|D
+#ifndef OLD /* QEMU 7.2 has no PBMTE and looks at the others only without Svnapot */
 	BAD	V|R|W|A|D|(1<<54)
 	BAD	V|R|W|A|D|(1<<60)
-#ifndef OLD
 	BAD	V|R|W|A|D|(1<<61)
-#endif
 	BAD	V|R|W|A|D|(3<<61)
+#endif
 	BAD	V /* a pointer at the last level */
 	BAD	V|R|W|A|D|(1<<63) /* Svnapot with a low PPN that is none */
 
@@ -183,6 +183,7 @@
 	TRAPS	LOAD_PAGE, ld a0, 0(t0)
 	TO_M
 
+#ifndef OLD /* QEMU 7.2 gives page faults */
 	TEST	11 /* a pointer to no memory: access fault */
 	li	t0, (0x10000000000 >> 2) | V
 	sd	t0, 32(s0)
@@ -194,6 +195,7 @@
 	TRAPS	STORE_ACCESS, sd a0, 0(t0)
 	TRAPS	INSN_ACCESS, jr t0
 	TO_M
+#endif
 
 	TEST	12 /* a table that points to itself ends at the last level */
 	srli	t0, s0, 2

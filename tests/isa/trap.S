@@ -111,6 +111,7 @@
 	csrw	mie, t0
 	csrw	mip, t0
 	csrr	t1, mip
+	and	t1, t1, t0
 	SAME	t0, t1
 	la	s7, 1f
 	csrsi	mstatus, 8

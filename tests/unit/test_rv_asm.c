@@ -107,6 +107,39 @@ static void check(const char *name)
 	free(eval);
 }
 
+/* The programs themselves on another emulator, as far as that goes. */
+static void judge_passes_them(void **state)
+{
+	static const char *const names[] = { "memory", "paging", "pmp", "sfence", "trap" };
+	const char *root = getenv("HULL_SOURCE");
+	char folder[] = "/tmp/hull-isa-XXXXXX", command[1000];
+	unsigned bad = 0;
+
+	if (!have_tools() ||
+	    system("qemu-system-riscv64 --version 2>&1 | grep -q 'version 7[.]2'")) {
+		print_message("riscv64-linux-gnu-gcc or qemu-system-riscv64 7.2 is missing\n");
+		skip();
+	}
+	assert_non_null(mkdtemp(folder));
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(command, sizeof(command),
+		         "riscv64-linux-gnu-gcc -DOLD -nostdlib -static -mcmodel=medany "
+		         "-march=rv64imafdc_zifencei_zba_zbb_zbs -Wl,-Ttext=0x80000000,"
+		         "--build-id=none,-N,--no-warn-rwx-segments -o %s/elf %s/tests/isa/%s.S && "
+		         "timeout 60 qemu-system-riscv64 -M virt,aia=aplic-imsic -m 64 -nographic "
+		         "-cpu rv64,priv_spec=v1.12.0,svnapot=true,svpbmt=true,sstc=true "
+		         "-bios %s/elf </dev/null",
+		         folder, root ? root : ".", names[i], folder);
+		if (system(command)) {
+			print_message("%s fails on QEMU\n", names[i]);
+			bad++;
+		}
+	}
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(bad, 0);
+}
+
 #define PROGRAM(name)                            \
 	static void program_##name(void **state) \
 	{                                        \
@@ -122,9 +155,10 @@ PROGRAM(trap)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(program_cbo),    cmocka_unit_test(program_memory),
-		cmocka_unit_test(program_paging), cmocka_unit_test(program_pmp),
-		cmocka_unit_test(program_sfence), cmocka_unit_test(program_trap),
+		cmocka_unit_test(program_cbo),       cmocka_unit_test(program_memory),
+		cmocka_unit_test(program_paging),    cmocka_unit_test(program_pmp),
+		cmocka_unit_test(program_sfence),    cmocka_unit_test(program_trap),
+		cmocka_unit_test(judge_passes_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
