@@ -324,16 +324,17 @@ static void say_places(struct session *s)
 	}
 }
 
-/* A wish that this build cannot meet changes the speed only, so it is no error. */
-static void say_engine(struct session *s)
+/* To run slower than asked, silently, would make measurements lie. */
+static int check_engine(const struct hull_options *o, struct hull_err *err)
 {
-	uint64_t mode = hull_options_num(&s->options, HULL_OPT_ENGINE_MODE);
+	uint64_t mode = hull_options_num(o, HULL_OPT_ENGINE_MODE);
 
-	if (mode != HULL_ENGINE_AUTO && mode != HULL_ENGINE_INTERP)
-		hull_report_note(stderr, s->style,
-		                 "this build has the interpreter only: --engine %s "
-		                 "has no effect",
-		                 hull_options_text(&s->options, HULL_OPT_ENGINE_MODE));
+	if (mode == HULL_ENGINE_AUTO || mode == HULL_ENGINE_INTERP)
+		return 0;
+	hull_fail(err, HULL_ENOTSUP, 1301, "engine \"%s\" is not in this build",
+	          hull_options_text(o, HULL_OPT_ENGINE_MODE));
+	hull_err_fix(err, "--engine interp, or leave it out");
+	return HULL_ENOTSUP;
 }
 
 static void set_up_doctor(struct session *s)
@@ -359,7 +360,6 @@ static int go(struct session *s, struct hull_err *err)
 	bool timing = hull_options_num(&s->options, HULL_OPT_RUN_TIMING);
 	int r, code;
 
-	say_engine(s);
 	hull_signals_watch(s->events);
 	set_up_doctor(s);
 	s->loaded_ns = now_ns();
@@ -401,7 +401,10 @@ static int session_run(struct session *s, int argc, char *const argv[])
 	}
 	s->style = hull_options_style(&s->options, argc, argv, stderr);
 	s->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = escape_key(hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE), &escape.key, &err);
+	r = check_engine(&s->options, &err);
+	if (!r)
+		r = escape_key(hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE), &escape.key,
+		               &err);
 	if (!r)
 		r = hull_app_machine_open(&s->machine, &s->options, &escape, &err);
 	if (!r && watch_texts(s))

@@ -56,6 +56,7 @@ def endings():
         "Kernel panic - not syncing: a quotation\n") + tiny.off())])
     expect("two CPUs", 0, ["--cpus", "2", hello], out="hello")
     expect("deterministic", 0, ["--deterministic", hello], out="hello")
+    expect("an engine that is not there", 13, ["--engine", "jit", hello], err="E1301")
     expect("no device tree", 0, ["--machine-dtb", "none", hello], out="hello")
     code, _, stderr = run("--timing", "--json", hello)
     line = [t for t in stderr.splitlines() if "hull.timing/1" in t]

@@ -75,8 +75,10 @@ static void access_rights(void **state)
 
 			h->priv = privs[i / 2];
 			h->cause = UINT64_MAX;
-			ok = rv_csr_access(h, csr, write ? RV_CSR_write : RV_CSR_set, true, write,
-			                   0, &old);
+			ok = rv_csr_access(
+				h,
+				rv_csr_request(csr, write ? RV_CSR_write : RV_CSR_set, true, write),
+				0, &old);
 			if (ok != may(csr, h->priv, write) || (!ok && h->cause != RV_ILLEGAL))
 				fail_msg("CSR %03x %s: privilege %u, %s", csr,
 				         table[csr].name ? table[csr].name : "", h->priv,
@@ -93,10 +95,14 @@ static void writable_bits(void **state)
 
 		if (!may(csr, RV_PRIV_M, true) || table[csr].kind == HOOK)
 			continue;
-		assert_true(rv_csr_access(h, csr, RV_CSR_set, true, false, 0, &before));
-		assert_true(rv_csr_access(h, csr, RV_CSR_write, false, true, UINT64_MAX, &v));
-		assert_true(rv_csr_access(h, csr, RV_CSR_clear, true, true, UINT64_MAX, &ones));
-		assert_true(rv_csr_access(h, csr, RV_CSR_set, true, false, 0, &zeros));
+		assert_true(
+			rv_csr_access(h, rv_csr_request(csr, RV_CSR_set, true, false), 0, &before));
+		assert_true(rv_csr_access(h, rv_csr_request(csr, RV_CSR_write, false, true),
+		                          UINT64_MAX, &v));
+		assert_true(rv_csr_access(h, rv_csr_request(csr, RV_CSR_clear, true, true),
+		                          UINT64_MAX, &ones));
+		assert_true(
+			rv_csr_access(h, rv_csr_request(csr, RV_CSR_set, true, false), 0, &zeros));
 		if (table[csr].kind == CONST ? ones != table[csr].value || zeros != before
 		                             : (ones ^ before) != (table[csr].value & ~before) ||
 		                                       (zeros & table[csr].value))
@@ -118,13 +124,16 @@ static void hooks_settle(void **state)
 			struct rv_hart *h = open_hart();
 			uint64_t a = 0, b = 1, v;
 
-			assert_true(
-				rv_csr_access(h, csr, RV_CSR_write, false, true, values[i], &v));
-			assert_true(rv_csr_access(h, csr, RV_CSR_set, true, false, 0, &a));
+			assert_true(rv_csr_access(h, rv_csr_request(csr, RV_CSR_write, false, true),
+			                          values[i], &v));
+			assert_true(rv_csr_access(h, rv_csr_request(csr, RV_CSR_set, true, false),
+			                          0, &a));
 			if (csr == 0xb00 || csr == 0xb02)
 				continue; /* these count */
-			assert_true(rv_csr_access(h, csr, RV_CSR_write, false, true, a, &v));
-			assert_true(rv_csr_access(h, csr, RV_CSR_set, true, false, 0, &b));
+			assert_true(rv_csr_access(h, rv_csr_request(csr, RV_CSR_write, false, true),
+			                          a, &v));
+			assert_true(rv_csr_access(h, rv_csr_request(csr, RV_CSR_set, true, false),
+			                          0, &b));
 			if (a != b)
 				fail_msg("CSR %03x %s: %llx becomes %llx", csr, table[csr].name,
 				         (unsigned long long)a, (unsigned long long)b);

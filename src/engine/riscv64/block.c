@@ -239,8 +239,9 @@ int rv_cache_init(struct rv_hart *h, const struct hull_hal *hal, uint64_t bytes)
 {
 	struct rv_cache *c;
 
-	/* Lazily backed, like guest RAM: a guest that runs little code costs little. */
-	c = hal->pages_alloc(hal, bytes, HULL_PAGE_SIZE, true);
+	/* Not like guest RAM, whose huge pages would cost a guest that runs little code too much.
+	 */
+	c = hal->pages_alloc(hal, bytes, HULL_PAGE_SIZE, false);
 	if (!c)
 		return HULL_ENOMEM;
 	if (!hull_rv_decoder_init(&c->decoder)) {

@@ -382,9 +382,11 @@ bool rv_csr_is_simple(unsigned csr)
 	}
 }
 
-bool rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, bool read, bool write,
-                   uint64_t operand, uint64_t *ret_old)
+bool rv_csr_access(struct rv_hart *h, unsigned request, uint64_t operand, uint64_t *ret_old)
 {
+	unsigned csr = request & 0xfff;
+	enum rv_csr_op op = (enum rv_csr_op)(request >> 12 & 3);
+	bool read = request >> 14 & 1, write = request >> 15 & 1;
 	uint64_t old = 0;
 
 	if (!allowed(h, csr, write))

@@ -115,10 +115,7 @@ static enum after call(struct run *r, const struct hull_ir_node *n, uint64_t *re
 	if (rv_ir_arch.helpers[n->aux].effects & HULL_IR_EXACT)
 		sync(r);
 	switch (n->aux) {
-	case RV_CALL_csr:
-		ok = rv_csr_access(h, imm & 0xfff, (enum rv_csr_op)(imm >> 12 & 3), imm >> 14 & 1,
-		                   imm >> 15 & 1, a, ret);
-		break;
+	case RV_CALL_csr: ok = rv_csr_access(h, imm, a, ret); break;
 	case RV_CALL_amo: ok = rv_amo(h, (enum rv_amo)(imm & 255), imm >> 8, a, b, ret); break;
 	case RV_CALL_lr: ok = rv_lr(h, imm, a, ret); break;
 	case RV_CALL_sc: ok = rv_sc(h, imm, a, b, ret); break;

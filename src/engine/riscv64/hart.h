@@ -172,10 +172,15 @@ void rv_fp_changed(struct rv_hart *h);
 
 enum rv_csr_op { RV_CSR_write, RV_CSR_set, RV_CSR_clear };
 
+/* One access: the instruction's CSR and operation, and whether it reads and writes. */
+static inline unsigned rv_csr_request(unsigned csr, enum rv_csr_op op, bool read, bool write)
+{
+	return csr | (unsigned)op << 12 | (unsigned)read << 14 | (unsigned)write << 15;
+}
+
 /* Access checks of 2.1 and the CSR's own; false with a trap (cause set, tval 0: fill in the bits).
  */
-bool rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, bool read, bool write,
-                   uint64_t operand, uint64_t *ret_old);
+bool rv_csr_access(struct rv_hart *h, unsigned request, uint64_t operand, uint64_t *ret_old);
 /* Without privilege checks, for reg_get and reg_set.  False: no such CSR. */
 bool rv_csr_peek(struct rv_hart *h, unsigned csr, uint64_t *ret);
 bool rv_csr_poke(struct rv_hart *h, unsigned csr, uint64_t value);

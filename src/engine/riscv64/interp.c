@@ -211,17 +211,19 @@
 		LEAVE_TO(there);           \
 	}
 
-#define CSR(kind, source)                                                                    \
-	{                                                                                    \
-		uint64_t operand = (source), old;                                            \
-		unsigned csr = (unsigned)op->imm & 0xfff;                                    \
-		SYNC();                                                                      \
-		if (!rv_csr_access(h, csr, RV_CSR_##kind, op->rd != RV_X_DISCARD,            \
-		                   RV_CSR_##kind == RV_CSR_write || op->rs1, operand, &old)) \
-			goto fault;                                                          \
-		SET_RD(old);                                                                 \
-		if (!rv_csr_is_simple(csr))                                                  \
-			goto next_insn;                                                      \
+#define CSR(kind, source)                                                                     \
+	{                                                                                     \
+		uint64_t operand = (source), old;                                             \
+		unsigned csr = (unsigned)op->imm & 0xfff;                                     \
+		SYNC();                                                                       \
+		if (!rv_csr_access(h,                                                         \
+		                   rv_csr_request(csr, RV_CSR_##kind, op->rd != RV_X_DISCARD, \
+		                                  RV_CSR_##kind == RV_CSR_write || op->rs1),  \
+		                   operand, &old))                                            \
+			goto fault;                                                           \
+		SET_RD(old);                                                                  \
+		if (!rv_csr_is_simple(csr))                                                   \
+			goto next_insn;                                                       \
 	}
 #define ILLEGAL goto illegal;
 
@@ -296,7 +298,7 @@ HULL_GUEST_RACES int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 		h->cache->label_end = &&end_of_block;
 		return 0;
 	}
-resume:                                     /* h->pc and h->retired are exact */
+resume:                                    /* h->pc and h->retired are exact */
 	if (hull_load_seqcst(attention)) { /* pairs with hull_vcpu_post; after state = RUNNING */
 		rv_poll(h);
 		if (hull_load_seqcst(&h->vcpu->requests) & HULL_REQ_STOP)

@@ -106,7 +106,7 @@ static void access_csr(struct lift *l, enum rv_csr_op op, name operand)
 {
 	unsigned csr = (unsigned)l->i.imm & 0xfff;
 	bool write = op == RV_CSR_write || l->i.rs1;
-	name old = call(l, RV_CALL_csr, operand, 0, 0, rv_call_csr(csr, op, l->i.rd, write));
+	name old = call(l, RV_CALL_csr, operand, 0, 0, rv_csr_request(csr, op, l->i.rd, write));
 
 	hull_ir_use(&l->b, old);
 	set_x(l, l->i.rd, old);

@@ -24,12 +24,6 @@ enum rv_call {
 
 extern const struct hull_ir_arch rv_ir_arch;
 
-/* imm of the csr helper. */
-static inline uint64_t rv_call_csr(unsigned csr, enum rv_csr_op op, bool read, bool write)
-{
-	return csr | (uint64_t)op << 12 | (uint64_t)read << 14 | (uint64_t)write << 15;
-}
-
 /*
  * Lift the straight-line code of a decoded block (rv_block.code, rv_block.bytes):
  * whole instructions, up to the first that always leaves, or `bytes`, or what a block can
