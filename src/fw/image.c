@@ -35,6 +35,7 @@ static const struct magic magics[] = {
 	{ 0x00, 4, "\x02\x21\x4c\x18", HULL_IMAGE_COMPRESSED, "lz4-compressed file" },
 	{ 0x00, 3, "\x5d\0\0", HULL_IMAGE_COMPRESSED, "lzma-compressed file" },
 	{ 0x00, 4, "\x89LZO", HULL_IMAGE_COMPRESSED, "lzop-compressed file" },
+	{ 0x00, 2, "#!", HULL_IMAGE_FOREIGN, "script" },
 	{ 0x00, 2, "MZ", HULL_IMAGE_FOREIGN, "EFI program" },
 	{ 0x00, 4, "\xd0\x0d\xfe\xed", HULL_IMAGE_FOREIGN, "device tree blob" },
 	{ 0x00, 4, "\x27\x05\x19\x56", HULL_IMAGE_FOREIGN, "U-Boot legacy image" },

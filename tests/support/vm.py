@@ -145,7 +145,7 @@ class Vm:
                                                   and code not in (-signal.SIGKILL,))
 
     def story(self):
-        return "%s\nexit code %s\n%s\n%s" % (" ".join(self.command), self.process.returncode,
+        return "%s\nexit code %s\n%s\n%s" % (" ".join(map(str, self.command)), self.process.returncode,
                                              "\n".join(self.out.splitlines()[-25:]), self.err)
 
 

@@ -183,6 +183,7 @@ static void other_files_are_named(void **state)
 		{ "\xd0\x0d\xfe\xed", "device tree", 4, 712 },
 		{ "QFI\xfb", "qcow2", 4, 712 },
 		{ "070701", "initrd", 6, 712 },
+		{ "#!/bin/sh", "script", 9, 712 },
 	};
 	struct hull_image_target t = target(HULL_ISA_RISCV64);
 	size_t i;
