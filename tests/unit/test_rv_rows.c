@@ -94,7 +94,10 @@ static void random_state(void)
 	h->csr.senvcfg = g->csr.senvcfg =
 		hull_prng_next(&prng) & (ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE);
 	h->csr.mtvec = g->csr.mtvec = BASE + HANDLER * HULL_PAGE_SIZE;
-	h->csr.medeleg = g->csr.medeleg = h->csr.mideleg = g->csr.mideleg = 0;
+	h->csr.stvec = g->csr.stvec = BASE + HANDLER * HULL_PAGE_SIZE + 64;
+	h->csr.medeleg = g->csr.medeleg = hull_prng_next(&prng) & 0xb3ff;
+	h->csr.mideleg = g->csr.mideleg = 0;
+	h->sbi = g->sbi = hull_prng_below(&prng, 4) == 0;
 	h->csr.mie = g->csr.mie = h->csr.satp = g->csr.satp = 0;
 	h->csr.soft_mip = g->csr.soft_mip = h->mip = g->mip = 0;
 	h->csr.stimecmp = g->csr.stimecmp = UINT64_MAX;
@@ -174,6 +177,7 @@ static bool states_differ(void)
 	bad |= differ("fflags", 0, h->fp.flags, g->fp.flags);
 	bad |= differ("mcause", 0, h->csr.mcause, g->csr.mcause);
 	bad |= differ("mtval", 0, h->csr.mtval, g->csr.mtval);
+	bad |= differ("scause", 0, h->csr.scause, g->csr.scause);
 	bad |= differ("mepc", 0, h->csr.mepc, g->csr.mepc);
 	bad |= differ("mstatus", 0, rv_mstatus(h), rv_mstatus(g));
 	bad |= differ("priv", 0, h->priv, g->priv);
