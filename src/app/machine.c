@@ -284,6 +284,15 @@ int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
 	return r ? r : hull_vm_seal(m->machine.vm, err);
 }
 
+int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < m->nserials; i++)
+		r = hull_char_prepare(m->serials[i], err);
+	return r;
+}
+
 int hull_app_machine_start(struct app_machine *m, struct hull_err *err)
 {
 	int r = 0;

@@ -41,6 +41,9 @@ struct app_escape {
 int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
                           const struct app_escape *escape, struct hull_err *err) HULL_CHECK_RESULT;
 
+/* Take the terminal, before the guest runs. */
+int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
+
 /* Begin to deliver input to the serial ports; end it and finish what the disks have to do. */
 int hull_app_machine_start(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
 void hull_app_machine_quiet(struct app_machine *m);

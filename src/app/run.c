@@ -363,11 +363,13 @@ static int go(struct session *s, struct hull_err *err)
 	hull_signals_watch(s->events);
 	set_up_doctor(s);
 	s->loaded_ns = now_ns();
-	r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);
+	say_places(s);
+	r = hull_app_machine_prepare(&s->machine, err);
+	if (!r)
+		r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);
 	if (r)
 		return r;
 	s->running_ns = now_ns();
-	say_places(s);
 	r = hull_app_machine_start(&s->machine, err);
 	if (!r)
 		supervise(s);

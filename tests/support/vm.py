@@ -167,8 +167,10 @@ def assemble(folder, name, source, at=0x80200000):
     stem = os.path.join(folder, name)
     with open(stem + ".s", "w", encoding="utf-8") as f:
         f.write(".option norvc\n.option norelax\n.globl _start\n_start:\n" + source + "\n")
-    subprocess.run(["riscv64-linux-gnu-as", "-march=rv64gc_zicsr_zifencei", "-o", stem + ".o",
-                    stem + ".s"], check=True)
-    subprocess.run(["riscv64-linux-gnu-ld", "-N", "--no-relax", "-Ttext=%#x" % at, "-o", stem, stem + ".o"],
-                   check=True, stderr=subprocess.DEVNULL)
+    for command in (["as", "-march=rv64gc_zicsr_zifencei", "-o", stem + ".o", stem + ".s"],
+                    ["ld", "-N", "--no-relax", "-Ttext=%#x" % at, "-o", stem, stem + ".o"]):
+        done = subprocess.run(["riscv64-linux-gnu-" + command[0], *command[1:]], capture_output=True,
+                              text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
     return stem

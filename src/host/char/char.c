@@ -39,7 +39,7 @@ struct stream {
 	bool blocking_out;                  /* only poll() protects us */
 	bool terminal;
 	bool patient;
-	bool running;
+	bool running, prepared;
 	uint8_t escape;
 	void (*escaped)(void *arg);
 	void *arg;
@@ -420,6 +420,15 @@ int hull_char_open(const struct hull_char_options *o, struct hull_char **ret, st
 	return 0;
 }
 
+int hull_char_prepare(struct hull_char *c, struct hull_err *err)
+{
+	struct stream *s = of(c);
+	int r = s->terminal && !s->prepared ? hull_terminal_raw(s->in, err) : 0;
+
+	s->prepared = !r;
+	return r;
+}
+
 int hull_char_start(struct hull_char *c, struct hull_err *err)
 {
 	struct stream *s = of(c);
@@ -427,17 +436,15 @@ int hull_char_start(struct hull_char *c, struct hull_err *err)
 
 	if (s->running || (s->in < 0 && s->listener < 0))
 		return 0;
-	if (s->terminal) {
-		r = hull_terminal_raw(s->in, err);
-		if (r)
-			return r;
-	}
+	r = hull_char_prepare(c, err);
+	if (r)
+		return r;
 	hull_store_release(&s->quit, 0);
 	s->end_of_input = false;
 	r = hull_os_thread(&s->thread, "hull-serial", pump, s, err);
 	s->running = !r;
-	if (r && s->terminal)
-		hull_terminal_restore();
+	if (r)
+		hull_char_stop(c);
 	return r;
 }
 
@@ -445,14 +452,15 @@ void hull_char_stop(struct hull_char *c)
 {
 	struct stream *s = of(c);
 
-	if (!s->running)
-		return;
-	hull_store_release(&s->quit, 1);
-	poke(s);
-	pthread_join(s->thread, NULL);
-	s->running = false;
-	if (s->terminal)
+	if (s->running) {
+		hull_store_release(&s->quit, 1);
+		poke(s);
+		pthread_join(s->thread, NULL);
+		s->running = false;
+	}
+	if (s->prepared && s->terminal)
 		hull_terminal_restore();
+	s->prepared = false;
 }
 
 void hull_char_close(struct hull_char *c)

@@ -13,8 +13,8 @@
  * behind: until it reads again, everything is dropped and counted.  Input is
  * taken from the host only as fast as the guest reads it.
  *
- * Life: open -> (the VM's device is made with it) -> start -> stop -> (the VM
- * is destroyed) -> close.  Threading: these functions from one thread; the
+ * Life: open -> (the VM's device is made with it) -> prepare -> (the VM runs) -> start -> stop
+ * -> (the VM is destroyed) -> close.  Threading: these functions from one thread; the
  * methods of struct hull_char as backend.h says.
  *
  * Catalogue: E0901 unknown target, E0902 it cannot be opened, E0411 the
@@ -44,7 +44,10 @@ struct hull_char_options {
 int hull_char_open(const struct hull_char_options *o, struct hull_char **ret,
                    struct hull_err *err) HULL_CHECK_RESULT;
 
-/* Begin to deliver input; the terminal becomes raw. */
+/* The terminal becomes raw: before the guest prints, and before its user types. */
+int hull_char_prepare(struct hull_char *c, struct hull_err *err) HULL_CHECK_RESULT;
+
+/* Begin to deliver input; prepares what is not. */
 int hull_char_start(struct hull_char *c, struct hull_err *err) HULL_CHECK_RESULT;
 
 /* No more callbacks when this returns; the terminal is given back.  Idempotent. */
