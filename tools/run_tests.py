@@ -136,6 +136,11 @@ def main():
                         choices=["unit", "check", "selftest", "cli", "guest"])
     parser.add_argument("pattern", nargs="*")
     args = parser.parse_args()
+    # A runner that was started in the background or by nohup ignores signals that tests send to
+    # programs.  With a handler instead they still do nothing here, and programs get the default.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     tests = collect(args)
     if not tests:
         print("no test matches")
