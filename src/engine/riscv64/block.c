@@ -197,6 +197,21 @@ static struct rv_block *lookup(struct rv_hart *h, uint64_t gpa, const uint8_t *c
 	return NULL;
 }
 
+/*
+ * Move a block on if its ops have the same offsets in a page as the registers: hosts compare
+ * only those bits at first, and would hold back the fetch of an op behind the store of a register.
+ */
+static struct rv_block *keep_apart(const struct rv_hart *h, struct rv_block *b, size_t size)
+{
+	uintptr_t ops = (uintptr_t)b->ops, x = (uintptr_t)h->x;
+	size_t bytes = b->nops * sizeof(struct rv_op), past;
+
+	if (((ops - x) & HULL_PAGE_MASK) >= sizeof(h->x) && ((x - ops) & HULL_PAGE_MASK) >= bytes)
+		return b;
+	past = align_up((x + sizeof(h->x) - ops) & HULL_PAGE_MASK, 16);
+	return memmove((uint8_t *)b + past, b, size);
+}
+
 struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 {
 	struct rv_cache *c = h->cache;
@@ -216,7 +231,9 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		return transient(h, pc);
 	b = lookup(h, e->gpa + offset, e->hva + offset);
 	if (!b) {
-		if ((size_t)(c->end - c->next) < RV_BLOCK_SIZE_MAX)
+		size_t size;
+
+		if ((size_t)(c->end - c->next) < RV_BLOCK_SIZE_MAX + HULL_PAGE_SIZE)
 			forget_all(h);
 		b = (struct rv_block *)c->next;
 		b->gpa = e->gpa + offset;
@@ -224,7 +241,9 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		decode(c, b, e->hva + offset, (unsigned)HULL_PAGE_SIZE - offset, RV_BLOCK_INSNS);
 		if (!b->insns) /* became longer than its page since we looked */
 			return transient(h, pc);
-		c->next += align_up(sizeof(*b) + b->nops * sizeof(struct rv_op) + b->bytes, 16);
+		size = sizeof(*b) + b->nops * sizeof(struct rv_op) + b->bytes;
+		b = keep_apart(h, b, size);
+		c->next = (uint8_t *)align_up((uintptr_t)b + size, 16);
 		c->decoded++;
 		slot = bucket(c, b->gpa);
 		b->hash_next = *slot;
