@@ -14,6 +14,7 @@
 #include "debug/diagnosis.h"
 #include "host/symbols.h"
 #include "isa/riscv64/regs.h"
+#include "manage/json.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -88,6 +89,7 @@ static bool collect(const struct hull_boot_doctor *d, struct hull_doctor_facts *
 		                         .kernel = d->kernel,
 		                         .initrd = d->initrd,
 		                         .firmware = d->firmware,
+		                         .raw = d->raw,
 		                         .disks = d->disks,
 		                         .panicked = d->panicked_ns != 0,
 		                         .userspace = d->userspace,
@@ -109,6 +111,8 @@ static bool collect(const struct hull_boot_doctor *d, struct hull_doctor_facts *
 	return true;
 }
 
+static const char *const states[] = { "switched off", "ready", "running", "waiting" };
+
 static const char *mode_name(uint64_t priv)
 {
 	return priv == RV_PRIV_M   ? "machine mode"
@@ -118,7 +122,6 @@ static const char *mode_name(uint64_t priv)
 
 static void print_cpu(const struct hull_boot_doctor *d, uint32_t i, const struct hull_doctor_cpu *c)
 {
-	static const char *const states[] = { "switched off", "ready", "running", "waiting" };
 	char symbol[96];
 
 	if (c->state == HULL_VCPU_OFF || !c->known) {
@@ -133,8 +136,8 @@ static void print_cpu(const struct hull_boot_doctor *d, uint32_t i, const struct
 	        c->looping ? ", trapping in a loop" : "");
 }
 
-/* The last line that says something, for a quote. */
-static void print_quote(const struct hull_boot_doctor *d, const char *tail)
+/* The last line that says something, for a quote; false: there is none. */
+static bool last_line(const char *tail, char *ret, size_t size)
 {
 	const char *end = tail + strlen(tail), *line;
 
@@ -142,18 +145,24 @@ static void print_quote(const struct hull_boot_doctor *d, const char *tail)
 		end--;
 	for (line = end; line > tail && line[-1] != '\n'; line--)
 		;
-	if (end > line)
-		fprintf(d->out, "  the last line it printed: \"%.*s\"\n", (int)MIN(end - line, 160),
-		        line);
+	hull_format(ret, size, "%.*s", (int)MIN(end - line, 160), line);
+	return end > line;
 }
 
-static void print_device(const struct hull_boot_doctor *d)
+static struct hull_device_info busiest_device(const struct hull_boot_doctor *d)
 {
 	struct hull_device_info info, most = { 0 };
 
 	for (uint32_t i = 0; !hull_vm_devices(d->vm, i, &info); i++)
 		if (info.accesses >= most.accesses)
 			most = info;
+	return most;
+}
+
+static void print_device(const struct hull_boot_doctor *d)
+{
+	struct hull_device_info most = busiest_device(d);
+
 	if (!most.name || !most.accesses)
 		fprintf(d->out, "  it has not touched any device\n");
 	else
@@ -165,6 +174,7 @@ static void report(const struct hull_boot_doctor *d, const struct hull_doctor_fa
                    const struct hull_diagnosis *g, uint64_t silent_ns)
 {
 	const char *nl = d->terminal ? "\n" : "";
+	char line[164];
 
 	fprintf(d->out, "%s%s: ", nl, d->name ? d->name : "vm");
 	if (f->panicked)
@@ -176,13 +186,61 @@ static void report(const struct hull_boot_doctor *d, const struct hull_doctor_fa
 		        (unsigned long long)(silent_ns / SECOND));
 	for (uint32_t i = 0; i < f->ncpus; i++)
 		print_cpu(d, i, &f->cpus[i]);
-	if (f->printed)
-		print_quote(d, f->tail);
+	if (f->printed && last_line(f->tail, line, sizeof(line)))
+		fprintf(d->out, "  the last line it printed: \"%s\"\n", line);
 	print_device(d);
 	fprintf(d->out, "  Likely: %s\n", g->likely);
 	if (g->try_this[0])
 		fprintf(d->out, "  Try:    %s\n", g->try_this);
 	fprintf(d->out, "  More:   hull explain E%04u\n", g->id);
+	fflush(d->out);
+}
+
+static void cpu_json(struct hull_json *j, const struct hull_boot_doctor *d,
+                     const struct hull_doctor_cpu *c)
+{
+	char symbol[96];
+
+	hull_json_object(j, NULL);
+	hull_json_text(j, "state", states[c->state & 3]);
+	if (c->state != HULL_VCPU_OFF && c->known) {
+		bool named = hull_doctor_symbol(d->kernel, c->pc, symbol, sizeof(symbol));
+
+		hull_json_text(j, "mode", mode_name(c->priv));
+		hull_json_bool(j, "paging", c->translation != 0);
+		hull_json_u64(j, "pc", c->pc);
+		hull_json_text(j, "symbol", named ? symbol : NULL);
+		hull_json_bool(j, "interrupts", (c->status & MSTATUS_SIE) != 0);
+		hull_json_bool(j, "looping", c->looping);
+	}
+	hull_json_end(j);
+}
+
+static void report_json(const struct hull_boot_doctor *d, const struct hull_doctor_facts *f,
+                        const struct hull_diagnosis *g, uint64_t silent_ns)
+{
+	struct hull_device_info most = busiest_device(d);
+	char code[16], line[164];
+	struct hull_json j;
+
+	hull_format(code, sizeof(code), "E%04u", g->id);
+	hull_json_init(&j, d->out);
+	hull_json_object(&j, NULL);
+	hull_json_text(&j, "schema", "hull.diagnosis/1");
+	hull_json_text(&j, "vm", d->name);
+	hull_json_text(&j, "code", code);
+	hull_json_bool(&j, "panicked", f->panicked);
+	hull_json_bool(&j, "stopped_for_good", g->dead);
+	hull_json_u64(&j, "silent_ns", silent_ns);
+	hull_json_array(&j, "vcpus");
+	for (uint32_t i = 0; i < f->ncpus; i++)
+		cpu_json(&j, d, &f->cpus[i]);
+	hull_json_end(&j);
+	hull_json_text(&j, "last_line", last_line(f->tail, line, sizeof(line)) ? line : NULL);
+	hull_json_text(&j, "busiest_device", most.accesses ? most.name : NULL);
+	hull_json_text(&j, "likely", g->likely);
+	hull_json_text(&j, "try", g->try_this[0] ? g->try_this : NULL);
+	hull_json_end(&j);
 	fflush(d->out);
 }
 
@@ -219,7 +277,7 @@ bool hull_boot_doctor_look(struct hull_boot_doctor *d)
 	d->next_ns = now + d->pause_ns;
 	if (!collect(d, &f) || !hull_doctor_diagnose(&f, &g) || (d->reported && !g.dead))
 		return false;
-	report(d, &f, &g, now - d->progress_ns);
+	(d->json ? report_json : report)(d, &f, &g, now - d->progress_ns);
 	d->reported = true;
 	d->dead = g.dead;
 	return true;

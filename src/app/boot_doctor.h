@@ -23,7 +23,8 @@ struct hull_boot_doctor {
 	struct hull_tap *tap;
 	FILE *out; /* where reports go */
 	const char *name, *cmdline, *kernel;
-	bool initrd, firmware, terminal;
+	bool initrd, firmware, terminal, raw;
+	bool json; /* reports are JSON objects */
 	uint32_t disks;
 	/* Kept up to date by the caller: */
 	uint64_t panicked_ns; /* when the panic text came; 0: it did not */

@@ -59,8 +59,15 @@ static int open_files(struct hull_boot *b, struct hull_err *err)
 {
 	struct app_machine *m = b->arg;
 	const char *dtb = text(m, HULL_OPT_BOOT_DTB), *machine_dtb = text(m, HULL_OPT_MACHINE_DTB);
+	const char *firmware = text(m, HULL_OPT_BOOT_FIRMWARE);
 	int r;
 
+	if (firmware && (!strcmp(firmware, "bios") || !strcmp(firmware, "uefi"))) {
+		hull_fail(err, HULL_ENOTSUP, 1301, "firmware \"%s\" is not in this build",
+		          firmware);
+		hull_err_fix(err, "--firmware FILE, or leave it out");
+		return HULL_ENOTSUP;
+	}
 	if (!dtb && machine_dtb && strcmp(machine_dtb, "generated") && strcmp(machine_dtb, "none"))
 		dtb = machine_dtb;
 	r = read_blob(text(m, HULL_OPT_BOOT_KERNEL), true, &m->kernel, &b->kernel, err);
@@ -179,12 +186,6 @@ static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
 	char name[16];
 	int r;
 
-	if (format->text && strcmp(format->text, "raw")) {
-		hull_fail(err, HULL_ENOTSUP, 306, "disk \"%s\": %s images are not supported",
-		          o.path, format->text);
-		hull_err_fix(err, "qemu-img convert -O raw %s disk.raw", o.path);
-		return HULL_ENOTSUP;
-	}
 	r = hull_raw_open(&o, &m->disks[m->ndisks], err);
 	if (r)
 		return r;
@@ -225,6 +226,23 @@ static int find_accel(struct app_machine *m, enum hull_isa isa, struct hull_err 
 	return HULL_ENOTSUP;
 }
 
+static int no_board(enum hull_isa isa, const char *type, struct hull_err *err)
+{
+	const struct hull_board *other = hull_board_find(isa, NULL);
+
+	if (other) {
+		hull_fail(err, HULL_ENOTSUP, 202, "this build has no %s machine \"%s\"",
+		          hull_image_isa_name(isa), type);
+		hull_err_fix(err, "leave --machine away, or --machine %s", other->name);
+	} else {
+		hull_fail(err, HULL_ENOTSUP, 1301, "this build cannot run %s guests",
+		          hull_image_isa_name(isa));
+		if (hull_board_find(HULL_ISA_RISCV64, NULL))
+			hull_err_fix(err, "take an image for riscv64");
+	}
+	return HULL_ENOTSUP;
+}
+
 static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct app_escape *escape,
                    struct hull_err *err)
 {
@@ -237,8 +255,7 @@ static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct
 		return r;
 	m->machine.board = hull_board_find(isa, type);
 	if (!m->machine.board)
-		return hull_fail(err, HULL_ENOTSUP, 202, "this build has no %s machine \"%s\"",
-		                 hull_image_isa_name(isa), type);
+		return no_board(isa, type, err);
 	r = hull_options_to_config(m->options, isa, c, err);
 	if (!r)
 		r = m->machine.board->configure(
@@ -267,7 +284,9 @@ int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
 	if (!m->kernel.data && !m->firmware.data) {
 		hull_fail(err, HULL_EINVAL, 750,
 		          "there is nothing to start: no kernel, no firmware");
-		hull_err_fix(err, "hull run --kernel FILE, or --firmware FILE");
+		hull_err_fix(
+			err,
+			"name a kernel: hull run KERNEL, or a firmware: hull run --firmware FILE");
 		return HULL_EINVAL;
 	}
 	c = calloc(1, sizeof(*c));

@@ -8,14 +8,35 @@
 #include <hull/host.h>
 #include "app/app.h"
 #include "manage/cmd.h"
+#include "manage/json.h"
 #include "manage/report.h"
-
-#define HULL_VERSION "0.1.0"
 
 static int version(int argc, char *const argv[], FILE *out, FILE *err)
 {
-	fputs("hull " HULL_VERSION "\n", out);
-	return 0;
+	struct hull_options o;
+	struct hull_json j;
+	struct hull_err e = { 0 };
+	int r = hull_options_init(&o, &e);
+
+	for (int i = 1; !r && i < argc; i++)
+		if (!hull_cmd_is_global(&o, argc, argv, &i)) {
+			hull_fail(&e, HULL_EINVAL, 7, "hull version takes no argument \"%.60s\"",
+			          argv[i]);
+			r = HULL_EINVAL;
+		}
+	if (r) {
+		r = hull_cmd_fail(&o, argc, argv, err, &e);
+	} else if (hull_options_style(&o, argc, argv, out) & HULL_REPORT_JSON) {
+		hull_json_init(&j, out);
+		hull_json_object(&j, NULL);
+		hull_json_text(&j, "schema", "hull.version/1");
+		hull_json_text(&j, "version", HULL_VERSION);
+		hull_json_end(&j);
+	} else {
+		fputs("hull " HULL_VERSION "\n", out);
+	}
+	hull_options_free(&o);
+	return r;
 }
 
 static const struct {
@@ -64,7 +85,7 @@ int main(int argc, char *argv[])
 	if (r) {
 		r = hull_cmd_fail(&globals, argc, argv, stderr, &err);
 	} else if (globals.version) {
-		r = version(argc, argv, stdout, stderr);
+		r = version(used, argv, stdout, stderr);
 	} else if (globals.help || used >= argc) {
 		r = hull_cmd_help(0, NULL, stdout, stderr);
 	} else {

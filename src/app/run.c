@@ -23,6 +23,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "core/vcpu.h"
+#include "fw/image.h"
 #include "host/os/os.h"
 #include "host/run.h"
 #include "manage/cmd.h"
@@ -294,9 +295,11 @@ static int escape_key(const char *text, uint8_t *ret, struct hull_err *err)
 	if (!strcmp(text, "none"))
 		return 0;
 	/* Ctrl-@ is 0, which no backend takes for a key. */
-	if (c < 'A' || c > '_' || text[2])
-		return hull_fail(err, HULL_EINVAL, 6,
-		                 "\"%s\" is not a key: write ^ and a letter, or none", text);
+	if (c < 'A' || c > '_' || text[2]) {
+		hull_fail(err, HULL_EINVAL, 6, "--escape \"%s\" is not a key", text);
+		hull_err_fix(err, "write ^ and a letter (^]), or none");
+		return HULL_EINVAL;
+	}
 	*ret = (uint8_t)(c - '@');
 	return 0;
 }
@@ -350,6 +353,9 @@ static void set_up_doctor(struct session *s)
 	d->kernel = hull_options_text(o, HULL_OPT_BOOT_KERNEL);
 	d->initrd = hull_options_text(o, HULL_OPT_BOOT_INITRD) != NULL;
 	d->firmware = s->machine.machine.boot.firmware.name != NULL;
+	d->raw = hull_image_probe(s->machine.kernel.data, s->machine.kernel.size).kind ==
+	         HULL_IMAGE_RAW;
+	d->json = s->style & HULL_REPORT_JSON;
 	d->disks = s->machine.ndisks;
 	d->terminal = s->machine.nserials && hull_char_is_terminal(s->machine.serials[0]);
 }

@@ -150,10 +150,13 @@ static bool no_trap_handler(const struct hull_doctor_facts *f, struct hull_diagn
 		"a trap before the guest had a handler for it (vector 0x%llx); the handler's own "
 		"fault is %s",
 		(unsigned long long)c->tvec, cause_name(c->cause));
-	hull_format(
-		g->try_this, sizeof(g->try_this),
-		"check that the image is made for this machine and loaded where it was linked for "
-		"(--kernel-addr)");
+	hull_format(g->try_this, sizeof(g->try_this),
+	            "%scheck that the image is made for this machine and loaded where it was "
+	            "linked for "
+	            "(--kernel-addr)",
+	            f->raw ? "the file is neither an ELF nor a Linux Image, so it ran as raw "
+	                     "machine code; "
+	                   : "");
 	return true;
 }
 

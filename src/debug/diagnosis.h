@@ -29,6 +29,7 @@ struct hull_doctor_cpu {
 struct hull_doctor_facts {
 	const char *cmdline, *kernel; /* NULL: none */
 	bool initrd, firmware;
+	bool raw; /* the kernel has no header that Hull knows */
 	uint32_t disks;
 	bool panicked, userspace;
 	uint64_t printed; /* bytes */

@@ -99,8 +99,11 @@ static int check(int fd, const char *path, uint64_t max_bytes, uint64_t *ret_siz
 		                                      : "copy its contents to a file first");
 		return HULL_EINVAL;
 	}
-	if (st.st_size <= 0)
-		return hull_fail(err, HULL_EFORMAT, 224, "%s is empty", path);
+	if (st.st_size <= 0) {
+		hull_fail(err, HULL_EFORMAT, 224, "%s is empty", path);
+		hull_err_fix(err, "fetch or copy it again");
+		return HULL_EFORMAT;
+	}
 	if ((uint64_t)st.st_size > max_bytes || (uint64_t)st.st_size >= SIZE_MAX)
 		return hull_fail(err, HULL_EOVERFLOW, 223,
 		                 "%s has %llu bytes, more than the limit of %llu", path,

@@ -146,7 +146,7 @@ static void overview(FILE *out)
 	char left[160];
 	size_t i;
 
-	fputs("hull runs virtual machines: riscv64, aarch64 and x86_64, on any host.\n\n"
+	fputs("hull runs virtual machines on any host, with or without hardware for it.\n\n"
 	      "hull [OPTIONS] COMMAND ...\n\n",
 	      out);
 	for (i = 0; i < ARRAY_LEN(commands); i++) {

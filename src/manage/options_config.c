@@ -66,6 +66,8 @@ static int unknown_type(const struct hull_value *v, struct hull_err *err)
 	near = hull_nearest(v->text, names, n);
 	if (near)
 		hull_err_fix(err, "did you mean \"%s\"?", near);
+	else
+		hull_err_fix(err, "see all types: hull help devices");
 	return HULL_ENOENT;
 }
 

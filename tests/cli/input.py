@@ -105,7 +105,7 @@ def kernels(w):
     w.kernel_fails("kernel with a size that wraps", w.put("k4", image(size=(1 << 64) - 1)), None, 7)
     w.kernel_fails("kernel at an offset that wraps", w.put("k5", image(text_offset=(1 << 64) - 4096)), 714, 12)
     w.kernel_fails("text instead of a kernel", w.put("k6", "#!/bin/sh\necho hello\n"), 712, 7)
-    w.kernel_fails("kernel for another processor", w.put("k7", elf(machine=62)), None, 13)
+    w.kernel_fails("kernel for another processor", w.put("k7", elf(machine=62)), 1301, 13, "riscv64")
     w.kernel_fails("32-bit ELF", w.put("k8", elf(cls=1)), 712, 7)
     w.kernel_fails("ELF with headers outside the file", w.put("k9", elf(phoff=1 << 60)), None, 12)
     w.kernel_fails("ELF with 65535 headers", w.put("k10", elf(phnum=65535)), None, 12)
@@ -144,7 +144,8 @@ def other_files(w):
     w.fails("device tree with offsets outside", [k, "--dtb", w.put("t3", struct.pack(
         ">10I", 0xD00DFEED, 64, 0xFFFFFFF0, 0xFFFFFFF0, 40, 17, 16, 0, 0xFFFFFFFF, 0xFFFFFFFF).ljust(64, b"\0"))], (731, 12))
     w.fails("kernel as device tree", [k, "--dtb", k], (730, 7))
-    w.fails("nothing to start", [], (750, 7))
+    w.fails("nothing to start", [], (750, 7, "hull run KERNEL"))
+    w.fails("firmware that is only a word", [k, "--firmware", "uefi"], (1301, 13, "--firmware FILE"))
     for name, option in (("kernel", "--kernel-addr"), ("initrd", "--initrd-addr"), ("device tree", "--dtb-addr")):
         files = [k, "--initrd", w.put("ramdisk", b"x" * 5000)]
         w.fails(name + " outside memory", [*files, option, "0x1000"], (None, 7))
@@ -162,7 +163,7 @@ def disks(w):
     w.fails("disk that is a character device", [k, "--disk", "/dev/null"], (303, 7))
     w.fails("disk that is empty", [k, "--disk", w.path("empty")], (304, 7))
     w.fails("disk of 513 bytes", [k, "--disk", w.sparse("odd", 513)], (304, 7))
-    w.fails("disk that looks like qcow2", [k, "--disk", w.put("q", b"QFI\xfb\0\0\0\3".ljust(4096, b"\0"))], (305, 12))
+    w.fails("disk that looks like qcow2", [k, "--disk", w.put("q", b"QFI\xfb\0\0\0\3".ljust(4096, b"\0"))], (305, 12, "qemu-img convert"))
     w.fails("disk in a format that is not there", [k, "--disk", good + ",format=qcow2"], (306, 13))
     w.fails("disk attached twice", [k, "--disk", good, "--disk", good], (412, 4))
     w.fails("disk with an unknown setting", [k, "--disk", good + ",redonly=true"], (101, 7, "readonly"))
@@ -197,7 +198,7 @@ def options(w):
             ("setting without =", ["--set", "memory.size"], (10, 2)), ("element that is not there", ["--set", "disk[0].readonly=1"], (None, 7)),
             ("serial port to nowhere", ["--serial", "tehran"], (6, 2)), ("serial port without folder", ["--serial", "file:/no/where"], (902, 3)),
             ("five serial ports", ["--serial=none"] * 5, (109, 7)), ("wrong architecture", ["--arch", "x86_64"], (104, 7)),
-            ("unknown architecture", ["--arch", "mips"], (6, 2)), ("unknown machine", ["--machine", "pdp11"], (202, 13)),
+            ("unknown architecture", ["--arch", "mips"], (6, 2)), ("unknown machine", ["--machine", "pdp11"], (202, 13, "--machine virt")),
             ("accelerator that is not there", ["--accel", "hvf"], (201, 6)), ("unknown device", ["--device", "virtio-blok"], (903, 7)),
             ("empty text to wait for", ["--exit-on", ""], (None, 2)),
             ("text that is too long", ["--exit-on", "x" * 256], (None, 2)), ("too long a command line", ["--append", "x" * 4096], (None, 2)),

@@ -77,6 +77,10 @@ def reboots():
 def wrong_files():
     hello = "hello"
     expect("nothing to start", 7, [], err="E0750")
+    code, _, stderr = run("--json", write("text", b"hello"))
+    report = [json.loads(t) for t in stderr.splitlines()]
+    case("the boot doctor speaks JSON", code == 11 and report[0]["schema"] == "hull.diagnosis/1"
+         and report[0]["stopped_for_good"] and "raw machine code" in report[0]["try"], stderr)
     expect("no such kernel", 3, ["nowhere"], err="nowhere")
     expect("a directory", 7, ["."], err="E0221")
     expect("an empty file", 7, [write("empty", b"")], err="E0224")

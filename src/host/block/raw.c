@@ -393,8 +393,9 @@ static int refuse_guess(struct raw *d, const struct hull_raw_options *o, struct 
 			"\"%s\" looks like %s but was given without a format; guests can fake this",
 			o->path, formats[i].name);
 		hull_err_fix(err,
-		             "say --disk %s,format=raw, or convert it: qemu-img convert -O raw",
-		             o->path);
+		             "qemu-img convert -O raw %s disk.raw; or, if it is raw: --disk "
+		             "%s,format=raw",
+		             o->path, o->path);
 		return HULL_EFORMAT;
 	}
 	return 0;
