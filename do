@@ -9,7 +9,7 @@ usage() {
 	cat <<'T'
 ./do demo [--run]             boot Linux with a disk: a shell, or (--run, no terminal) a self-check
 ./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
-     --quick                  without booting guests     --tsan  unit tests under TSan
+     --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick
 ./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
@@ -126,8 +126,9 @@ tests() {
 	-*) die "unknown option $1; see ./do help" ;;
 	esac
 	if [ "$mode" = tsan ]; then
+		need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 		build_sanitized tsan thread
-		exec python3 tools/run_tests.py --build build-tsan --suite unit -- "$@"
+		exec python3 tools/run_tests.py --build build-tsan --suite smp --suite unit -- "$@"
 	fi
 	need_check
 	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \

@@ -20,6 +20,7 @@ JUDGED = [
     ("1..3\nok 1 - a\nok 2 - b\n", -11, (2, 1, 0)),
     ("1..1\nok 1 - a\nok 2 - b\n", 0, (2, 1, 0)),
     ("ok 1 - a\nok 2 - b # SKIP no disk\n1..2\n", 0, (1, 0, 1)),
+    ("1..2\nok 1 - a\nnot ok 2 # SKIP b\n", 0, (1, 0, 1)),
     ("1..0 # no device\n", 0, (0, 0, 1)),
     ("1..0 # no device\n", 1, (0, 1, 0)),
     ("1..1\n# not ok 1 is only said\nok 1 - a\nnotice: okay\n", 0, (1, 0, 0)),
