@@ -29,12 +29,14 @@ static uint64_t ns_per_insn(const struct hull_vm *vm)
 /* Instructions that the vCPU whose turn it is has executed in its quantum. */
 static uint64_t executed(struct hull_vm *vm)
 {
-	int64_t left;
+	const struct hull_vcpu *turn = hull_load_acquire(&vm->turn);
+	int64_t left, quantum;
 
-	if (!vm->turn)
+	if (!turn)
 		return 0;
-	left = hull_load_relaxed(&vm->turn->budget);
-	return left >= vm->quantum ? 0 : (uint64_t)(vm->quantum - MAX(left, INT64_C(0)));
+	left = hull_load_relaxed(&turn->budget);
+	quantum = hull_load_relaxed(&vm->quantum);
+	return left >= quantum ? 0 : (uint64_t)(quantum - MAX(left, INT64_C(0)));
 }
 
 static bool read_clock(struct hull_vm *vm, uint64_t *ret)
@@ -143,18 +145,19 @@ static void shorten_turn(struct hull_vm *vm, uint64_t deadline)
 {
 	uint64_t start = hull_load_relaxed(&vm->stepped_ns);
 	uint64_t ns = ns_per_insn(vm);
+	struct hull_vcpu *turn = hull_load_acquire(&vm->turn);
+	int64_t quantum = hull_load_relaxed(&vm->quantum), less;
 	uint64_t insns;
-	int64_t less;
 
-	if (!vm->turn)
+	if (!turn)
 		return;
 	insns = deadline <= start ? 0 : (deadline - start) / ns + !!((deadline - start) % ns);
 	insns = MAX(insns, executed(vm));
-	if (insns >= (uint64_t)vm->quantum)
+	if (insns >= (uint64_t)quantum)
 		return;
-	less = vm->quantum - (int64_t)insns;
-	vm->quantum -= less;
-	hull_store_relaxed(&vm->turn->budget, vm->turn->budget - less);
+	less = quantum - (int64_t)insns;
+	hull_store_relaxed(&vm->quantum, quantum - less);
+	hull_store_relaxed(&turn->budget, hull_load_relaxed(&turn->budget) - less);
 }
 
 void hull_timer_set(struct hull_vm *vm, struct hull_timer *t, uint64_t deadline_ns)
@@ -236,6 +239,16 @@ uint64_t hull_timers_run(struct hull_vm *vm)
 		hull_lock_release(&vm->timer_lock);
 		t->fire(t);
 	}
+}
+
+uint64_t hull_timers_next(struct hull_vm *vm)
+{
+	uint64_t next;
+
+	hull_lock_acquire(&vm->timer_lock);
+	next = vm->timers ? vm->timers->deadline : HULL_NEVER;
+	hull_lock_release(&vm->timer_lock);
+	return next;
 }
 
 static void seeded_random(struct hull_vm *vm, void *buf, size_t len)

@@ -56,6 +56,9 @@ bool hull_timer_take(struct hull_vm *vm, struct hull_timer *t);
 /* Fire what is due and return the next deadline in guest time (HULL_NEVER: none). */
 uint64_t hull_timers_run(struct hull_vm *vm);
 
+/* The next deadline alone, due or not. */
+uint64_t hull_timers_next(struct hull_vm *vm);
+
 /* The VM's random bytes: the HAL's, or a seeded generator. */
 void hull_random(struct hull_vm *vm, void *buf, size_t len);
 

@@ -195,6 +195,7 @@ static int start_over(struct hull_vm *vm, struct hull_err *err)
 
 	claim_all(vm);
 	hull_store_seqcst(&vm->system_event, 0);
+	hull_store_seqcst(&vm->turn_restart, 1);
 	hull_vcpu_reset_all(vm);
 	hull_dev_reset_all(vm);
 	if (vm->loader)

@@ -68,8 +68,10 @@ void hull_vcpu_line_set(struct hull_vcpu *vcpu, uint32_t input, bool level)
 		return;
 	hull_store_seqcst(&vcpu->attention, 1);
 	vcpu->vm->accel->irq_update(vcpu);
-	if (level)
-		hull_vcpu_wake(vcpu);
+	if (!level)
+		return;
+	hull_add_seqcst(&vcpu->irq_word, 1);
+	hull_vcpu_wake(vcpu);
 }
 
 static void line_sink(struct hull_irq_sink *sink, uint32_t input, bool level)
@@ -92,6 +94,8 @@ void hull_vcpu_post(struct hull_vcpu *vcpu, uint32_t requests)
 {
 	hull_or_seqcst(&vcpu->requests, requests);
 	hull_store_seqcst(&vcpu->attention, 1);
+	if (requests != HULL_REQ_STOP)
+		hull_add_seqcst(&vcpu->irq_word, 1);
 	vcpu->vm->accel->vcpu_kick(vcpu);
 	hull_vcpu_wake(vcpu);
 }
@@ -479,7 +483,7 @@ static bool enter_guest(struct hull_vcpu *vcpu, struct hull_exit *exit, int *ret
 		set_state(vcpu, HULL_VCPU_READY);
 		return false;
 	}
-	vcpu->halt_seq = hull_load_seqcst(&vcpu->wait_word);
+	vcpu->halt_seq = hull_load_seqcst(&vcpu->irq_word);
 	*ret = vm->accel->vcpu_run(vcpu, exit);
 	set_state(vcpu, HULL_VCPU_READY);
 	sync_progress(vm);
@@ -535,6 +539,16 @@ int hull_vm_run_vcpu(struct hull_vm *vm, uint32_t id, struct hull_exit *exit)
 
 enum step { STEP_RUN, STEP_SLEEP, STEP_EVENT, STEP_LEAVE };
 
+/* Could it execute if the VM lets it?  Only interrupts end a halt: a pause leaves no trace. */
+static bool runnable(const struct hull_vcpu *vcpu)
+{
+	switch (hull_vcpu_state(vcpu)) {
+	case HULL_VCPU_OFF: return false;
+	case HULL_VCPU_HALTED: return hull_load_seqcst(&vcpu->irq_word) != vcpu->halt_seq;
+	default: return true;
+	}
+}
+
 static enum step next_step(struct hull_vcpu *vcpu)
 {
 	struct hull_vm *vm = vcpu->vm;
@@ -546,13 +560,7 @@ static enum step next_step(struct hull_vcpu *vcpu)
 	}
 	if (hull_load_seqcst(&vm->system_event))
 		return STEP_EVENT;
-	switch (hull_vcpu_state(vcpu)) {
-	case HULL_VCPU_OFF: return STEP_SLEEP;
-	case HULL_VCPU_HALTED:
-		/* Nothing has happened since before it looked and halted. */
-		return hull_load_seqcst(&vcpu->wait_word) == vcpu->halt_seq ? STEP_SLEEP : STEP_RUN;
-	default: return STEP_RUN;
-	}
+	return runnable(vcpu) ? STEP_RUN : STEP_SLEEP;
 }
 
 /* The single place where a vCPU's thread sleeps. */
@@ -646,48 +654,48 @@ static uint64_t ns_per_insn(const struct hull_vm *vm)
 	return vm->config.ns_per_insn ? vm->config.ns_per_insn : 10;
 }
 
-/* One quantum, or less if a timer comes due within it. */
+/* The instructions of a turn: up to the next timer, or what a pause has left. */
+static int64_t turn_length(struct hull_vm *vm, uint64_t start)
+{
+	uint64_t next = vm->turn_left ? hull_timers_next(vm) : hull_timers_run(vm);
+	uint64_t ns = ns_per_insn(vm);
+	uint64_t room = next == HULL_NEVER ? UINT64_MAX : (next - MIN(next, start)) / ns + 1;
+
+	return (int64_t)MIN(room, (uint64_t)(vm->turn_left ? vm->turn_left : HULL_QUANTUM));
+}
+
+/*
+ * One quantum, or less if a timer comes due within it.  A pause comes at a place that the
+ * host chooses and the guest must not see: the turn then goes on where it was.
+ */
 static void take_turn(struct hull_vcpu *vcpu)
 {
 	struct hull_vm *vm = vcpu->vm;
 	uint64_t start = hull_clock_now(vm);
-	uint64_t next = hull_timers_run(vm);
-	uint64_t ns = ns_per_insn(vm);
-	uint64_t room = next == HULL_NEVER ? UINT64_MAX : (next - MIN(next, start)) / ns + 1;
-	struct hull_exit e;
-	int64_t done;
+	struct hull_exit e = { .kind = HULL_EXIT_KICKED };
+	int64_t done, left;
+	bool cut;
 	int ret;
 
 	hull_vcpu_claim_wait(vcpu);
-	vm->quantum = (int64_t)MIN(room, (uint64_t)HULL_QUANTUM);
+	hull_store_relaxed(&vm->quantum, turn_length(vm, start));
 	hull_store_relaxed(&vcpu->budget, vm->quantum);
-	vm->turn = vcpu;
+	hull_store_release(&vm->turn, vcpu);
 	ret = run_claimed(vcpu, &e);
-	done = vm->quantum - MAX(hull_load_relaxed(&vcpu->budget), INT64_C(0));
-	vm->turn = NULL;
+	left = MAX(hull_load_relaxed(&vcpu->budget), INT64_C(0));
+	done = hull_load_relaxed(&vm->quantum) - left;
+	cut = left && (ret == HULL_ESTATE || (!ret && e.kind == HULL_EXIT_KICKED));
+	vm->turn_left = cut ? left : 0;
+	hull_store_release(&vm->turn, (struct hull_vcpu *)NULL);
 	hull_vcpu_unclaim(vcpu);
 	/* An exit without an instruction still takes time, so that no guest can stop the clock. */
-	hull_clock_step_to(vm, start + (uint64_t)MAX(done, INT64_C(1)) * ns);
+	if (!cut)
+		done = MAX(done, INT64_C(1));
+	hull_clock_step_to(vm, start + (uint64_t)done * ns_per_insn(vm));
+	vm->turn_ran = true;
+	if (!vm->turn_left)
+		vm->turn_of++;
 	decide(vcpu, ret, &e);
-}
-
-static bool round_of_turns(struct hull_vm *vm)
-{
-	bool ran = false;
-
-	for (uint32_t i = 0; i < vm->nvcpus; i++) {
-		enum step step = next_step(vm->vcpus[i]);
-
-		if (step == STEP_LEAVE)
-			return true;
-		if (step == STEP_EVENT)
-			hull_vm_serve_event(vm);
-		else if (step == STEP_RUN)
-			take_turn(vm->vcpus[i]);
-		ran |= step != STEP_SLEEP;
-	}
-	hull_timers_run(vm);
-	return ran;
 }
 
 /* Every vCPU waits: the next thing that happens is a timer. */
@@ -695,10 +703,10 @@ static void skip_idle(struct hull_vm *vm)
 {
 	uint64_t next = hull_timers_run(vm);
 
-	if (hull_vm_gate(vm) != HULL_GATE_RUN)
+	if (hull_vm_gate(vm) != HULL_GATE_RUN || hull_load_seqcst(&vm->system_event))
 		return;
 	for (uint32_t i = 0; i < vm->nvcpus; i++)
-		if (next_step(vm->vcpus[i]) != STEP_SLEEP)
+		if (runnable(vm->vcpus[i]))
 			return;
 	if (next == HULL_NEVER) {
 		hull_vm_stop_idle(vm);
@@ -706,6 +714,35 @@ static void skip_idle(struct hull_vm *vm)
 	}
 	hull_clock_step_to(vm, next);
 	hull_timers_run(vm);
+}
+
+static void end_round(struct hull_vm *vm)
+{
+	bool ran = vm->turn_ran;
+
+	vm->turn_of = 0;
+	vm->turn_ran = false;
+	hull_timers_run(vm);
+	if (!ran)
+		skip_idle(vm);
+}
+
+/* The VM runs: one turn, or what comes between turns. */
+static void next_turn(struct hull_vm *vm)
+{
+	if (hull_swap_acqrel(&vm->turn_restart, 0)) {
+		vm->turn_of = 0;
+		vm->turn_left = 0;
+		vm->turn_ran = false;
+	}
+	if (hull_load_seqcst(&vm->system_event))
+		hull_vm_serve_event(vm);
+	else if (vm->turn_of >= vm->nvcpus)
+		end_round(vm);
+	else if (runnable(vm->vcpus[vm->turn_of]))
+		take_turn(vm->vcpus[vm->turn_of]);
+	else
+		vm->turn_of++;
 }
 
 void hull_vm_deterministic_loop(struct hull_vm *vm)
@@ -723,8 +760,8 @@ void hull_vm_deterministic_loop(struct hull_vm *vm)
 			break;
 		if (gate == HULL_GATE_WAIT)
 			vm->hal->wait(vm->hal, &vm->host_word, seen, HULL_NEVER);
-		else if (!round_of_turns(vm))
-			skip_idle(vm);
+		else
+			next_turn(vm);
 	}
 	hull_vm_leave(vm);
 }

@@ -50,7 +50,8 @@ struct hull_vcpu {
 	void *accel;                        /* the accelerator's state */
 	uint32_t sleeping; /* atomic: its thread is, or is about to be, in hal->wait */
 	uint32_t in_loop;  /* atomic: some thread is in hull_vm_vcpu_loop */
-	uint32_t halt_seq; /* wait_word before the run that ended in a halt */
+	uint32_t irq_word; /* atomic: counts what ends a halt: anything but a stop */
+	uint32_t halt_seq; /* irq_word before the run that ended in a halt */
 	bool ready;        /* vcpu_init succeeded */
 };
 
@@ -74,7 +75,10 @@ uint32_t hull_vcpu_take(struct hull_vcpu *vcpu, uint32_t mask);
 /* Clear requests that were performed and let hull_vcpus_sync() callers go. */
 void hull_vcpu_done(struct hull_vcpu *vcpu, uint32_t performed);
 
-/* Post requests; makes the vCPU look and wakes it.  Any thread. */
+/*
+ * Post requests; makes the vCPU look and wakes it.  Any but a stop also end a halt, 0 included.
+ * Any thread.
+ */
 void hull_vcpu_post(struct hull_vcpu *vcpu, uint32_t requests);
 
 /*

@@ -102,11 +102,16 @@ struct hull_vm {
 	void *accel_state;
 	hull_hypercall_fn hypercall;
 	void *hypercall_arg;
-	uint32_t sync_word;     /* atomic: counts performed requests */
-	uint32_t sync_waiters;  /* atomic */
-	uint32_t host_word;     /* atomic: what timer and deterministic loops sleep on */
-	struct hull_vcpu *turn; /* deterministic: whose quantum runs */
-	int64_t quantum;        /* deterministic: its length */
+	uint32_t sync_word;    /* atomic: counts performed requests */
+	uint32_t sync_waiters; /* atomic */
+	uint32_t host_word;    /* atomic: what timer and deterministic loops sleep on */
+	/* Deterministic loop; but for the atomic ones, of its thread alone. */
+	struct hull_vcpu *turn; /* atomic: whose quantum runs */
+	int64_t quantum;        /* atomic: its length */
+	int64_t turn_left;      /* what a pause has left of it; 0: nothing */
+	uint32_t turn_of;       /* the vCPU whose turn it is; nvcpus: the round is over */
+	bool turn_ran;          /* some vCPU had a turn in this round */
+	uint32_t turn_restart;  /* atomic: the VM was reset, begin with vCPU 0 */
 
 	/* aspace.c */
 	struct hull_lock map_lock; /* whoever changes maps or bus tables */

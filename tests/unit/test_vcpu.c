@@ -491,6 +491,78 @@ static void test_deterministic_repeats(void **state)
 	assert_true(runs[0].at[0] < 123456789 + 1000);
 }
 
+struct trace {
+	struct {
+		uint64_t at;
+		uint32_t vcpu;
+	} seen[600];
+	uint32_t n; /* atomic */
+};
+
+static void note(struct hull_vcpu *vcpu, void *arg)
+{
+	struct trace *t = arg;
+	uint32_t n = hull_load_relaxed(&t->n);
+
+	if (n == ARRAY_LEN(t->seen))
+		return;
+	t->seen[n].at = hull_clock_now(vcpu->vm);
+	t->seen[n].vcpu = vcpu->id;
+	hull_store_relaxed(&t->n, n + 1);
+}
+
+/* Two vCPUs that work, two that sleep until their timers come; `pauses`: disturb them. */
+static void traced_run(struct trace *t, bool pauses)
+{
+	const struct hull_fake_op works[] = {
+		{ .kind = HULL_FAKE_WORK, .n = 7919 },
+		{ .kind = HULL_FAKE_CALL, .fn = note, .arg = t },
+		{ .kind = HULL_FAKE_JUMP },
+	};
+	const struct hull_fake_op sleeps[] = {
+		{ .kind = HULL_FAKE_TIMER, .n = 1234567 },
+		{ .kind = HULL_FAKE_WAIT },
+		{ .kind = HULL_FAKE_LOWER },
+		{ .kind = HULL_FAKE_CALL, .fn = note, .arg = t },
+		{ .kind = HULL_FAKE_JUMP },
+	};
+	struct fake_hal h;
+	struct hull_vm *vm = deterministic(&h, 4, works, ARRAY_LEN(works));
+	pthread_t thread;
+
+	for (uint32_t i = 1; i < 4; i++) {
+		if (i >= 2)
+			hull_fake_script(hull_vm_vcpu(vm, i), sleeps, ARRAY_LEN(sleeps));
+		assert_int_equal(hull_vcpu_start(hull_vm_vcpu(vm, i), NULL, 0), 0);
+	}
+	pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))hull_vm_deterministic_loop,
+	               vm);
+	while (hull_load_relaxed(&t->n) < ARRAY_LEN(t->seen)) {
+		if (pauses) {
+			assert_int_equal(hull_vm_pause(vm, NULL), 0);
+			assert_int_equal(hull_vm_resume(vm, NULL), 0);
+		}
+		sched_yield();
+	}
+	assert_int_equal(hull_vm_shutdown(vm, HULL_STOP_FORCED, NULL), 0);
+	pthread_join(thread, NULL);
+	fixture_unmake(&h, vm);
+}
+
+/* A pause comes at a place that the host chooses: the guest must not see it. */
+static void test_pauses_leave_no_trace(void **state)
+{
+	static struct trace calm, disturbed;
+
+	(void)state;
+	traced_run(&calm, false);
+	traced_run(&disturbed, true);
+	for (uint32_t i = 0; i < ARRAY_LEN(calm.seen); i++) {
+		assert_int_equal(calm.seen[i].at, disturbed.seen[i].at);
+		assert_int_equal(calm.seen[i].vcpu, disturbed.seen[i].vcpu);
+	}
+}
+
 static void test_guest_cannot_stop_time(void **state)
 {
 	/* Exits without an instruction, for ever: a shutdown still gets through. */
@@ -519,6 +591,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_pauses_leave_no_trace),
 		cmocka_unit_test(test_hypercalls),
 		cmocka_unit_test(test_no_lost_wakeup),
 		cmocka_unit_test(test_lines_wake),
