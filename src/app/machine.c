@@ -303,12 +303,20 @@ int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
 	return r ? r : hull_vm_seal(m->machine.vm, err);
 }
 
+/* --no-input leaves the terminal to the host: it is not read and does not become raw. */
+static bool listens(const struct app_machine *m, uint32_t i)
+{
+	return !hull_options_num(m->options, HULL_OPT_OUTPUT_NO_INPUT) ||
+	       !hull_char_is_terminal(m->serials[i]);
+}
+
 int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err)
 {
 	int r = 0;
 
 	for (uint32_t i = 0; !r && i < m->nserials; i++)
-		r = hull_char_prepare(m->serials[i], err);
+		if (listens(m, i))
+			r = hull_char_prepare(m->serials[i], err);
 	return r;
 }
 
@@ -317,7 +325,8 @@ int hull_app_machine_start(struct app_machine *m, struct hull_err *err)
 	int r = 0;
 
 	for (uint32_t i = 0; !r && i < m->nserials; i++)
-		r = hull_char_start(m->serials[i], err);
+		if (listens(m, i))
+			r = hull_char_start(m->serials[i], err);
 	return r;
 }
 

@@ -319,7 +319,9 @@ static void say_places(struct session *s)
 		const struct hull_char *c = s->machine.serials[i];
 		const char *place = hull_char_place(c);
 
-		if (hull_char_is_terminal(c) && s->options.value[HULL_OPT_OUTPUT_QUIET].num == 0 &&
+		if (hull_char_is_terminal(c) &&
+		    !hull_options_num(&s->options, HULL_OPT_OUTPUT_QUIET) &&
+		    !hull_options_num(&s->options, HULL_OPT_OUTPUT_NO_INPUT) &&
 		    isatty(STDERR_FILENO))
 			say_escape(s);
 		if (!strncmp(place, "/dev/pts/", 9))
@@ -338,6 +340,32 @@ static int check_engine(const struct hull_options *o, struct hull_err *err)
 	          hull_options_text(o, HULL_OPT_ENGINE_MODE));
 	hull_err_fix(err, "--engine interp, or leave it out");
 	return HULL_ENOTSUP;
+}
+
+/* To leave out what was asked for, silently, would be worse than to refuse it. */
+static int check_abilities(const struct hull_options *o, struct hull_err *err)
+{
+	static const struct {
+		enum hull_option id;
+		const char *key;
+		bool list; /* any value, not only another choice than the first */
+	} rows[] = {
+		{ HULL_OPT_MACHINE_IRQ_MODE, "machine.irq_mode", false },
+		{ HULL_OPT_MACHINE_SPI, "machine.spi", true },
+		{ HULL_OPT_CPU_AFFINITY, "cpu.affinity", true },
+		{ HULL_OPT_BOOT_KERNEL_SOURCE, "boot.kernel.source", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!hull_options_has(o, rows[i].id) ||
+		    !(rows[i].list || hull_options_num(o, rows[i].id)))
+			continue;
+		hull_fail(err, HULL_ENOTSUP, 1301, "%s cannot be changed in this build",
+		          rows[i].key);
+		hull_err_fix(err, "leave %s out", rows[i].key);
+		return HULL_ENOTSUP;
+	}
+	return check_engine(o, err);
 }
 
 static void set_up_doctor(struct session *s)
@@ -409,7 +437,7 @@ static int session_run(struct session *s, int argc, char *const argv[])
 	}
 	s->style = hull_options_style(&s->options, argc, argv, stderr);
 	s->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = check_engine(&s->options, &err);
+	r = check_abilities(&s->options, &err);
 	if (!r)
 		r = escape_key(hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE), &escape.key,
 		               &err);

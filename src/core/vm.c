@@ -105,6 +105,24 @@ static int map_region(struct hull_vm *vm, struct hull_map *m, bool allocate, str
 	return ret;
 }
 
+static int map_passthrough(struct hull_vm *vm, const struct hull_passthrough_config *p,
+                           struct hull_err *err)
+{
+	struct hull_map m = { .gpa = p->gpa,
+		              .len = p->size,
+		              .hpa = p->hpa,
+		              .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_DEVICE };
+	int ret = map_region(vm, &m, false, err);
+
+	if (ret == HULL_ENOTSUP) {
+		hull_fail(err, ret, 904,
+		          "the host cannot give away its memory at 0x%llx (passthrough '%s')",
+		          LL(p->hpa), p->name);
+		hull_err_fix(err, "take the device out of the configuration");
+	}
+	return ret;
+}
+
 static int map_memory(struct hull_vm *vm, struct hull_err *err)
 {
 	const struct hull_vm_config *c = &vm->config;
@@ -120,12 +138,7 @@ static int map_memory(struct hull_vm *vm, struct hull_err *err)
 			return ret;
 	}
 	for (uint32_t i = 0; i < c->npassthrough; i++) {
-		const struct hull_passthrough_config *p = &c->passthrough[i];
-		struct hull_map m = { .gpa = p->gpa,
-			              .len = p->size,
-			              .hpa = p->hpa,
-			              .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_DEVICE };
-		int ret = map_region(vm, &m, false, err);
+		int ret = map_passthrough(vm, &c->passthrough[i], err);
 
 		if (ret)
 			return ret;

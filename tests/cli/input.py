@@ -145,6 +145,8 @@ def other_files(w):
         ">10I", 0xD00DFEED, 64, 0xFFFFFFF0, 0xFFFFFFF0, 40, 17, 16, 0, 0xFFFFFFFF, 0xFFFFFFFF).ljust(64, b"\0"))], (731, 12))
     w.fails("kernel as device tree", [k, "--dtb", k], (730, 7))
     w.fails("nothing to start", [], (750, 7, "hull run KERNEL"))
+    for key, value in (("irq-mode", "passthrough"), ("spi", "33"), ("affinity", "[[0]]"), ("kernel-source", "embedded")):
+        w.fails("--%s, which this build does not do" % key, [k, "--" + key, value], (1301, 13, "leave"))
     w.fails("firmware that is only a word", [k, "--firmware", "uefi"], (1301, 13, "--firmware FILE"))
     for name, option in (("kernel", "--kernel-addr"), ("initrd", "--initrd-addr"), ("device tree", "--dtb-addr")):
         files = [k, "--initrd", w.put("ramdisk", b"x" * 5000)]

@@ -101,6 +101,14 @@ def escape(kernel):
     case("with a word", b"left the guest" in t.seen, t.seen)
 
 
+def no_input(kernel):
+    t = Terminal("--no-input", kernel)
+    case("--no-input: the guest runs, its terminal is not raw", t.read_until(b"up") and not t.is_raw(), t.seen)
+    t.type(b"\x03")
+    case("and Ctrl-C is the host's", t.wait() == 130 and t.is_restored() and b"Ctrl-]" not in t.seen, t.seen)
+    t.close()
+
+
 def other_escape(kernel):
     t = Terminal("--escape", "^a", kernel)
     t.read_until(b"up")
@@ -195,6 +203,7 @@ def main():
         with open(off, "wb") as f:
             f.write(tiny.say("up\n") + tiny.off())
         escape(echo)
+        no_input(echo)
         other_escape(echo)
         power_off(off)
         failures(off)
