@@ -491,6 +491,31 @@ static void test_requeue_in_flight(void **state)
 	end(e);
 }
 
+/* 4.2.2.1: a queue that is not ready is not worked on: no late read reaches its buffers. */
+static void test_disable_in_flight(void **state)
+{
+	struct env *e = start_with(true, false);
+	uint32_t id, len;
+
+	(void)state;
+	for (unsigned round = 0; round < 50; round++) {
+		membackend_hold(e->disk, true);
+		header(e, IN, 1);
+		post(e, DATA, 512, true);
+		v_set(e->d, V_QUEUE_READY, 0);
+		assert_int_equal(v_get(e->d, V_QUEUE_READY), 0);
+		put(e, DATA, "untouched", 9);
+		v_write16(e->rig, RIG_RAM + 0x41002, 0);
+		v_write16(e->rig, RIG_RAM + 0x42002, 0);
+		assert_true(v_queue(e->d, 0, RIG_RAM + 0x40000, NUM, &e->q));
+		e->disk->b.drain(&e->disk->b);
+		assert_memory_equal(get(e, DATA, 9), "untouched", 9);
+		assert_false(v_used(&e->q, &id, &len));
+		assert_int_equal(request(e, IN, 0, 512), OK);
+	}
+	end(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +532,7 @@ int main(void)
 		cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_destroy_in_flight),
 		cmocka_unit_test(test_requeue_in_flight),
+		cmocka_unit_test(test_disable_in_flight),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

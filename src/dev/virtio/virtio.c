@@ -129,14 +129,19 @@ void hull_virtio_timer(struct hull_dev *d)
  * Until requests in flight are over.  ops->quiesce may leave the lane to wait
  * for them; meanwhile the device does nothing.
  */
-static void quiesce(struct hull_virtio *v)
+static void wait_idle(struct hull_virtio *v)
 {
-	for (unsigned i = 0; i < v->ops->nqueues; i++)
-		v->queue[i].epoch++;
 	v->resetting = true;
 	if (v->ops->quiesce)
 		v->ops->quiesce(v);
 	v->resetting = false;
+}
+
+static void quiesce(struct hull_virtio *v)
+{
+	for (unsigned i = 0; i < v->ops->nqueues; i++)
+		v->queue[i].epoch++;
+	wait_idle(v);
 }
 
 /* 2.4: complete when the status reads as 0. */
@@ -144,9 +149,12 @@ void hull_virtio_reset(struct hull_dev *d)
 {
 	struct hull_virtio *v = (struct hull_virtio *)d;
 
-	if (v->resetting)
+	if (v->resetting) {
+		v->reset_again = true;
 		return;
+	}
 	quiesce(v);
+	v->reset_again = false;
 	for (unsigned i = 0; i < v->ops->nqueues; i++)
 		hull_virtq_reset(&v->queue[i]);
 	if (v->ops->reset)
@@ -236,14 +244,29 @@ struct hull_virtq *hull_virtio_selected(struct hull_virtio *v)
 	return v->queue_sel < v->ops->nqueues ? &v->queue[v->queue_sel] : NULL;
 }
 
+/* 4.2.2.1: when it reads as not ready, nothing of it is in flight any more. */
+static void disable_queue(struct hull_virtio *v, struct hull_virtq *q)
+{
+	uint8_t indirect = q->indirect, event_idx = q->event_idx;
+	bool waits = q->ready && !v->resetting;
+
+	hull_virtq_reset(q);
+	q->indirect = indirect;
+	q->event_idx = event_idx;
+	if (!waits)
+		return;
+	wait_idle(v);
+	if (v->reset_again)
+		hull_virtio_reset(&v->dev);
+	/* What came for the other queues meanwhile was not looked at. */
+	for (unsigned i = 0; i < v->ops->nqueues; i++)
+		hull_virtio_notify(v, i);
+}
+
 void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool enable)
 {
 	if (!enable) {
-		uint8_t indirect = q->indirect, event_idx = q->event_idx;
-
-		hull_virtq_reset(q);
-		q->indirect = indirect;
-		q->event_idx = event_idx;
+		disable_queue(v, q);
 		return;
 	}
 	if (q->ready || v->resetting)

@@ -69,6 +69,7 @@ struct hull_virtio {
 	uint8_t interrupt; /* HULL_VIRTIO_INT_* */
 	uint8_t later;     /* bit n: the timer calls notify for queue n */
 	bool resetting;    /* ops->quiesce left the lane */
+	bool reset_again;  /* asked for while `resetting` */
 };
 
 /* The saved state of a device whose state struct `type` begins with `v`, queues excluded. */
