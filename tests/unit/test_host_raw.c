@@ -153,6 +153,9 @@ static void shrunk_file_gives_errors(void **state)
 	assert_int_equal(run(b, HULL_BLOCK_READ, 3584, buf, sizeof(buf)), HULL_EIO);
 	assert_int_equal(run(b, HULL_BLOCK_WRITE, 8192, buf, sizeof(buf)), HULL_EIO);
 	assert_int_equal(run(b, HULL_BLOCK_READ, 0, buf, sizeof(buf)), 0);
+	assert_int_equal(run(b, HULL_BLOCK_WRITE_ZEROES, 8192, NULL, 4096), HULL_EIO);
+	assert_int_equal(run(b, HULL_BLOCK_WRITE_ZEROES, 2048, NULL, 4096), HULL_EIO);
+	assert_int_equal(run(b, HULL_BLOCK_WRITE_ZEROES, 0, NULL, 4096), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 4096);
 	hull_raw_close(b);

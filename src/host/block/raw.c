@@ -104,16 +104,22 @@ static int pad(struct raw *d, struct cursor *c, uint64_t at, uint64_t left)
 	return 0;
 }
 
+/* The file has shrunk: writing there would grow it again, with holes for data. */
+static bool past_end(const struct raw *d, uint64_t at, uint64_t len)
+{
+	struct stat st;
+
+	return d->is_file && (fstat(d->fd, &st) || (uint64_t)st.st_size < at + len);
+}
+
 static int transfer(struct raw *d, const struct hull_block_req *req)
 {
 	struct cursor c = { .seg = req->segs, .left = req->nsegs };
 	bool write = req->op == HULL_BLOCK_WRITE;
 	uint64_t at = req->offset, left = req->len;
 	struct iovec iov[VECTORS];
-	struct stat st;
 
-	/* A write past the end of a file that shrank would grow it again, with holes for data. */
-	if (write && d->is_file && (fstat(d->fd, &st) || (uint64_t)st.st_size < at + left))
+	if (write && past_end(d, at, left))
 		return HULL_EIO;
 	advance(&c, 0);
 	while (left) {
@@ -166,15 +172,22 @@ static bool allocate(struct raw *d, int mode, uint64_t at, uint64_t len)
 	return !r;
 }
 
+static int flush(struct raw *d)
+{
+	int r;
+
+	do {
+		r = fdatasync(d->fd);
+	} while (r && errno == EINTR);
+	return r ? hull_os_error(errno) : 0;
+}
+
 static int perform(struct raw *d, const struct hull_block_req *req)
 {
 	switch (req->op) {
 	case HULL_BLOCK_READ: return transfer(d, req);
 	case HULL_BLOCK_WRITE: return d->block.read_only ? HULL_EPERM : transfer(d, req);
-	case HULL_BLOCK_FLUSH:
-		if (d->block.read_only)
-			return 0;
-		return fdatasync(d->fd) ? hull_os_error(errno) : 0;
+	case HULL_BLOCK_FLUSH: return d->block.read_only ? 0 : flush(d);
 	case HULL_BLOCK_DISCARD:
 		/* A hint: the guest promises nothing about the contents afterwards. */
 		if (!d->block.read_only && req->len)
@@ -183,6 +196,8 @@ static int perform(struct raw *d, const struct hull_block_req *req)
 	case HULL_BLOCK_WRITE_ZEROES:
 		if (d->block.read_only)
 			return HULL_EPERM;
+		if (past_end(d, req->offset, req->len))
+			return HULL_EIO;
 		if (!req->len || allocate(d, FALLOC_FL_ZERO_RANGE, req->offset, req->len) ||
 		    allocate(d, FALLOC_FL_PUNCH_HOLE, req->offset, req->len))
 			return 0;
