@@ -199,6 +199,46 @@ static void socket_serves_one_client_after_another(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Only a socket that nobody listens to is taken over. */
+static void live_sockets_are_not_stolen(void **state)
+{
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char path[64], target[80];
+	struct hull_char_options o = { .target = target };
+	struct hull_char *c;
+	struct hull_err err;
+
+	snprintf(path, sizeof(path), "/tmp/hull-live-%d.sock", getpid());
+	snprintf(target, sizeof(target), "socket:%s", path);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	for (size_t i = 0; i < 2; i++) {
+		int fd = socket(AF_UNIX, types[i], 0), fill[3];
+
+		assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+		/* A listener with a full backlog: a connection attempt would wait for ever. */
+		if (types[i] == SOCK_STREAM)
+			assert_int_equal(listen(fd, 0), 0);
+		for (size_t k = 0; k < 3; k++) {
+			fill[k] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+			(void)connect(fill[k], (struct sockaddr *)&addr, sizeof(addr));
+		}
+		alarm(10);
+		assert_int_equal(hull_char_open(&o, &c, &err), HULL_EBUSY);
+		alarm(0);
+		assert_int_equal(access(path, F_OK), 0);
+		for (size_t k = 0; k < 3; k++)
+			close(fill[k]);
+		close(fd);
+		if (types[i] == SOCK_STREAM)
+			break;
+		unlink(path);
+	}
+	/* Now nobody answers. */
+	assert_int_equal(hull_char_open(&o, &c, &err), 0);
+	hull_char_close(c);
+}
+
 /* Standard input and output of a child are the ends that `fd` names. */
 static pid_t child(int in, int out, void (*fn)(void))
 {
@@ -400,6 +440,7 @@ int main(void)
 		cmocka_unit_test(reader_that_does_not_read_is_left_behind),
 		cmocka_unit_test(patient_writer_takes_all_at_once),
 		cmocka_unit_test(socket_serves_one_client_after_another),
+		cmocka_unit_test(live_sockets_are_not_stolen),
 		cmocka_unit_test(pipe_reader_may_go_away),
 		cmocka_unit_test(escape_is_taken_out_and_modes_come_back),
 		cmocka_unit_test(deadly_signals_give_the_terminal_back),

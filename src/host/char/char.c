@@ -328,6 +328,21 @@ static int open_pty(struct stream *s, struct hull_err *err)
 	return 0;
 }
 
+/*
+ * Did the process that bound the socket die?  Anything else than a refusal (a
+ * full backlog, another type of socket, no permission) means that somebody lives.
+ */
+static bool abandoned(const struct sockaddr_un *addr)
+{
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool dead = probe >= 0 && connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) &&
+	            errno == ECONNREFUSED;
+
+	if (probe >= 0)
+		close(probe);
+	return dead;
+}
+
 static int open_socket(struct stream *s, const char *path, struct hull_err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -345,17 +360,10 @@ static int open_socket(struct stream *s, const char *path, struct hull_err *err)
 	if (s->listener < 0)
 		return cannot(err, "socket", path, errno);
 	if (bind(s->listener, (struct sockaddr *)&addr, sizeof(addr))) {
-		int probe;
-
-		/* A socket that nobody answers is left over from a process that died. */
 		if (errno != EADDRINUSE || lstat(path, &st) || !S_ISSOCK(st.st_mode))
 			return cannot(err, "socket", path, errno);
-		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
-			close(probe);
+		if (!abandoned(&addr))
 			return cannot(err, "socket", path, EADDRINUSE);
-		}
-		close(probe);
 		unlink(path);
 		if (bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)))
 			return cannot(err, "socket", path, errno);
