@@ -529,12 +529,17 @@ static void *value_at(struct hull_vm *vm, hull_gpa gpa, unsigned size, enum use 
 	if (is_aligned(gpa, size) && covered(vm, gpa, size, use)) {
 		const struct hull_map *m = find(vm, gpa);
 
-		if (use != USE_READ)
-			mark(m, gpa, size);
 		return m->hva + (gpa - m->gpa);
 	}
 	hull_rw_done(vm);
 	return NULL;
+}
+
+/* Marked after the store: whoever fetches the mark copies the page next. */
+static void stored(struct hull_vm *vm, hull_gpa gpa, unsigned size)
+{
+	mark(find(vm, gpa), gpa, size);
+	hull_rw_done(vm);
 }
 
 /* Guest byte order to the host's and back: load_le*() on the value's own bytes. */
@@ -595,7 +600,7 @@ bool hull_mem_store16(struct hull_vm *vm, hull_gpa gpa, uint16_t v)
 	if (!at)
 		return hull_mem_write(vm, gpa, &le, 2);
 	hull_store_release(at, le);
-	hull_rw_done(vm);
+	stored(vm, gpa, 2);
 	return true;
 }
 
@@ -608,7 +613,7 @@ bool hull_mem_store32(struct hull_vm *vm, hull_gpa gpa, uint32_t v)
 	if (!at)
 		return hull_mem_write(vm, gpa, &le, 4);
 	hull_store_release(at, le);
-	hull_rw_done(vm);
+	stored(vm, gpa, 4);
 	return true;
 }
 
