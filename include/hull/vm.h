@@ -212,6 +212,8 @@ struct hull_device_info {
 	uint64_t size;
 	uint64_t guest_errors; /* accesses that the hardware would not have liked */
 	uint64_t accesses;
+	uint64_t last_offset; /* of the newest access */
+	bool last;            /* the guest has accessed no other device since */
 };
 /* Device number `index`; HULL_ENOENT past the last. */
 HULL_EXPORT int hull_vm_devices(struct hull_vm *vm, uint32_t index, struct hull_device_info *ret);

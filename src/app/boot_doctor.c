@@ -159,15 +159,29 @@ static struct hull_device_info busiest_device(const struct hull_boot_doctor *d)
 	return most;
 }
 
+/* The one that the guest accessed last, if any. */
+static struct hull_device_info last_device(const struct hull_boot_doctor *d)
+{
+	struct hull_device_info info;
+
+	for (uint32_t i = 0; !hull_vm_devices(d->vm, i, &info); i++)
+		if (info.last)
+			return info;
+	return (struct hull_device_info){ 0 };
+}
+
 static void print_device(const struct hull_boot_doctor *d)
 {
-	struct hull_device_info most = busiest_device(d);
+	struct hull_device_info most = busiest_device(d), last = last_device(d);
 
 	if (!most.name || !most.accesses)
 		fprintf(d->out, "  it has not touched any device\n");
 	else
 		fprintf(d->out, "  device used most: %s (%s), %llu accesses\n", most.name,
 		        most.summary, (unsigned long long)most.accesses);
+	if (last.name)
+		fprintf(d->out, "  device used last: %s (%s), register 0x%llx\n", last.name,
+		        last.summary, (unsigned long long)last.last_offset);
 }
 
 static void report(const struct hull_boot_doctor *d, const struct hull_doctor_facts *f,
@@ -219,7 +233,7 @@ static void cpu_json(struct hull_json *j, const struct hull_boot_doctor *d,
 static void report_json(const struct hull_boot_doctor *d, const struct hull_doctor_facts *f,
                         const struct hull_diagnosis *g, uint64_t silent_ns)
 {
-	struct hull_device_info most = busiest_device(d);
+	struct hull_device_info most = busiest_device(d), last = last_device(d);
 	char code[16], line[164];
 	struct hull_json j;
 
@@ -238,6 +252,7 @@ static void report_json(const struct hull_boot_doctor *d, const struct hull_doct
 	hull_json_end(&j);
 	hull_json_text(&j, "last_line", last_line(f->tail, line, sizeof(line)) ? line : NULL);
 	hull_json_text(&j, "busiest_device", most.accesses ? most.name : NULL);
+	hull_json_text(&j, "last_device", last.name);
 	hull_json_text(&j, "likely", g->likely);
 	hull_json_text(&j, "try", g->try_this[0] ? g->try_this : NULL);
 	hull_json_end(&j);

@@ -83,8 +83,11 @@ static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_
 	return r.dev;
 }
 
-static void note_access(struct hull_dev *d, uint64_t off)
+static void note_access(struct hull_vm *vm, struct hull_dev *d, uint64_t off)
 {
+	/* Mostly it is the same: the other vCPUs keep their copy of the line. */
+	if (hull_load_relaxed(&vm->last_access) != d)
+		hull_store_relaxed(&vm->last_access, d);
 	hull_store_relaxed(&d->accesses, d->accesses + 1);
 	hull_store_relaxed(&d->last_offset, off);
 }
@@ -98,7 +101,7 @@ bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, uns
 	if (!d)
 		return false;
 	hull_lock_acquire(&d->lane);
-	note_access(d, off);
+	note_access(vm, d, off);
 	*ret = (d->type->read ? d->type->read(d, off, size) : 0) & low_mask(8 * size);
 	hull_lock_release(&d->lane);
 	return true;
@@ -113,7 +116,7 @@ bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, un
 	if (!d)
 		return false;
 	hull_lock_acquire(&d->lane);
-	note_access(d, off);
+	note_access(vm, d, off);
 	if (d->type->write)
 		d->type->write(d, off, value & low_mask(8 * size), size);
 	hull_lock_release(&d->lane);

@@ -257,6 +257,8 @@ int hull_vm_devices(struct hull_vm *vm, uint32_t index, struct hull_device_info 
 		.size = d->size,
 		.guest_errors = hull_load_relaxed(&d->guest_errors),
 		.accesses = hull_load_relaxed(&d->accesses),
+		.last_offset = hull_load_relaxed(&d->last_offset),
+		.last = hull_load_relaxed(&vm->last_access) == d,
 	};
 	return 0;
 }

@@ -124,7 +124,8 @@ struct hull_vm {
 	/* bus.c, dev.c */
 	struct hull_bus_table bus[HULL_SPACES];
 	struct hull_dev *devs[HULL_MAX_DEVS];
-	uint32_t ndevs; /* atomic: published after the entry */
+	uint32_t ndevs;               /* atomic: published after the entry */
+	struct hull_dev *last_access; /* atomic: the device that the guest accessed last */
 	struct hull_callback_slot *callbacks;
 	uint32_t ncallbacks;
 

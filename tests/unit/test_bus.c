@@ -213,6 +213,35 @@ static void test_routing(void **state)
 	fixture_unmake(&h, vm);
 }
 
+/* For the boot doctor: which device the guest was busy with when it fell silent. */
+static void test_last_access(void **state)
+{
+	struct fake_hal h;
+	struct hull_vm *vm = fixture_make(&h, 1);
+	struct hull_device_info p, q;
+	uint64_t v;
+
+	(void)state;
+	create(vm, &probe_type, "p", 0x1000);
+	create(vm, &probe_type, "q", 0x2000);
+	assert_int_equal(hull_vm_devices(vm, 0, &p), 0);
+	assert_false(p.last);
+	for (unsigned i = 0; i < 4; i++) {
+		hull_gpa at = i & 1 ? 0x1008 : 0x2004;
+
+		if (i & 2)
+			assert_true(hull_bus_read(vm, HULL_SPACE_MMIO, at, 4, &v));
+		else
+			assert_true(hull_bus_write(vm, HULL_SPACE_MMIO, at, 4, 0));
+		assert_int_equal(hull_vm_devices(vm, 0, &p), 0);
+		assert_int_equal(hull_vm_devices(vm, 1, &q), 0);
+		assert_int_equal(p.last, i & 1);
+		assert_int_equal(q.last, !(i & 1));
+		assert_int_equal(i & 1 ? p.last_offset : q.last_offset, at & 0xfff);
+	}
+	fixture_unmake(&h, vm);
+}
+
 static void test_guest_errors(void **state)
 {
 	struct fake_hal h;
@@ -379,6 +408,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create),
 		cmocka_unit_test(test_routing),
+		cmocka_unit_test(test_last_access),
 		cmocka_unit_test(test_guest_errors),
 		cmocka_unit_test(test_interrupts_and_reset),
 		cmocka_unit_test(test_device_timer),
