@@ -218,11 +218,20 @@ static bool firmware_alone(const struct hull_doctor_facts *f, struct hull_diagno
 
 static bool silent(const struct hull_doctor_facts *f, struct hull_diagnosis *g)
 {
+	char console[128];
+	bool paging = f->ncpus && f->cpus[0].translation;
+
 	if (f->printed)
 		return false;
-	likely(g, f->ncpus && f->cpus[0].translation
-	                  ? "the kernel runs, but prints nowhere: no console on its command line?"
-	                  : "the guest computes without printing, or hangs before its first line");
+	argument(f, "console", console, sizeof(console));
+	if (paging && console[0]) {
+		likely(g, "the kernel runs and knows its console: it works quietly, or hangs");
+		hull_format(g->try_this, sizeof(g->try_this),
+		            "hull run ... --append without \"quiet\", with 'earlycon=sbi'");
+		return true;
+	}
+	likely(g, paging ? "the kernel runs, but prints nowhere: no console on its command line?"
+	                 : "the guest computes without printing, or hangs before its first line");
 	hull_format(g->try_this, sizeof(g->try_this),
 	            "hull run ... --append 'console=ttyS0 earlycon=sbi'");
 	return true;

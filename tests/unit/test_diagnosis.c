@@ -105,6 +105,11 @@ static void the_silent_get_advice(void **state)
 	assert_false(g.dead);
 	g = of((struct hull_doctor_facts){ .cmdline = "console=ttyAMA0 console=ttyS0" });
 	assert_null(strstr(g.likely, "is not a port"));
+	g = of((struct hull_doctor_facts){
+		.cmdline = "console=ttyS0 quiet",
+		.cpus = { { .state = HULL_VCPU_RUNNING, .known = true, .translation = true } } });
+	assert_null(strstr(g.likely, "no console"));
+	assert_non_null(strstr(g.try_this, "quiet"));
 	g = of((struct hull_doctor_facts){ .firmware = true });
 	assert_non_null(strstr(g.likely, "no --kernel"));
 	g = of((struct hull_doctor_facts){ .kernel = "Image" });
