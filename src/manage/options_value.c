@@ -46,14 +46,14 @@ static int keep(const struct conversion *c, const char *text, size_t len)
 /* "4G": the largest unit that divides it. */
 static void format_size(char *dst, size_t size, uint64_t v)
 {
-	static const char units[] = "KMGT";
+	static const char units[][2] = { "", "K", "M", "G", "T" };
 	unsigned n = 0;
 
 	while (v && n < 4 && !(v & 1023)) {
 		v >>= 10;
 		n++;
 	}
-	hull_format(dst, size, "%llu%.1s", (unsigned long long)v, n ? &units[n - 1] : "");
+	hull_format(dst, size, "%llu%s", (unsigned long long)v, units[n]);
 }
 
 static int check_range(const struct conversion *c, const char *text, bool is_size)
