@@ -659,7 +659,10 @@ static int64_t turn_length(struct hull_vm *vm, uint64_t start)
 {
 	uint64_t next = vm->turn_left ? hull_timers_next(vm) : hull_timers_run(vm);
 	uint64_t ns = ns_per_insn(vm);
-	uint64_t room = next == HULL_NEVER ? UINT64_MAX : (next - MIN(next, start)) / ns + 1;
+	uint64_t wait = next - MIN(next, start);
+	/* Not past the deadline: a pause there would let the guest see it one instruction early. */
+	uint64_t room =
+		next == HULL_NEVER ? UINT64_MAX : MAX(wait / ns + !!(wait % ns), UINT64_C(1));
 
 	return (int64_t)MIN(room, (uint64_t)(vm->turn_left ? vm->turn_left : HULL_QUANTUM));
 }
