@@ -430,6 +430,73 @@ static void deadly_signals_give_the_terminal_back(void **state)
 	}
 }
 
+/* A job in the background: its terminal's input belongs to the shell until it comes back. */
+static void background_job(const char *tty, int ready)
+{
+	struct hull_char_options o = { .target = "stdio" };
+	struct hull_char *c;
+	struct hull_err err;
+	struct termios modes;
+	char byte = 0;
+	int fd;
+
+	setpgid(0, 0);
+	fd = open(tty, O_RDWR | O_NOCTTY);
+	dup2(fd, 0);
+	fd = open("/dev/null", O_WRONLY);
+	dup2(fd, 1);
+	if (hull_char_open(&o, &c, &err) || hull_char_start(c, &err))
+		_exit(1);
+	if (write(ready, "r", 1) != 1)
+		_exit(2);
+	for (int i = 0; i < 2000 && byte != 'x'; i++) {
+		usleep(1000);
+		(void)c->read(c, &byte, 1);
+	}
+	if (byte != 'x')
+		_exit(3);
+	_exit(tcgetattr(0, &modes) || modes.c_lflag & ICANON ? 4 : 0);
+}
+
+static void session_leader(const char *tty, int master)
+{
+	int ready[2], fd, status = 0;
+	pid_t job;
+	char r;
+
+	setsid();
+	signal(SIGTTOU, SIG_IGN);
+	fd = open(tty, O_RDWR); /* now the controlling terminal */
+	if (pipe(ready))
+		_exit(5);
+	job = fork();
+	if (!job)
+		background_job(tty, ready[1]);
+	if (read(ready[0], &r, 1) != 1 || write(master, "x\n", 2) != 2)
+		_exit(6);
+	usleep(200000);
+	if (tcsetpgrp(fd, job))
+		_exit(7);
+	waitpid(job, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 8);
+}
+
+static void background_keeps_its_input(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+	char tty[64];
+	pid_t pid;
+
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master) | unlockpt(master), 0);
+	assert_int_equal(ptsname_r(master, tty, sizeof(tty)), 0);
+	pid = fork();
+	if (!pid)
+		session_leader(tty, master);
+	assert_int_equal(status_of(pid), 0);
+	close(master);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +508,7 @@ int main(void)
 		cmocka_unit_test(patient_writer_takes_all_at_once),
 		cmocka_unit_test(socket_serves_one_client_after_another),
 		cmocka_unit_test(live_sockets_are_not_stolen),
+		cmocka_unit_test(background_keeps_its_input),
 		cmocka_unit_test(pipe_reader_may_go_away),
 		cmocka_unit_test(escape_is_taken_out_and_modes_come_back),
 		cmocka_unit_test(deadly_signals_give_the_terminal_back),

@@ -219,6 +219,8 @@ static void take_input(struct stream *s, size_t room)
 		/* After the escape byte nothing more is for the guest. */
 		if (!deliver(s, buf, (size_t)n))
 			s->end_of_input = true;
+	} else if (n < 0 && errno == EIO && s->terminal && hull_terminal_away(s->in)) {
+		/* It went away after we looked. */
 	} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
 		if (s->kind == SOCKET)
 			drop_client(s);
@@ -230,6 +232,7 @@ static void take_input(struct stream *s, size_t room)
 static void *pump(void *arg)
 {
 	struct stream *s = arg;
+	bool away = false, was_away;
 
 	while (!hull_load_acquire(&s->quit)) {
 		struct pollfd p[3] = {
@@ -243,11 +246,16 @@ static void *pump(void *arg)
 		pthread_mutex_lock(&s->mutex);
 		room = RING - (s->head - s->tail);
 		pthread_mutex_unlock(&s->mutex);
-		if (room && !s->end_of_input)
+		/* What is typed while another job has the terminal is not for us. */
+		was_away = away;
+		away = s->terminal && hull_terminal_away(s->in);
+		if (was_away && !away)
+			hull_terminal_again();
+		if (room && !s->end_of_input && !away)
 			p[1].fd = s->in;
 		if (s->in < 0)
 			p[2].fd = s->listener;
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
+		if (poll(p, 3, away ? WAIT_MS : -1) < 0 && errno != EINTR)
 			break;
 		if (p[0].revents && read(s->wake, &count, sizeof(count)) < 0) {
 			/* Somebody else took the count: only the wake-up matters. */

@@ -40,6 +40,12 @@ int hull_os_thread(pthread_t *ret, const char *name, void *(*fn)(void *), void *
  */
 int hull_terminal_raw(int fd, struct hull_err *err) HULL_CHECK_RESULT;
 void hull_terminal_restore(void);
+/*
+ * Does the terminal `fd` belong to another job now?  hull_terminal_again() makes it raw
+ * again when it has come back: the shell sends no signal to a job that ran meanwhile.
+ */
+bool hull_terminal_away(int fd);
+void hull_terminal_again(void);
 
 /*
  * Let SIGINT, SIGTERM, SIGHUP and SIGQUIT ask for an orderly end: the first

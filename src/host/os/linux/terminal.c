@@ -82,13 +82,26 @@ static void on_suspend(int sig)
 	errno = saved;
 }
 
+bool hull_terminal_away(int fd)
+{
+	pid_t owner = tcgetpgrp(fd);
+
+	/* One that is not our session's has no foreground job for us. */
+	return owner > 0 && owner != getpgrp();
+}
+
+void hull_terminal_again(void)
+{
+	if (hull_load_acquire(&raw) && foreground())
+		tcsetattr(tty, TCSANOW, &uncooked);
+}
+
 static void on_continue(int sig)
 {
 	int saved = errno;
 
 	/* The shell may have changed the modes of a stopped process's terminal. */
-	if (hull_load_acquire(&raw) && foreground())
-		tcsetattr(tty, TCSANOW, &uncooked);
+	hull_terminal_again();
 	errno = saved;
 }
 
