@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -39,6 +40,14 @@ class Work:
         with open(self.path(name), "wb") as f:
             f.truncate(size)
         return self.path(name)
+
+    def as_nobody(self):
+        """Run as another user, who may not look into the folder that holds the build."""
+        copy = self.path("hull")
+        if not os.path.exists(copy):
+            shutil.copy(vm.HULL, copy)
+            os.chmod(copy, 0o755)
+        return {"user": NOBODY, "env": {"PATH": "/usr/bin:/bin"}, "hull": copy}
 
     def fails(self, text, args, want, **how):
         """`want`: (E number or None, exit code, words of the message)."""
@@ -93,7 +102,7 @@ def kinds_of_files(w):
         if option != "--config":
             w.fails(option + " that is empty", [*good, option, w.path("empty")], (224, 7))
         if os.geteuid() == 0:
-            w.fails(option + " that may not be read", [*good, option, secret], (222, 5, "permission"), user=NOBODY, env={"PATH": "/usr/bin:/bin"})
+            w.fails(option + " that may not be read", [*good, option, secret], (222, 5, "permission"), **w.as_nobody())
         else:
             w.fails(option + " that may not be read", [*good, option, secret], (222, 5, "permission"))
     w.fails("a near miss names the file", ["--kernel", w.path("kernl")], (220, 3, "did you mean kernel"))
@@ -173,7 +182,7 @@ def disks(w):
     w.fails("17 disks", [k] + ["--disk=" + w.sparse("n%d" % i, 512) for i in range(17)], (109, 7))
     if os.geteuid() == 0:
         os.chmod(good, 0o444)
-        w.fails("disk that may not be written", [k, "--disk", good], (302, 5, ",ro"), user=NOBODY, env={"PATH": "/usr/bin:/bin"})
+        w.fails("disk that may not be written", [k, "--disk", good], (302, 5, ",ro"), **w.as_nobody())
     os.chmod(good, 0o644)
     spin = vm.Vm("--kernel", w.put("spin", image()[:64] + b"\x6f\0\0\0"), "--disk", good, stdin=subprocess.DEVNULL)
     for _ in range(100):

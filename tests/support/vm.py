@@ -38,15 +38,20 @@ def need(*tools):
 
 
 class Tap:
+    """Results; checks may come from several threads."""
+
     def __init__(self):
         self.count = self.failed = 0
+        self.lock = threading.Lock()
 
     def check(self, good, text, detail=""):
-        self.count += 1
-        self.failed += not good
-        print("%s %d - %s" % ("ok" if good else "not ok", self.count, text.replace("#", "")), flush=True)
-        if not good and detail:
-            print("\n".join("# " + line for line in str(detail).splitlines()[-40:]), flush=True)
+        lines = [] if good else ["# " + line for line in str(detail).splitlines()[-40:]]
+        with self.lock:
+            self.count += 1
+            self.failed += not good
+            lines.insert(0, "%s %d - %s" % ("ok" if good else "not ok", self.count, text.replace("#", "")))
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
         return good
 
     def skip(self, text, why):
@@ -62,7 +67,8 @@ class Vm:
     """A process of hull; what it prints is collected all the time."""
 
     def __init__(self, *args, **how):
-        command = [HULL, "run", *args] if how.pop("run", True) else [HULL, *args]
+        program = how.pop("hull", HULL)
+        command = [program, "run", *args] if how.pop("run", True) else [program, *args]
         how.setdefault("stdin", subprocess.PIPE)
         how.setdefault("stdout", subprocess.PIPE)
         how.setdefault("stderr", subprocess.PIPE)
