@@ -126,6 +126,7 @@ def report(result):
         lines = result.output.rstrip().splitlines()
         if len(lines) > 60:
             print("     | ... %d lines before" % (len(lines) - 60))
+            print("".join("     | %s\n" % line for line in lines[:-60] if line.startswith("not ok")), end="")
         print("\n".join("     | " + line for line in lines[-60:]), flush=True)
 
 

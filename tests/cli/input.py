@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.environ["HULL_SOURCE"], "tests", "support"))
 import vm  # noqa: E402
@@ -185,10 +186,11 @@ def disks(w):
         w.fails("disk that may not be written", [k, "--disk", good], (302, 5, ",ro"), **w.as_nobody())
     os.chmod(good, 0o644)
     spin = vm.Vm("--kernel", w.put("spin", image()[:64] + b"\x6f\0\0\0"), "--disk", good, stdin=subprocess.DEVNULL)
-    for _ in range(100):
-        if "FLOCK" in open("/proc/locks").read() or spin.process.poll() is not None:
-            break
-    spin.expect("Likely", 30, "err")
+    for _ in range(LIMIT_S * 10):
+        with open("/proc/locks", encoding="utf-8") as f:
+            if re.search(r"FLOCK.* %d " % spin.process.pid, f.read()) or spin.process.poll() is not None:
+                break
+        time.sleep(0.1)
     w.fails("disk in use by another hull", [k, "--disk", good], (412, 4, "process %d" % spin.process.pid))
     w.fails("disk in use for writing", [k, "--disk", good + ",ro"], (412, 4, "in use"))
     spin.stop()
