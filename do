@@ -119,6 +119,13 @@ need_check() {
 		aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
 }
 
+# Programs that the tests compare Hull with.
+need_judges() {
+	need mke2fs e2fsprogs dtc device-tree-compiler pkg-config pkg-config \
+		qemu-riscv64 qemu-user qemu-system-riscv64 qemu-system-misc llvm-mc-19 llvm-19 \
+		/usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
+}
+
 tests() {
 	mode=all
 	case ${1:-} in
@@ -131,8 +138,8 @@ tests() {
 		exec python3 tools/run_tests.py --build build-tsan --suite smp --suite unit -- "$@"
 	fi
 	need_check
-	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
-		mke2fs e2fsprogs dtc device-tree-compiler
+	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+	need_judges
 	build
 	build_sanitized asan address,undefined
 	suites="--suite selftest --suite cli --suite unit --suite check"
