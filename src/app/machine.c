@@ -145,10 +145,29 @@ static int add_device(struct app_machine *m, struct hull_vm_config *c, const cha
 	return hull_config_add_device(c, &d, err);
 }
 
-static int add_serial(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
-                      const struct app_escape *escape, struct hull_err *err)
+/* Where port `i` of a group leads: the first serial port to the terminal unless told otherwise. */
+static const char *port_target(const struct app_machine *m, enum hull_option to, uint32_t i)
 {
-	struct hull_char_options o = { .target = "stdio",
+	unsigned group = to == HULL_OPT_SERIAL_TO ? HULL_GROUP_SERIAL : HULL_GROUP_CONSOLE;
+
+	if (i < m->options->nitems[group])
+		return item(m, to, i)->text;
+	return m->terminal_taken ? "none" : "stdio";
+}
+
+static bool console_on_terminal(const struct app_machine *m)
+{
+	for (uint32_t i = 0; i < m->options->nitems[HULL_GROUP_CONSOLE]; i++)
+		if (!strcmp(port_target(m, HULL_OPT_CONSOLE_TO, i), "stdio"))
+			return true;
+	return false;
+}
+
+static int add_port(struct app_machine *m, struct hull_vm_config *c, enum hull_option to,
+                    uint32_t i, const struct app_escape *escape, struct hull_err *err)
+{
+	bool serial = to == HULL_OPT_SERIAL_TO;
+	struct hull_char_options o = { .target = port_target(m, to, i),
 		                       .patient = c->deterministic,
 		                       .escape = escape->key,
 		                       .escaped = escape->pressed,
@@ -157,18 +176,16 @@ static int add_serial(struct app_machine *m, struct hull_vm_config *c, uint32_t 
 	char name[16];
 	int r;
 
-	if (m->options->nitems[HULL_GROUP_SERIAL])
-		o.target = item(m, HULL_OPT_SERIAL_TO, i)->text;
 	r = hull_char_open(&o, &port, err);
 	if (r)
 		return r;
-	m->serials[m->nserials++] = port;
-	if (i == 0) {
+	m->ports[m->nports++] = port;
+	if (m->terminal_taken ? !serial && !strcmp(o.target, "stdio") : serial && i == 0) {
 		hull_tap_init(&m->tap, port);
 		port = &m->tap.chr;
 	}
-	hull_format(name, sizeof(name), "serial%u", i);
-	return add_device(m, c, "uart16550", name, port, err);
+	hull_format(name, sizeof(name), "%s%u", serial ? "serial" : "hvc", i);
+	return add_device(m, c, serial ? "uart16550" : "virtio-console", name, port, err);
 }
 
 static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
@@ -198,13 +215,19 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
                        const struct app_escape *escape, struct hull_err *err)
 {
 	uint32_t serials = MAX(m->options->nitems[HULL_GROUP_SERIAL], UINT32_C(1));
+	uint32_t consoles = m->options->nitems[HULL_GROUP_CONSOLE];
 	uint32_t disks = m->options->nitems[HULL_GROUP_DISK];
 	int r = 0;
 
-	if (serials > APP_SERIALS || disks > APP_DISKS)
-		return hull_fail(err, HULL_EOVERFLOW, 109, "too many disks or serial ports");
+	if (serials + consoles > APP_PORTS || disks > APP_DISKS)
+		return hull_fail(err, HULL_EOVERFLOW, 109,
+		                 "too many disks, consoles or serial ports");
+	m->terminal_taken = console_on_terminal(m);
 	for (uint32_t i = 0; !r && i < serials; i++)
-		r = add_serial(m, c, i, escape, err);
+		r = add_port(m, c, HULL_OPT_SERIAL_TO, i, escape, err);
+	m->nserials = m->nports;
+	for (uint32_t i = 0; !r && i < consoles; i++)
+		r = add_port(m, c, HULL_OPT_CONSOLE_TO, i, escape, err);
 	for (uint32_t i = 0; !r && i < disks; i++)
 		r = add_disk(m, c, i, err);
 	if (!r && hull_dev_type_find("virtio-rng"))
@@ -307,16 +330,16 @@ int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
 static bool listens(const struct app_machine *m, uint32_t i)
 {
 	return !hull_options_num(m->options, HULL_OPT_OUTPUT_NO_INPUT) ||
-	       !hull_char_is_terminal(m->serials[i]);
+	       !hull_char_is_terminal(m->ports[i]);
 }
 
 int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; !r && i < m->nserials; i++)
+	for (uint32_t i = 0; !r && i < m->nports; i++)
 		if (listens(m, i))
-			r = hull_char_prepare(m->serials[i], err);
+			r = hull_char_prepare(m->ports[i], err);
 	return r;
 }
 
@@ -324,16 +347,16 @@ int hull_app_machine_start(struct app_machine *m, struct hull_err *err)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; !r && i < m->nserials; i++)
+	for (uint32_t i = 0; !r && i < m->nports; i++)
 		if (listens(m, i))
-			r = hull_char_start(m->serials[i], err);
+			r = hull_char_start(m->ports[i], err);
 	return r;
 }
 
 void hull_app_machine_quiet(struct app_machine *m)
 {
-	for (uint32_t i = 0; i < m->nserials; i++)
-		hull_char_stop(m->serials[i]);
+	for (uint32_t i = 0; i < m->nports; i++)
+		hull_char_stop(m->ports[i]);
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		m->disks[i]->drain(m->disks[i]);
 }
@@ -345,8 +368,8 @@ void hull_app_machine_close(struct app_machine *m)
 		(void)hull_vm_destroy(m->machine.vm, NULL);
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		hull_raw_close(m->disks[i]);
-	for (uint32_t i = 0; i < m->nserials; i++)
-		hull_char_close(m->serials[i]);
+	for (uint32_t i = 0; i < m->nports; i++)
+		hull_char_close(m->ports[i]);
 	if (m->options)
 		close_files(&m->machine.boot);
 	free(m->machine.state);

@@ -15,19 +15,20 @@
 #include "host/file.h"
 #include "manage/options.h"
 
-enum { APP_SERIALS = 4, APP_DISKS = 16 };
+enum { APP_PORTS = 8, APP_DISKS = 16 };
 
 struct app_machine {
 	const struct hull_options *options;
 	const struct hull_accel *accel;
 	struct hull_machine machine;
 	struct hull_file kernel, initrd, dtb, firmware; /* while they are in memory */
-	struct hull_char *serials[APP_SERIALS];
-	uint32_t nserials;
+	struct hull_char *ports[APP_PORTS];             /* of serial ports and consoles */
+	uint32_t nports, nserials;                      /* the serial ports come first */
 	struct hull_block *disks[APP_DISKS];
 	uint32_t ndisks;
 	void *backends[HULL_MAX_DEVICES];
-	struct hull_tap tap; /* in front of the first serial port */
+	bool terminal_taken; /* a console leads to the terminal, not the first serial port */
+	struct hull_tap tap; /* in front of the port that is watched */
 };
 
 /* What the user's escape key does. */
@@ -44,7 +45,7 @@ int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
 /* Take the terminal, before the guest runs. */
 int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
 
-/* Begin to deliver input to the serial ports; end it and finish what the disks have to do. */
+/* Begin to deliver input to the ports; end it and finish what the disks have to do. */
 int hull_app_machine_start(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
 void hull_app_machine_quiet(struct app_machine *m);
 

@@ -315,8 +315,10 @@ static void say_escape(struct session *s)
 
 static void say_places(struct session *s)
 {
-	for (uint32_t i = 0; i < s->machine.nserials; i++) {
-		const struct hull_char *c = s->machine.serials[i];
+	uint32_t serials = s->machine.nserials;
+
+	for (uint32_t i = 0; i < s->machine.nports; i++) {
+		const struct hull_char *c = s->machine.ports[i];
 		const char *place = hull_char_place(c);
 
 		if (hull_char_is_terminal(c) &&
@@ -325,7 +327,9 @@ static void say_places(struct session *s)
 		    isatty(STDERR_FILENO))
 			say_escape(s);
 		if (!strncmp(place, "/dev/pts/", 9))
-			hull_report_note(stderr, s->style, "serial port %u is at %s", i, place);
+			hull_report_note(stderr, s->style, "%s %u is at %s",
+			                 i < serials ? "serial port" : "console",
+			                 i < serials ? i : i - serials, place);
 	}
 }
 
@@ -385,7 +389,8 @@ static void set_up_doctor(struct session *s)
 	         HULL_IMAGE_RAW;
 	d->json = s->style & HULL_REPORT_JSON;
 	d->disks = s->machine.ndisks;
-	d->terminal = s->machine.nserials && hull_char_is_terminal(s->machine.serials[0]);
+	for (uint32_t i = 0; i < s->machine.nports; i++)
+		d->terminal |= hull_char_is_terminal(s->machine.ports[i]);
 }
 
 static int go(struct session *s, struct hull_err *err)
