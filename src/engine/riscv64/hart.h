@@ -250,7 +250,7 @@ bool rv_translate(struct rv_hart *h, uint64_t va, enum rv_access kind, uint64_t 
 
 /* --- sys.c: system instructions.  They set h->pc; false with the trap set. --- */
 
-enum rv_after { RV_AFTER_GO, RV_AFTER_HALT, RV_AFTER_HYPERCALL };
+enum rv_after { RV_AFTER_GO, RV_AFTER_HALT };
 
 bool rv_sys_mret(struct rv_hart *h);
 bool rv_sys_sret(struct rv_hart *h);
