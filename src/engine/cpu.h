@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The part of a guest CPU that generated code touches besides the guest's
+ * registers: translation caches, the way in and out, arguments of helpers.
+ *
+ * It does not depend on the guest's instruction set.  A guest CPU (struct rv_hart)
+ * begins with its registers, in ENGINE_CPU_AT bytes, and goes on with this structure; generated
+ * code reaches everything by its offset from the guest CPU ("state").
+ *
+ * Threading: touched only by the thread that runs the vCPU.
+ */
+#ifndef HULL_ENGINE_CPU_H
+#define HULL_ENGINE_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	ENGINE_CPU_AT = 576,
+	ENGINE_TLB_SHIFT = 12,
+	ENGINE_TLB_SIZE = 1 << ENGINE_TLB_SHIFT,
+	ENGINE_JUMP_SHIFT = 12,
+	ENGINE_JUMP_SIZE = 1 << ENGINE_JUMP_SHIFT,
+	ENGINE_SPILLS = 64,
+	ENGINE_STUBS = 96,
+};
+
+/* A tag is page address | context.  0 matches nothing, since contexts start at 1. */
+struct engine_tlb_entry {
+	uint64_t read;
+	uint64_t write;
+	uintptr_t addend; /* host address = guest virtual address + addend */
+	uint64_t gpa;     /* page's guest-physical address */
+};
+
+/* Where code starts, by virtual address. */
+struct engine_jump_entry {
+	uint64_t pc;
+	uint64_t key;     /* engine_cpu.jump_key that it belongs to */
+	const void *code; /* host code; NULL: none, look at `block` */
+	void *block;
+};
+
+struct engine_cpu {
+	/*
+	 * Instructions that may still be executed before the code must leave; negative:
+	 * over.  Retired so far = fuel_base - fuel, + index of the instruction in its block.
+	 */
+	int64_t fuel;
+	uint64_t fuel_base;
+	uint64_t page;    /* virtual address of the page whose code runs */
+	uint64_t target;  /* exits to an address: where to */
+	const void *site; /* exits: first byte of the code that was left */
+	uint32_t desc;    /* exits and helper calls: what the code passed */
+	uint32_t
+		mxcsr; /* host floating-point flags, in the host's own encoding, at the last exit */
+	uint64_t arg[4];       /* of helpers */
+	uint64_t data_context; /* number for loads and stores */
+	uint64_t jump_key;
+	uint8_t fp_fast;                /* FP unit on and dirty, rounding mode nearest even */
+	const void *stub[ENGINE_STUBS]; /* thunks and ways out, by number */
+	uint64_t spill[ENGINE_SPILLS];
+	struct engine_tlb_entry tlb[ENGINE_TLB_SIZE];
+	struct engine_jump_entry jumps[ENGINE_JUMP_SIZE];
+};
+
+/*
+ * Neighbouring pages must never share an entry, or an access that spans them would hit the second
+ * one: the index is the page number's low bits.
+ */
+static inline unsigned engine_tlb_index(uint64_t va)
+{
+	return va >> 12 & (ENGINE_TLB_SIZE - 1);
+}
+
+/* Offset of a field from the guest CPU. */
+#define ENGINE_STATE(field) ((int32_t)(ENGINE_CPU_AT + offsetof(struct engine_cpu, field)))
+
+static inline unsigned engine_jump_index(uint64_t pc)
+{
+	return pc >> 1 & (ENGINE_JUMP_SIZE - 1);
+}
+
+#endif
