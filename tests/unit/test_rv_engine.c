@@ -83,10 +83,11 @@ static void tlb_entries_of_neighbours_differ(void **state)
 	for (unsigned bit = 12; bit < 64; bit++) {
 		uint64_t va = UINT64_C(1) << bit;
 
-		assert_int_not_equal(rv_tlb_index(va), rv_tlb_index(va - HULL_PAGE_SIZE));
-		assert_int_not_equal(rv_tlb_index(0 - va), rv_tlb_index(0 - va - HULL_PAGE_SIZE));
+		assert_int_not_equal(engine_tlb_index(va), engine_tlb_index(va - HULL_PAGE_SIZE));
+		assert_int_not_equal(engine_tlb_index(0 - va),
+		                     engine_tlb_index(0 - va - HULL_PAGE_SIZE));
 	}
-	assert_int_not_equal(rv_tlb_index(0), rv_tlb_index(UINT64_MAX));
+	assert_int_not_equal(engine_tlb_index(0), engine_tlb_index(UINT64_MAX));
 }
 
 static void access_that_begins_below_ram_faults(void **state)
@@ -257,7 +258,8 @@ static void requests_are_heeded_after_a_device_access(void **state)
 	h->x[11] = BASE + DATA;
 	run_blocks(4);
 	/* The entry that the first load made is of an old context, unless the last one made it. */
-	assert_int_equal(h->tlb[rv_tlb_index(BASE + DATA)].read, (BASE + DATA) | h->data_context);
+	assert_int_equal(h->cpu.tlb[engine_tlb_index(BASE + DATA)].read,
+	                 (BASE + DATA) | h->cpu.data_context);
 }
 
 static void shorten_run(uint64_t value)
@@ -440,12 +442,13 @@ static void expect_no_stale_translation(uint64_t va, unsigned round)
 	struct rv_hart *h = rig.hart;
 
 	for (unsigned i = 0; i < 16; i++, va += HULL_PAGE_SIZE) {
-		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
+		const struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
 		const struct rv_fetch_entry *f = &h->fetch_tlb[(va >> 12) % RV_FETCH_TLB_SIZE];
 		bool mapped;
 		uint64_t gpa;
 
-		if (e->read == (va | h->data_context) || e->write == (va | h->data_context)) {
+		if (e->read == (va | h->cpu.data_context) ||
+		    e->write == (va | h->cpu.data_context)) {
 			mapped = rv_translate(h, va, RV_READ, &gpa);
 			if (!mapped || gpa != e->gpa)
 				fail_msg("round %u: stale data translation of page %u", round, i);

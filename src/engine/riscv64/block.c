@@ -242,7 +242,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 	struct rv_cache *c = h->cache;
 	const struct rv_fetch_entry *e;
 	unsigned offset = pc & HULL_PAGE_MASK, bit = (pc >> 12) & 4095;
-	struct rv_jump_entry *j = &h->jumps[(pc >> 1) & (RV_JUMP_SIZE - 1)];
+	struct engine_jump_entry *j = &h->cpu.jumps[engine_jump_index(pc)];
 	struct rv_block *b, **slot;
 
 	if (single)
@@ -275,7 +275,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		*slot = b;
 	}
 	h->code_pages[bit / 64] |= BIT(bit % 64);
-	*j = (struct rv_jump_entry){ pc, h->jump_key, b };
+	*j = (struct engine_jump_entry){ .pc = pc | 1, .key = h->cpu.jump_key, .block = b };
 	return b;
 }
 

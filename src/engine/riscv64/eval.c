@@ -149,8 +149,8 @@ static enum after need_fp(struct run *r, bool rounds, unsigned field)
 /* The host address of an access that the TLB answers, or NULL: what is cached there counts. */
 static void *tlb_address(const struct rv_hart *h, uint64_t va, unsigned bytes, bool write)
 {
-	const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
-	uint64_t tag = ((va + bytes - 1) & ~HULL_PAGE_MASK) | h->data_context;
+	const struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
+	uint64_t tag = ((va + bytes - 1) & ~HULL_PAGE_MASK) | h->cpu.data_context;
 
 	return (write ? e->write : e->read) == tag ? (void *)(va + e->addend) : NULL;
 }
@@ -256,12 +256,13 @@ static int leave(struct hull_exit *exit, enum hull_exit_kind kind)
 static struct rv_block *next_block(struct rv_hart *h)
 {
 	uint64_t limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
-	const struct rv_jump_entry *j = &h->jumps[(h->pc >> 1) & (RV_JUMP_SIZE - 1)];
+	const struct engine_jump_entry *j = rv_jump_find(h, h->pc);
+	struct rv_block *b = j ? j->block : NULL;
 
 	if (h->retired >= limit)
 		return rv_block_at(h, h->pc, true);
-	if (j->pc == h->pc && j->key == h->jump_key && j->block->epoch == h->code_epoch)
-		return j->block;
+	if (b && b->epoch == h->code_epoch)
+		return b;
 	return rv_block_at(h, h->pc, false);
 }
 

@@ -30,7 +30,6 @@ void rv_hart_reset(struct rv_hart *h)
 	h->csr.stimecmp = UINT64_MAX;
 	h->csr.mstatus = UINT64_C(2) << 32 | UINT64_C(2) << 34; /* UXL and SXL: 64 bits */
 	rv_fp_changed(h);
-	h->next_context = RV_CONTEXT_LIMIT; /* wipes the TLB */
 	rv_flush_tlb(h);
 	h->code_epoch++;
 }

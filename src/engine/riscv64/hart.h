@@ -16,14 +16,13 @@
 #define HULL_ENGINE_RISCV64_HART_H
 
 #include "core/vcpu.h"
+#include "engine/cpu.h"
 #include "isa/fp.h"
 #include "isa/riscv64/insn.h"
 #include "isa/riscv64/regs.h"
 
 enum {
-	RV_TLB_SIZE = 1024,
 	RV_FETCH_TLB_SIZE = 256,
-	RV_JUMP_SIZE = 4096,
 	RV_CONTEXTS = 16,        /* remembered combinations */
 	RV_CONTEXT_LIMIT = 4096, /* numbers fit below the page offset of a tag */
 	RV_X_DISCARD = 32,       /* writes to x0 go here */
@@ -34,25 +33,10 @@ enum {
 struct rv_block;
 struct rv_cache;
 
-/* A tag is page address | context.  0 matches nothing, since contexts start at 1. */
-struct rv_tlb_entry {
-	uint64_t read;
-	uint64_t write;
-	uintptr_t addend; /* host address = guest virtual address + addend */
-	uint64_t gpa;     /* page's guest-physical address */
-};
-
 struct rv_fetch_entry {
 	uint64_t tag;
 	uint64_t gpa;
 	const uint8_t *hva; /* of the page */
-};
-
-/* Where blocks start, by virtual address. */
-struct rv_jump_entry {
-	uint64_t pc;
-	uint64_t key; /* rv_hart.jump_key that it belongs to */
-	struct rv_block *block;
 };
 
 struct rv_context {
@@ -64,18 +48,21 @@ struct rv_context {
 
 struct rv_hart {
 	uint64_t x[33]; /* x[32] swallows what is written to x0 */
-	uint64_t pc;    /* valid outside blocks */
 	uint64_t f[32];
+	uint64_t pc;         /* valid outside blocks */
 	struct hull_fp fp;   /* flags = fflags; rm = the mode of the current instruction */
 	uint8_t rm_table[8]; /* rm field -> mode; > 4: trap.  All > 4 while FS is off */
 	uint8_t frm;
 	bool fs_dirty; /* mstatus.FS is Dirty */
 	uint8_t priv;
-	bool sbi;              /* Hull is the firmware */
-	uint32_t data_context; /* number for loads and stores */
+	bool sbi; /* Hull is the firmware */
 	uint32_t fetch_context;
 	uint64_t retired;      /* instructions, up to the last exit from a block */
 	uint64_t retire_limit; /* leave when this is reached */
+	uint64_t code_epoch;   /* blocks of an older one must be compared with memory */
+
+	/* Entries of cpu.jumps without code have pc | 1: generated code does not take them. */
+	struct engine_cpu cpu;
 
 	/* Trap in flight: set by helpers that return false. */
 	uint64_t cause, tval;
@@ -98,9 +85,7 @@ struct rv_hart {
 	struct hull_vcpu *vcpu;
 	struct hull_vm *vm;
 	struct rv_cache *cache; /* decoded blocks of this hart */
-	uint64_t code_epoch;    /* blocks of an older one must be compared with memory */
-	uint64_t jump_epoch;    /* counted up to drop all entries of `jumps` */
-	uint64_t jump_key;      /* jump_epoch and fetch_context in one */
+	uint64_t jump_epoch;    /* counted up to drop all jumps; part of cpu.jump_key */
 	uint64_t trap_loop;     /* traps in a row without a retired instruction */
 	uint64_t trap_mark;     /* `retired` at the last trap */
 	uint64_t last_mmio;     /* guest-physical address of the last device access */
@@ -112,20 +97,17 @@ struct rv_hart {
 	uint64_t super_low[2], super_high[2];
 	uint64_t code_pages[64]; /* Bloom filter of virtual pages in the jump cache */
 
-	struct rv_tlb_entry tlb[RV_TLB_SIZE];
 	struct rv_fetch_entry fetch_tlb[RV_FETCH_TLB_SIZE];
-	struct rv_jump_entry jumps[RV_JUMP_SIZE];
 };
 
-static inline unsigned rv_tlb_index(uint64_t va)
-{
-	uint64_t page = va >> 12;
+_Static_assert(offsetof(struct rv_hart, cpu) == ENGINE_CPU_AT, "generated code knows the offset");
 
-	/*
-	 * Folded, so that streams a power of two apart do not meet.  By addition: neighbours
-	 * must never share an entry, or an access that spans them would hit the second one.
-	 */
-	return (page + (page >> 8)) & (RV_TLB_SIZE - 1);
+/* The entry of the jump cache for pc, with or without code; NULL if there is none. */
+static inline const struct engine_jump_entry *rv_jump_find(const struct rv_hart *h, uint64_t pc)
+{
+	const struct engine_jump_entry *j = &h->cpu.jumps[engine_jump_index(pc)];
+
+	return (j->pc | 1) == (pc | 1) && j->key == h->cpu.jump_key ? j : NULL;
 }
 
 /* --- hart.c: reset, registers, traps, interrupts --- */
@@ -205,7 +187,7 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 static inline void rv_flush_jumps(struct rv_hart *h)
 {
 	h->jump_epoch++;
-	h->jump_key = h->jump_epoch << 12 | h->fetch_context;
+	h->cpu.jump_key = h->jump_epoch << 12 | h->fetch_context;
 }
 
 /*

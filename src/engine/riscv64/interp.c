@@ -85,40 +85,40 @@
 		guest_v;                                                        \
 	})
 
-#define LOAD_AS(type, addr, assign)                                                          \
-	{                                                                                    \
-		uint64_t va = (addr), value;                                                 \
-		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                    \
-		if (LIKELY(e->read == (PAGE_OF(va + sizeof(type) - 1) | h->data_context))) { \
-			value = (uint64_t)GUEST_LOAD(type, va + e->addend);                  \
-			assign;                                                              \
-		} else {                                                                     \
-			SYNC();                                                              \
-			if (!rv_load_slow(h, va, 8 * sizeof(type), &value))                  \
-				goto fault;                                                  \
-			value = (uint64_t)(type)value;                                       \
-			assign;                                                              \
-			AFTER_SLOW();                                                        \
-		}                                                                            \
+#define LOAD_AS(type, addr, assign)                                                              \
+	{                                                                                        \
+		uint64_t va = (addr), value;                                                     \
+		const struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];            \
+		if (LIKELY(e->read == (PAGE_OF(va + sizeof(type) - 1) | h->cpu.data_context))) { \
+			value = (uint64_t)GUEST_LOAD(type, va + e->addend);                      \
+			assign;                                                                  \
+		} else {                                                                         \
+			SYNC();                                                                  \
+			if (!rv_load_slow(h, va, 8 * sizeof(type), &value))                      \
+				goto fault;                                                      \
+			value = (uint64_t)(type)value;                                           \
+			assign;                                                                  \
+			AFTER_SLOW();                                                            \
+		}                                                                                \
 	}
 #define LOAD(kind, addr)   LOAD_AS(LOAD_TYPE_##kind, addr, SET_RD(value))
 #define FBOX_16(v)         BOX16(v)
 #define FBOX_32(v)         BOX32(v)
 #define FBOX_64(v)         (v)
 #define LOAD_F(bits, addr) LOAD_AS(uint##bits##_t, addr, SET_FD(FBOX_##bits(value)))
-#define STORE(bits, addr, val)                                                             \
-	{                                                                                  \
-		uint64_t va = (addr);                                                      \
-		uint##bits##_t value = (uint##bits##_t)(val);                              \
-		const struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];                  \
-		if (LIKELY(e->write == (PAGE_OF(va + bits / 8 - 1) | h->data_context))) {  \
-			__builtin_memcpy((void *)(va + e->addend), &value, sizeof(value)); \
-		} else {                                                                   \
-			SYNC();                                                            \
-			if (!rv_store_slow(h, va, bits, value))                            \
-				goto fault;                                                \
-			AFTER_SLOW();                                                      \
-		}                                                                          \
+#define STORE(bits, addr, val)                                                                \
+	{                                                                                     \
+		uint64_t va = (addr);                                                         \
+		uint##bits##_t value = (uint##bits##_t)(val);                                 \
+		const struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];         \
+		if (LIKELY(e->write == (PAGE_OF(va + bits / 8 - 1) | h->cpu.data_context))) { \
+			__builtin_memcpy((void *)(va + e->addend), &value, sizeof(value));    \
+		} else {                                                                      \
+			SYNC();                                                               \
+			if (!rv_store_slow(h, va, bits, value))                               \
+				goto fault;                                                   \
+			AFTER_SLOW();                                                         \
+		}                                                                             \
 	}
 
 #define AMO_RESULT_32(v) SX32(v)
@@ -185,17 +185,18 @@
 	LEAVE(PC + IMM)
 
 /* Leave to an address that only now is known. */
-#define LEAVE_TO(target)                                                                   \
-	do {                                                                               \
-		uint64_t to = (target);                                                    \
-		const struct rv_jump_entry *j = &h->jumps[(to >> 1) & (RV_JUMP_SIZE - 1)]; \
-		retired += b->insns;                                                       \
-		if (LIKELY(j->pc == to && j->key == h->jump_key &&                         \
-		           j->block->epoch == h->code_epoch))                              \
-			ENTER(j->block, to);                                               \
-		h->pc = to;                                                                \
-		h->retired = retired;                                                      \
-		goto resume;                                                               \
+#define LEAVE_TO(target)                                                                  \
+	do {                                                                              \
+		uint64_t to = (target);                                                   \
+		const struct engine_jump_entry *j = &h->cpu.jumps[engine_jump_index(to)]; \
+		struct rv_block *next = j->block;                                         \
+		retired += b->insns;                                                      \
+		if (LIKELY(j->pc == (to | 1) && j->key == h->cpu.jump_key &&              \
+		           next->epoch == h->code_epoch))                                 \
+			ENTER(next, to);                                                  \
+		h->pc = to;                                                               \
+		h->retired = retired;                                                     \
+		goto resume;                                                              \
 	} while (0)
 #define JUMP(target) LEAVE_TO(target)
 #define JUMP_LINK(target)                  \
@@ -313,11 +314,11 @@ resume:                                    /* h->pc and h->retired are exact */
 			return leave(h, exit, HULL_EXIT_BUDGET);
 		b = rv_block_at(h, h->pc, true);
 	} else {
-		const struct rv_jump_entry *j = &h->jumps[(h->pc >> 1) & (RV_JUMP_SIZE - 1)];
+		const struct engine_jump_entry *j = rv_jump_find(h, h->pc);
 
-		b = j->pc == h->pc && j->key == h->jump_key && j->block->epoch == h->code_epoch
-		            ? j->block
-		            : rv_block_at(h, h->pc, false);
+		b = j ? j->block : NULL;
+		if (!b || b->epoch != h->code_epoch)
+			b = rv_block_at(h, h->pc, false);
 	}
 	if (UNLIKELY(!b))
 		goto trap;

@@ -26,7 +26,9 @@ static const uint8_t access_fault[] = {
 
 static void wipe(struct rv_hart *h)
 {
-	memset(h->tlb, 0, sizeof(h->tlb));
+	/* A new hart's TLB is zero, and memory that is not touched costs nothing. */
+	if (h->next_context)
+		memset(h->cpu.tlb, 0, sizeof(h->cpu.tlb));
 	memset(h->fetch_tlb, 0, sizeof(h->fetch_tlb));
 	memset(h->contexts, 0, sizeof(h->contexts));
 	memset(h->code_pages, 0, sizeof(h->code_pages));
@@ -82,18 +84,18 @@ void rv_update_contexts(struct rv_hart *h)
 {
 	uint32_t fetch, epoch = h->next_context;
 
-	h->data_context = context_number(h, h->csr.satp, data_mode(h));
+	h->cpu.data_context = context_number(h, h->csr.satp, data_mode(h));
 	fetch = context_number(h, h->csr.satp, h->priv);
 	if (h->next_context < epoch) /* numbers were recycled between the two */
-		h->data_context = context_number(h, h->csr.satp, data_mode(h));
+		h->cpu.data_context = context_number(h, h->csr.satp, data_mode(h));
 	h->fetch_context = fetch;
-	h->jump_key = h->jump_epoch << 12 | fetch;
+	h->cpu.jump_key = h->jump_epoch << 12 | fetch;
 }
 
 void rv_flush_tlb(struct rv_hart *h)
 {
 	memset(h->contexts, 0, sizeof(h->contexts));
-	if (h->next_context > RV_CONTEXT_LIMIT - 4)
+	if (!h->next_context || h->next_context > RV_CONTEXT_LIMIT - 4)
 		wipe(h);
 	memset(h->code_pages, 0, sizeof(h->code_pages));
 	h->jump_epoch++;
@@ -107,7 +109,7 @@ static unsigned bloom_bit(uint64_t va)
 
 static void flush_page(struct rv_hart *h, uint64_t va)
 {
-	struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
+	struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
 	struct rv_fetch_entry *f = &h->fetch_tlb[(va >> 12) & (RV_FETCH_TLB_SIZE - 1)];
 	unsigned bit = bloom_bit(va);
 
@@ -319,8 +321,8 @@ static void note_super(struct rv_hart *h, uint64_t va, const struct leaf *leaf)
 static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
                  const struct hull_ram_page *page, uint8_t mode)
 {
-	struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
-	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->data_context;
+	struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
+	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->cpu.data_context;
 	bool whole, r, w;
 
 	r = pte_allows(h, leaf->pte, RV_READ, mode) || (mode & 3) == RV_PRIV_M ||
@@ -526,8 +528,8 @@ bool rv_fetch(struct rv_hart *h, uint64_t pc, uint32_t *ret)
 void *rv_atomic_address(struct rv_hart *h, uint64_t va, unsigned width, enum rv_access kind,
                         uint64_t *ret_gpa)
 {
-	struct rv_tlb_entry *e = &h->tlb[rv_tlb_index(va)];
-	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->data_context;
+	struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
+	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->cpu.data_context;
 	uint8_t *hva;
 
 	if (va & (width / 8 - 1)) {
