@@ -104,6 +104,8 @@ static void longest_block_fits_the_cache(void **state)
 {
 	struct rv_cache *c = rig.hart->cache;
 
+	c->profile = true;
+	c->hot_limit = UINT32_MAX;
 	for (unsigned i = 0; i < RV_BLOCK_INSNS; i++)
 		put(".word 0x00001463"); /* bne zero, zero, . + 8 */
 	put(".word 0x0000006f");
@@ -113,6 +115,66 @@ static void longest_block_fits_the_cache(void **state)
 	run_blocks(2 * RV_BLOCK_INSNS);
 	assert_true(c->next <= c->end);
 	assert_int_equal(rig.hart->csr.mcause, 0);
+}
+
+static void hot_blocks_are_reported(void **state)
+{
+	struct rv_hart *h = rig.hart;
+	uint64_t loop, retired;
+	struct rv_block *b;
+
+	h->cache->profile = true;
+	h->cache->hot_limit = 5;
+	put("addi a0,zero,0");
+	loop = BASE + cursor;
+	put("addi a0,a0,1");
+	put(".word 0xffdff06f"); /* j . - 4 */
+	assert_int_equal(rvrig_run(&rig, 1000), RV_EXIT_HOT);
+	assert_int_equal(h->pc, loop);
+	assert_int_equal(h->x[10], 6); /* the first time it was no block of its own */
+	assert_int_equal(h->retired, 1 + 2 * 6);
+	for (unsigned i = 0; i < 3; i++) /* stays hot */
+		assert_int_equal(rvrig_run(&rig, 1000), RV_EXIT_HOT);
+	assert_int_equal(h->retired, 1 + 2 * 6);
+	b = rv_block_at(h, loop, false);
+	b->heat = 0;
+	assert_int_equal(rvrig_run(&rig, 1000), RV_EXIT_HOT);
+	assert_int_equal(h->retired, 1 + 2 * 11);
+	assert_int_equal(h->x[10], 11);
+	retired = h->retired; /* what does not fit into the time slice is stepped through */
+	assert_int_equal(rvrig_run(&rig, 3), HULL_EXIT_BUDGET);
+	assert_int_equal(h->retired, retired + 3);
+}
+
+/* Every kind of jump to a place that has code ends in RV_EXIT_HOT, with the state exact. */
+static void jumps_to_generated_code_are_reported(void **state)
+{
+	static const char *const jumps[] = { "jalr ra,0(s0)", ".word 0x100000ef",
+		                             ".word 0x00000863" };
+	struct rv_hart *h = rig.hart;
+	uint64_t from, to;
+
+	h->cache->profile = true;
+	h->cache->hot_limit = UINT32_MAX;
+	for (unsigned i = 0; i < ARRAY_LEN(jumps); i++) {
+		from = BASE + cursor;
+		put(jumps[i]); /* jalr, jal . + 256, beq zero, zero, . + 16 */
+		to = from + (i == 1 ? 256 : 16);
+		h->x[8] = to;
+		cursor = to - BASE;
+		put(".word 0x0000006f");
+		h->pc = to;
+		run_blocks(1);
+		h->cpu.jumps[engine_jump_index(to)] =
+			(struct engine_jump_entry){ to, h->cpu.jump_key, rig.ram,
+			                            rv_jump_find(h, to)->block };
+		h->pc = from;
+		h->retired = 0;
+		assert_int_equal(rvrig_run(&rig, 1000), RV_EXIT_HOT);
+		assert_int_equal(h->pc, to);
+		assert_int_equal(h->retired, 1);
+		rv_flush_jumps(h);
+	}
 }
 
 static atomic_bool stop_writing, writing;
@@ -556,6 +618,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(access_that_begins_below_ram_faults, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(longest_block_fits_the_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(hot_blocks_are_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(jumps_to_generated_code_are_reported, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(code_written_while_it_is_decoded, setup, teardown),
 		cmocka_unit_test_setup_teardown(links_stay_in_their_physical_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_are_heeded_after_a_device_access, setup,

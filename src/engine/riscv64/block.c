@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 _Static_assert(sizeof(struct rv_link) == sizeof(struct rv_op), "a link takes an op's place");
+_Static_assert(RV_BLOCK_OPS <= UINT8_MAX, "rv_block.nops");
 
 enum { FLOW_NONE, FLOW_BRANCH, FLOW_GOTO, FLOW_LEAVE };
 
@@ -88,6 +89,8 @@ HULL_GUEST_RACES static void decode(const struct rv_cache *c, struct rv_block *b
 
 	avail = MIN(avail, (unsigned)sizeof(code));
 	memcpy(code, memory, avail);
+	if (c->profile && b->gpa != UINT64_MAX)
+		*op++ = (struct rv_op){ .go = c->label_profile };
 
 	while (n < max && flow < FLOW_GOTO) {
 		struct hull_rv_insn insn;
@@ -115,9 +118,9 @@ HULL_GUEST_RACES static void decode(const struct rv_cache *c, struct rv_block *b
 		*(struct rv_link *)(op + 1) = (struct rv_link){ NULL, n, 0 };
 		op += 2;
 	}
-	b->insns = (uint16_t)n;
+	b->insns = (uint8_t)n;
 	b->bytes = (uint16_t)at;
-	b->nops = (uint16_t)(op - b->ops);
+	b->nops = (uint8_t)(op - b->ops);
 	memcpy(op, code, at);
 }
 
@@ -172,11 +175,8 @@ static struct rv_block *transient(struct rv_hart *h, uint64_t pc)
 /* Older versions of the same code are kept, since they may come back, but not many. */
 enum { VERSIONS = 4 };
 
-/*
- * Is the code in memory, which other harts may be writing, still the one that was kept?
- * By words of constant size: a call of memcmp() would count as a race.
- */
-HULL_GUEST_RACES static bool same_code(const uint8_t *kept, const uint8_t *memory, unsigned bytes)
+/* By words of constant size: a call of memcmp() would count as a race. */
+HULL_GUEST_RACES bool rv_same_code(const uint8_t *kept, const uint8_t *memory, unsigned bytes)
 {
 	unsigned at = 0;
 	uint64_t a, b;
@@ -208,7 +208,7 @@ static struct rv_block *lookup(struct rv_hart *h, uint64_t gpa, const uint8_t *c
 		if (b->gpa == gpa) {
 			if (b->epoch == h->code_epoch)
 				return b;
-			if (same_code(rv_block_code(b), code, b->bytes)) {
+			if (rv_same_code(rv_block_code(b), code, b->bytes)) {
 				b->epoch = h->code_epoch;
 				return b;
 			}
@@ -237,6 +237,14 @@ static struct rv_block *keep_apart(const struct rv_hart *h, struct rv_block *b, 
 	return memmove((uint8_t *)b + past, b, size);
 }
 
+bool rv_code_is_kept(const struct rv_fetch_entry *e, uint64_t pc)
+{
+	unsigned offset = pc & HULL_PAGE_MASK;
+
+	return e->tag &&
+	       (offset != HULL_PAGE_SIZE - 2 || hull_rv_length(load_le16(e->hva + offset)) != 4);
+}
+
 struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 {
 	struct rv_cache *c = h->cache;
@@ -250,9 +258,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 	e = rv_fetch_page(h, pc);
 	if (!e)
 		return NULL;
-	if (!e->tag)
-		return transient(h, pc);
-	if (offset == HULL_PAGE_SIZE - 2 && hull_rv_length(load_le16(e->hva + offset)) == 4)
+	if (!rv_code_is_kept(e, pc))
 		return transient(h, pc);
 	b = lookup(h, e->gpa + offset, e->hva + offset);
 	if (!b) {
@@ -263,6 +269,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		b = (struct rv_block *)c->next;
 		b->gpa = e->gpa + offset;
 		b->epoch = h->code_epoch;
+		b->heat = 0;
 		decode(c, b, e->hva + offset, (unsigned)HULL_PAGE_SIZE - offset, RV_BLOCK_INSNS);
 		if (!b->insns) /* became longer than its page since we looked */
 			return transient(h, pc);

@@ -19,8 +19,8 @@
 enum {
 	RV_BLOCK_INSNS = 64,
 	RV_BLOCK_BYTES = 4 * RV_BLOCK_INSNS,
-	/* Two slots for each branch and for the end. */
-	RV_BLOCK_OPS = 2 * RV_BLOCK_INSNS + 2,
+	/* Two slots for each branch and for the end, one for the profile. */
+	RV_BLOCK_OPS = 2 * RV_BLOCK_INSNS + 3,
 	RV_HASH_SIZE = 16384,
 };
 
@@ -43,9 +43,10 @@ struct rv_block {
 	struct rv_block *hash_next;
 	uint64_t gpa;
 	uint64_t epoch; /* rv_hart.code_epoch that it is known good for */
-	uint16_t insns;
-	uint16_t bytes; /* of the code that it was decoded from: rv_block_code() */
-	uint16_t nops;
+	uint8_t insns;
+	uint8_t nops;
+	uint16_t bytes;     /* of the code that it was decoded from: rv_block_code() */
+	uint32_t heat;      /* times that it was entered, up to hot_limit; only with `profile` */
 	struct rv_op ops[]; /* links take the place of an op; then the code */
 };
 
@@ -62,7 +63,13 @@ static inline const uint8_t *rv_block_code(const struct rv_block *b)
 struct rv_cache {
 	struct hull_rv_decoder decoder;
 	const void *const *labels; /* of rv_interpret, by instruction */
-	const void *label_end;
+	const void *label_end, *label_profile;
+	/*
+	 * Blocks count how often they are entered; from hot_limit on, rv_interpret() returns
+	 * RV_EXIT_HOT instead of entering them.  To be set before any block is decoded.
+	 */
+	bool profile;
+	uint32_t hot_limit;
 	uint8_t *next, *end; /* free space for blocks */
 	uint8_t *start;
 	uint64_t size; /* bytes, this struct included */
@@ -77,6 +84,14 @@ struct rv_cache {
  * one instruction, in memory that the next call reuses.
  */
 struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single);
+
+/*
+ * May code be kept that begins at pc, in page `e`?  Not if PMP splits the page or the first
+ * instruction spans two: then rv_block_at() gives a block of one instruction that is not kept.
+ */
+bool rv_code_is_kept(const struct rv_fetch_entry *e, uint64_t pc);
+/* Is the code in memory, which other harts may be writing, still the one that was kept? */
+bool rv_same_code(const uint8_t *kept, const uint8_t *memory, unsigned bytes);
 
 /* Instructions of `b` before `op`, and the bits of the instruction at `op`. */
 unsigned rv_block_index(const struct rv_block *b, const struct rv_op *op);

@@ -252,6 +252,12 @@ void rv_pmp_write_addr(struct rv_hart *h, unsigned i, uint64_t value);
 
 /* --- interp.c --- */
 
+/*
+ * A further exit->kind, which never leaves the engine: h->pc is a place for generated code.  Either
+ * it has been entered often enough for that (rv_cache.profile), or cpu.jumps has its code.
+ */
+#define RV_EXIT_HOT 0x100
+
 /* Run decoded blocks until something must be done. */
 int rv_interpret(struct rv_hart *h, struct hull_exit *exit);
 

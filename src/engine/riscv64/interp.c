@@ -297,6 +297,7 @@ HULL_GUEST_RACES int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 	if (!exit) {
 		h->cache->labels = labels;
 		h->cache->label_end = &&end_of_block;
+		h->cache->label_profile = &&profile;
 		return 0;
 	}
 resume:                                    /* h->pc and h->retired are exact */
@@ -316,6 +317,8 @@ resume:                                    /* h->pc and h->retired are exact */
 	} else {
 		const struct engine_jump_entry *j = rv_jump_find(h, h->pc);
 
+		if (UNLIKELY(j && j->code))
+			return leave(h, exit, RV_EXIT_HOT);
 		b = j ? j->block : NULL;
 		if (!b || b->epoch != h->code_epoch)
 			b = rv_block_at(h, h->pc, false);
@@ -333,8 +336,11 @@ follow: /* a direct jump to h->pc through a slot that is not linked, or no longe
 		goto resume;
 	{
 		uint64_t here = PAGE_OF(pc0), flushes = h->cache->flushes;
+		const struct engine_jump_entry *j = rv_jump_find(h, h->pc);
 		struct rv_block *from = b;
 
+		if (UNLIKELY(j && j->code))
+			return leave(h, exit, RV_EXIT_HOT);
 		b = rv_block_at(h, h->pc, false);
 		if (UNLIKELY(!b))
 			goto trap;
@@ -361,6 +367,14 @@ follow: /* a direct jump to h->pc through a slot that is not linked, or no longe
 
 end_of_block:
 	LEAVE(PC);
+
+profile: /* first op of a block */
+	if (LIKELY(b->heat < h->cache->hot_limit)) {
+		b->heat++;
+		NEXT_OP(1);
+	}
+	SYNC();
+	return leave(h, exit, RV_EXIT_HOT);
 
 next_insn: /* done with an instruction after which the state must be looked at; SYNC was done */
 	h->pc += hull_rv_length((uint16_t)rv_block_bits(b, op));
