@@ -21,6 +21,7 @@ enum {
 	HULL_MAX_SPIS = 64,
 	HULL_MAX_DEV_ARGS = 8,
 	HULL_MAX_HOST_CPUS = 64,
+	HULL_ENGINE_PATH_MAX = 512,
 };
 
 enum hull_vm_kind { HULL_KIND_GENERAL, HULL_KIND_LINUX, HULL_KIND_RTOS, HULL_KIND_HOST };
@@ -59,6 +60,39 @@ struct hull_passthrough_config {
 	uint32_t irq;
 };
 
+/* How Hull's own engine runs instructions. */
+enum hull_engine_mode {
+	HULL_ENGINE_AUTO,   /* the best of this build and host */
+	HULL_ENGINE_INTERP, /* decoded blocks */
+	HULL_ENGINE_JIT,    /* tier 1: translated blocks */
+	HULL_ENGINE_HYBRID, /* interpreter and translator at the same time */
+	HULL_ENGINE_HW,     /* not this engine: an accelerator of the host */
+	HULL_ENGINE_OPT,    /* tier 2 as well: translated regions, optimised */
+	HULL_ENGINE_EVAL,   /* the IR, node by node: slow, a judge for the others */
+};
+enum hull_code_cache_policy {
+	HULL_CODE_CACHE_ADAPTIVE,
+	HULL_CODE_CACHE_GENERATIONAL,
+	HULL_CODE_CACHE_INCREMENTAL,
+	HULL_CODE_CACHE_CONCURRENT,
+};
+enum hull_promotion { HULL_PROMOTION_FIXED };
+enum hull_engine_perf { HULL_PERF_NONE, HULL_PERF_MAP, HULL_PERF_JITDUMP };
+
+/* For the engine; other accelerators ignore it.  All zero: its defaults. */
+struct hull_engine_config {
+	enum hull_engine_mode mode;
+	enum hull_code_cache_policy cache_policy;
+	enum hull_promotion promotion;
+	enum hull_engine_perf perf; /* tell the host's profiler about translated code */
+	uint64_t cache_bytes;       /* for code of all vCPUs together, page aligned; 0: 128 MiB */
+	/* Executions of a block before tier 1 and tier 2 translate it, if promotion is FIXED. */
+	uint32_t tier1_threshold, tier2_threshold; /* tier1 <= tier2 */
+	uint64_t chaos;                       /* seed for random switches of the tier; 0: none */
+	char cache_dir[HULL_ENGINE_PATH_MAX]; /* where code is kept between runs; empty: nowhere */
+	char perf_dir[HULL_ENGINE_PATH_MAX];  /* for the dump of HULL_PERF_JITDUMP; empty: /tmp */
+};
+
 struct hull_vm_config {
 	uint32_t id;
 	char name[HULL_NAME_MAX];
@@ -89,6 +123,8 @@ struct hull_vm_config {
 	bool deterministic;   /* instruction-counted time, one thread */
 	uint64_t ns_per_insn; /* deterministic only; 0: 10 */
 	uint64_t random_seed; /* 0: from the HAL, or 1 if deterministic */
+
+	struct hull_engine_config engine;
 };
 
 /* A placement of one vCPU (hull_config_place). */

@@ -23,6 +23,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "core/vcpu.h"
+#include "engine/engine.h"
 #include "fw/image.h"
 #include "host/os/os.h"
 #include "host/run.h"
@@ -336,9 +337,25 @@ static void say_places(struct session *s)
 /* To run slower than asked, silently, would make measurements lie. */
 static int check_engine(const struct hull_options *o, struct hull_err *err)
 {
-	uint64_t mode = hull_options_num(o, HULL_OPT_ENGINE_MODE);
+	static const struct {
+		enum hull_option id;
+		const char *key, *off;
+	} rows[] = {
+		{ HULL_OPT_JIT_STORE, "engine.jit.aot_cache", "off" },
+		{ HULL_OPT_JIT_CHAOS, "engine.jit.chaos", "0" },
+		{ HULL_OPT_JIT_PERF, "engine.jit.perf", "none" },
+	};
+	bool jit = hull_engine_tiers() & HULL_TIER_BLOCK;
 
-	if (mode == HULL_ENGINE_AUTO || mode == HULL_ENGINE_INTERP)
+	for (size_t i = 0; !jit && i < ARRAY_LEN(rows); i++) {
+		if (!strcmp(hull_options_text(o, rows[i].id), rows[i].off))
+			continue;
+		hull_fail(err, HULL_ENOTSUP, 1301,
+		          "%s is about the translator, which is not in this build", rows[i].key);
+		hull_err_fix(err, "leave %s out", rows[i].key);
+		return HULL_ENOTSUP;
+	}
+	if (hull_engine_tier_of(hull_options_num(o, HULL_OPT_ENGINE_MODE)))
 		return 0;
 	hull_fail(err, HULL_ENOTSUP, 1301, "engine \"%s\" is not in this build",
 	          hull_options_text(o, HULL_OPT_ENGINE_MODE));

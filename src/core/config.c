@@ -219,9 +219,30 @@ static int check_spi(const struct hull_vm_config *c, uint32_t i, struct hull_err
 	return 0;
 }
 
+static int check_engine(const struct hull_engine_config *e, struct hull_err *err)
+{
+	if (e->mode > HULL_ENGINE_EVAL || e->cache_policy > HULL_CODE_CACHE_CONCURRENT ||
+	    e->promotion > HULL_PROMOTION_FIXED || e->perf > HULL_PERF_JITDUMP)
+		return hull_fail(err, HULL_EINVAL, E_VALUE, "engine: there is no such choice");
+	if (e->cache_bytes % HULL_PAGE_SIZE)
+		return hull_fail(err, HULL_EINVAL, E_VALUE,
+		                 "engine.cache_bytes 0x%llx is not page aligned",
+		                 LL(e->cache_bytes));
+	if (e->tier1_threshold > e->tier2_threshold)
+		return hull_fail(err, HULL_EINVAL, E_CONTRADICT,
+		                 "engine.tier1_threshold %u is larger than tier2_threshold %u",
+		                 e->tier1_threshold, e->tier2_threshold);
+	if (e->cache_dir[HULL_ENGINE_PATH_MAX - 1] || e->perf_dir[HULL_ENGINE_PATH_MAX - 1])
+		return hull_fail(err, HULL_EINVAL, E_VALUE, "engine: a path has no end");
+	return 0;
+}
+
 int hull_config_check(const struct hull_vm_config *c, struct hull_err *err)
 {
 	int ret = check_counts(c, err);
+
+	if (!ret)
+		ret = check_engine(&c->engine, err);
 
 	if (!ret)
 		ret = check_cpus(c, err);

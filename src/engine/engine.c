@@ -12,16 +12,21 @@
 #include "base/atomic.h"
 #include "base/mem.h"
 #include "core/vcpu.h"
+#include "engine/engine.h"
 #include "engine/hardfloat.h"
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/lift.h"
 
 /* Decoded blocks of all vCPUs together. */
 #define CACHE_BYTES     (UINT64_C(32) << 20)
 #define CACHE_BYTES_MIN (UINT64_C(1) << 20)
 
 struct engine_vm {
-	const struct hull_hal *hal;
+	enum hull_engine_tier tier;
+	struct rv_eval *eval[HULL_MAX_VCPUS]; /* HULL_TIER_EVAL only */
 };
+
+#define EVAL_BYTES align_up(sizeof(struct rv_eval), HULL_PAGE_SIZE)
 
 static struct rv_hart *hart(struct hull_vcpu *vcpu)
 {
@@ -49,10 +54,40 @@ static bool fp_usable(void)
 	return usable;
 }
 
+unsigned hull_engine_tiers(void)
+{
+	return HULL_TIER_INTERP | HULL_TIER_EVAL;
+}
+
+enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode)
+{
+	unsigned tiers = hull_engine_tiers();
+
+	switch (mode) {
+	case HULL_ENGINE_AUTO:
+	case HULL_ENGINE_HYBRID:
+		if (tiers & HULL_TIER_REGION)
+			return HULL_TIER_REGION;
+		if (tiers & HULL_TIER_BLOCK)
+			return HULL_TIER_BLOCK;
+		return mode == HULL_ENGINE_AUTO ? HULL_TIER_INTERP : 0;
+	case HULL_ENGINE_INTERP: return HULL_TIER_INTERP;
+	case HULL_ENGINE_JIT: return tiers & HULL_TIER_BLOCK;
+	case HULL_ENGINE_OPT: return tiers & HULL_TIER_REGION;
+	case HULL_ENGINE_EVAL: return tiers & HULL_TIER_EVAL;
+	default: return 0;
+	}
+}
+
 static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 {
+	struct engine_vm *e = hull_vm_accel_state(vm);
+
 	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
 		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine runs riscv64 guests only");
+	e->tier = hull_engine_tier_of(hull_vm_config(vm)->engine.mode);
+	if (!e->tier)
+		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine cannot run this way");
 	if (!fp_usable())
 		return hull_fail(
 			err, HULL_ENOTSUP, 802,
@@ -93,6 +128,8 @@ static int engine_dirty_log(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool
 
 static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 {
+	struct engine_vm *e = hull_vm_accel_state(vcpu->vm);
+	const struct hull_hal *hal = hull_vm_hal(vcpu->vm);
 	struct rv_hart *h = hart(vcpu);
 	uint64_t bytes = CACHE_BYTES / hull_vm_vcpu_count(vcpu->vm);
 	int rc;
@@ -100,18 +137,31 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 	h->vcpu = vcpu;
 	h->vm = vcpu->vm;
 	hull_timer_init(&vcpu->timer, rv_timer_fired);
-	rc = rv_cache_init(h, hull_vm_hal(vcpu->vm),
-	                   align_down(MAX(bytes, CACHE_BYTES_MIN), HULL_PAGE_SIZE));
+	rc = rv_cache_init(h, hal, align_down(MAX(bytes, CACHE_BYTES_MIN), HULL_PAGE_SIZE));
 	if (rc)
 		return hull_fail(err, rc, 801, "no memory for the decoded-block cache of vCPU %u",
 		                 vcpu->id);
+	if (e->tier == HULL_TIER_EVAL) {
+		e->eval[vcpu->id] = hal->pages_alloc(hal, EVAL_BYTES, HULL_PAGE_SIZE, false);
+		if (!e->eval[vcpu->id]) {
+			rv_cache_fini(h, hal);
+			return hull_fail(err, HULL_ENOMEM, 120, "no memory for the IR of vCPU %u",
+			                 vcpu->id);
+		}
+	}
 	rv_hart_reset(h);
 	return 0;
 }
 
 static void engine_vcpu_fini(struct hull_vcpu *vcpu)
 {
-	rv_cache_fini(hart(vcpu), hull_vm_hal(vcpu->vm));
+	struct engine_vm *e = hull_vm_accel_state(vcpu->vm);
+	const struct hull_hal *hal = hull_vm_hal(vcpu->vm);
+
+	rv_cache_fini(hart(vcpu), hal);
+	if (e->eval[vcpu->id])
+		hal->pages_free(hal, e->eval[vcpu->id], EVAL_BYTES);
+	e->eval[vcpu->id] = NULL;
 }
 
 static void engine_vcpu_reset(struct hull_vcpu *vcpu)
@@ -121,6 +171,7 @@ static void engine_vcpu_reset(struct hull_vcpu *vcpu)
 
 static int engine_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
+	const struct engine_vm *e = hull_vm_accel_state(vcpu->vm);
 	struct rv_hart *h = hart(vcpu);
 	bool limited = vcpu->budget != INT64_MAX;
 	fenv_t saved;
@@ -129,7 +180,8 @@ static int engine_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	enter_fp(&saved);
 	h->retire_limit = limited ? h->retired : UINT64_MAX;
 	rv_heed_budget(h);
-	rc = rv_interpret(h, exit);
+	rc = e->tier == HULL_TIER_EVAL ? rv_evaluate(h, e->eval[vcpu->id], exit)
+	                               : rv_interpret(h, exit);
 	rv_tell_budget(h);
 	(void)fesetenv(&saved);
 	hull_store_relaxed(&vcpu->insns, h->retired); /* read by statistics only */

@@ -345,6 +345,10 @@ static int check_engine(const struct hull_options *o, struct hull_err *err)
 	    (mode->num == HULL_ENGINE_HW || (accel != HULL_ACCEL_AUTO && accel != HULL_ACCEL_NONE)))
 		return clash(&o->value[HULL_OPT_ENGINE_DETERMINISTIC], "engine.deterministic", err,
 		             "a deterministic run counts instructions, which no accelerator does");
+	if (hull_options_num(o, HULL_OPT_JIT_MIN_THRESHOLD) >
+	    hull_options_num(o, HULL_OPT_JIT_MAX_THRESHOLD))
+		return clash(&o->value[HULL_OPT_JIT_MIN_THRESHOLD], "engine.jit.min_threshold", err,
+		             "engine.jit.min_threshold is larger than engine.jit.max_threshold");
 	return 0;
 }
 

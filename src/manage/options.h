@@ -43,16 +43,11 @@ enum hull_option_group {
 	HULL_GROUP_COUNT
 };
 
-/* Choices, in the order of options.def; that of machine.arch is enum hull_isa. */
+/*
+ * Choices, in the order of options.def; that of machine.arch is enum hull_isa, those of the engine
+ * are in struct hull_engine_config.
+ */
 enum { HULL_ACCEL_AUTO, HULL_ACCEL_KVM, HULL_ACCEL_HVF, HULL_ACCEL_WHP, HULL_ACCEL_NONE };
-enum {
-	HULL_ENGINE_AUTO,
-	HULL_ENGINE_INTERP,
-	HULL_ENGINE_JIT,
-	HULL_ENGINE_HYBRID,
-	HULL_ENGINE_HW,
-	HULL_ENGINE_OPT
-};
 enum { HULL_OUTPUT_TABLE, HULL_OUTPUT_JSON, HULL_OUTPUT_TOML };
 
 /* Who said it: the higher rank wins. */

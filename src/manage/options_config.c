@@ -165,6 +165,37 @@ static int processors(const struct hull_options *o, struct hull_vm_config *c, st
 	return 0;
 }
 
+/* A directory that has its place in the configuration. */
+static int directory(const struct hull_options *o, enum hull_option id, const char *key, char *dst,
+                     struct hull_err *err)
+{
+	const char *path = hull_options_text(o, id);
+
+	if (strlen(path) >= HULL_ENGINE_PATH_MAX)
+		return refuse(err, HULL_EINVAL, 5, &o->value[id], key,
+		              "the path of a directory is too long");
+	hull_text_copy(dst, HULL_ENGINE_PATH_MAX, path);
+	return 0;
+}
+
+static int engine(const struct hull_options *o, struct hull_engine_config *e, struct hull_err *err)
+{
+	int r;
+
+	e->mode = hull_options_num(o, HULL_OPT_ENGINE_MODE);
+	e->cache_policy = hull_options_num(o, HULL_OPT_JIT_GC);
+	e->promotion = hull_options_num(o, HULL_OPT_JIT_POLICY);
+	e->perf = hull_options_num(o, HULL_OPT_JIT_PERF);
+	e->cache_bytes = hull_options_num(o, HULL_OPT_JIT_CACHE);
+	e->tier1_threshold = (uint32_t)hull_options_num(o, HULL_OPT_JIT_MIN_THRESHOLD);
+	e->tier2_threshold = (uint32_t)hull_options_num(o, HULL_OPT_JIT_MAX_THRESHOLD);
+	e->chaos = hull_options_num(o, HULL_OPT_JIT_CHAOS);
+	r = directory(o, HULL_OPT_JIT_PERF_DIR, "engine.jit.perf_dir", e->perf_dir, err);
+	if (!r && !hull_text_eq(hull_options_text(o, HULL_OPT_JIT_STORE), "off"))
+		r = directory(o, HULL_OPT_JIT_STORE, "engine.jit.aot_cache", e->cache_dir, err);
+	return r;
+}
+
 int hull_options_to_config(const struct hull_options *o, enum hull_isa isa,
                            struct hull_vm_config *ret, struct hull_err *err)
 {
@@ -180,7 +211,9 @@ int hull_options_to_config(const struct hull_options *o, enum hull_isa isa,
 	c.ap_entry = hull_options_num(o, HULL_OPT_BOOT_AP_ENTRY);
 	c.deterministic = hull_options_num(o, HULL_OPT_ENGINE_DETERMINISTIC);
 	c.random_seed = hull_options_num(o, HULL_OPT_RNG_SOURCE);
-	r = processors(o, &c, err);
+	r = engine(o, &c.engine, err);
+	if (!r)
+		r = processors(o, &c, err);
 	if (!r)
 		r = regions(o, &c, err);
 	for (i = 0; !r && i < o->nitems[HULL_GROUP_DEVICE]; i++)

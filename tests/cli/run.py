@@ -57,6 +57,10 @@ def endings():
     expect("two CPUs", 0, ["--cpus", "2", hello], out="hello")
     expect("deterministic", 0, ["--deterministic", hello], out="hello")
     expect("an engine that is not there", 13, ["--engine", "jit", hello], err="E1301")
+    expect("the evaluator", 0, ["--engine", "eval", hello], out="hello")
+    expect("perf without translated code", 13, ["--perf", "map", hello], err="E1301")
+    expect("a code cache that is no cache", 2, ["--code-cache-size", "5000", hello], err="E0005")
+    expect("an unknown policy", 2, ["--code-cache-policy", "lru", hello], err="E0006")
     expect("no device tree", 0, ["--machine-dtb", "none", hello], out="hello")
     code, _, stderr = run("--timing", "--json", hello)
     line = [t for t in stderr.splitlines() if "hull.timing/1" in t]

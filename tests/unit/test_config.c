@@ -49,6 +49,11 @@ static void test_bad_values(void **state)
 	BAD("vm", c.isa = (enum hull_isa)3);
 	BAD("vm", c.kind = (enum hull_vm_kind)9);
 	BAD("vm", c.irq_mode = (enum hull_irq_mode) - 1);
+	BAD("engine", c.engine.mode = (enum hull_engine_mode)7);
+	BAD("engine", c.engine.cache_policy = (enum hull_code_cache_policy) - 1);
+	BAD("engine", c.engine.cache_bytes = 4097);
+	BAD("engine", c.engine.tier1_threshold = 1);
+	BAD("engine", memset(c.engine.cache_dir, 'x', sizeof(c.engine.cache_dir)));
 	BAD("cpu.count", c.cpu_num = 0);
 	BAD("cpu.count", c.cpu_num = 65);
 	BAD("cpu.ids", c.nphys_ids = 1);

@@ -338,6 +338,37 @@ static void bad_files(void **state)
 	}
 }
 
+static void engine_settings(void **state)
+{
+	static struct hull_vm_config c;
+	char line[800] = "--code-cache ";
+
+	must(hull_options_to_config(&o, HULL_ISA_RISCV64, &c, &err));
+	assert_int_equal(c.engine.mode, HULL_ENGINE_AUTO);
+	assert_int_equal(c.engine.cache_bytes, 128 << 20);
+	assert_int_equal(c.engine.cache_policy, HULL_CODE_CACHE_ADAPTIVE);
+	assert_string_equal(c.engine.cache_dir, "");
+	must(parse_into(&o, "--engine eval --code-cache-size 64M --code-cache-policy concurrent "
+	                    "--code-cache dir --promotion fixed --jit-min-threshold 7 "
+	                    "--jit-max-threshold 70 --engine-chaos 3 --perf jitdump"));
+	must(toml_into(&o, "[vm]\nname='a'\n[engine.jit]\nperf_dir='sub'\nmin_threshold=9\n",
+	               HULL_ORIGIN_FILE));
+	must(hull_options_to_config(&o, HULL_ISA_RISCV64, &c, &err));
+	assert_int_equal(c.engine.mode, HULL_ENGINE_EVAL);
+	assert_int_equal(c.engine.cache_bytes, 64 << 20);
+	assert_int_equal(c.engine.cache_policy, HULL_CODE_CACHE_CONCURRENT);
+	assert_string_equal(c.engine.cache_dir, "dir");
+	assert_int_equal(c.engine.tier1_threshold, 7);
+	assert_int_equal(c.engine.tier2_threshold, 70);
+	assert_int_equal(c.engine.chaos, 3);
+	assert_int_equal(c.engine.perf, HULL_PERF_JITDUMP);
+	assert_string_equal(c.engine.perf_dir, "dir/sub");
+	memset(line + strlen(line), 'x', HULL_ENGINE_PATH_MAX);
+	must(parse_into(&o, line));
+	assert_int_equal(hull_options_to_config(&o, HULL_ISA_RISCV64, &c, &err), HULL_EINVAL);
+	assert_int_equal(err.id, 5);
+}
+
 static void contradictions(void **state)
 {
 	static const struct bad rows[] = {
@@ -348,6 +379,8 @@ static void contradictions(void **state)
 		{ "--engine hw --accel none", 108, "needs an accelerator", "" },
 		{ "--deterministic --accel kvm", 108, "deterministic", "" },
 		{ "--deterministic --engine hw", 108, "deterministic", "" },
+		{ "--jit-min-threshold 5 --jit-max-threshold 4", 108, "min_threshold is larger",
+		  "" },
 		{ "-d a,format=qcow2", 306, "does not read qcow2 images: a", "qemu-img convert" },
 		{ "-d a,id=x -d b,id=x", 108, "two disks have the same id", "" },
 		{ "--set disk[0].id=x", 107, "disk.path is missing", "explain" },
@@ -640,6 +673,7 @@ int main(void)
 		TEST(bad_arguments),
 		TEST(files),
 		TEST(bad_files),
+		TEST(engine_settings),
 		TEST(contradictions),
 		TEST(precedence),
 		TEST(lists_of_several_sources),
