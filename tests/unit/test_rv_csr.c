@@ -58,6 +58,64 @@ static struct rv_hart *open_hart(void)
 	return h;
 }
 
+static unsigned raised; /* what stands in the host's status register */
+
+static unsigned take_raised(void)
+{
+	unsigned flags = raised;
+
+	raised = 0;
+	return flags;
+}
+
+/* Exceptions of generated code are seen where fflags is read, and not after it was written. */
+static void flags_of_generated_code(void **state)
+{
+	struct rv_hart *h = open_hart();
+	uint64_t v;
+
+	h->host_flags = take_raised;
+	raised = HULL_FP_NX;
+	assert_true(rv_csr_access(h, rv_csr_request(1, RV_CSR_set, true, false), 0, &v));
+	assert_int_equal(v, HULL_FP_NX);
+	raised = HULL_FP_DZ;
+	assert_true(rv_csr_access(h, rv_csr_request(3, RV_CSR_clear, true, true), HULL_FP_NX, &v));
+	assert_int_equal(v, HULL_FP_NX | HULL_FP_DZ);
+	assert_int_equal(h->fp.flags, HULL_FP_DZ);
+	raised = HULL_FP_OF;
+	assert_true(rv_csr_access(h, rv_csr_request(1, RV_CSR_write, false, true), 0, &v));
+	assert_true(rv_csr_peek(h, 1, &v));
+	assert_int_equal(v, 0);
+	/* A device access: there is no device, but that is found out by asking for it. */
+	raised = HULL_FP_UF;
+	assert_false(rv_load_slow(h, 0, 32, &v));
+	assert_int_equal(h->fp.flags, HULL_FP_UF);
+}
+
+static void fast_floating_point_mode(void **state)
+{
+	struct rv_hart *h = open_hart();
+
+	assert_true(h->cpu.fp_fast); /* FS is Dirty, frm 0 */
+	assert_true(rv_csr_poke(h, 2, HULL_FP_RUP));
+	assert_false(h->cpu.fp_fast);
+	assert_true(rv_csr_poke(h, 3, 0));
+	assert_true(h->cpu.fp_fast);
+	rv_set_mstatus(h, UINT64_C(2) << 13); /* Clean */
+	assert_false(h->cpu.fp_fast);
+	assert_true(rv_csr_poke(h, 1, 0)); /* makes it Dirty, without a change of csr.mstatus */
+	assert_true(h->cpu.fp_fast);
+	rv_set_mstatus(h, UINT64_C(2) << 13);
+	assert_false(h->cpu.fp_fast);
+	rv_set_mstatus(h, MSTATUS_FS);
+	assert_true(h->cpu.fp_fast);
+	rv_set_mstatus(h, 0);
+	assert_false(h->cpu.fp_fast);
+	rv_set_mstatus(h, MSTATUS_FS);
+	rv_hart_reset(h);
+	assert_false(h->cpu.fp_fast);
+}
+
 static bool may(unsigned csr, unsigned priv, bool write)
 {
 	return table[csr].kind != NONE && priv >= (csr >> 8 & 3) && !(write && csr >> 10 == 3);
@@ -160,6 +218,8 @@ static void reserved_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flags_of_generated_code),
+		cmocka_unit_test(fast_floating_point_mode),
 		cmocka_unit_test(access_rights),
 		cmocka_unit_test(writable_bits),
 		cmocka_unit_test(hooks_settle),

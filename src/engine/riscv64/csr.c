@@ -31,6 +31,12 @@ void rv_fp_changed(struct rv_hart *h)
 		h->rm_table[i] = on && i <= 4 ? (uint8_t)i : 0xff;
 	if (on && h->frm <= 4)
 		h->rm_table[7] = h->frm;
+	rv_fp_mode_changed(h);
+}
+
+void rv_fp_mode_changed(struct rv_hart *h)
+{
+	h->cpu.fp_fast = h->rm_table[7] == HULL_FP_RNE && h->fs_dirty;
 }
 
 void rv_set_mstatus(struct rv_hart *h, uint64_t value)
@@ -47,6 +53,7 @@ void rv_set_mstatus(struct rv_hart *h, uint64_t value)
 	h->fs_dirty = bits(s, 14, 13) == FS_DIRTY;
 	if ((old ^ s) & MSTATUS_FS)
 		rv_fp_changed(h);
+	rv_fp_mode_changed(h);
 	if ((old ^ s) & (MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_MPP))
 		rv_update_contexts(h);
 }
@@ -73,13 +80,16 @@ static void write_mstatus(struct rv_hart *h, uint64_t v)
 
 static uint64_t read_fflags(struct rv_hart *h)
 {
+	rv_fp_collect(h);
 	return h->fp.flags;
 }
 
 static void write_fflags(struct rv_hart *h, uint64_t v)
 {
+	rv_fp_discard(h);
 	h->fp.flags = v & 31;
 	h->fs_dirty = true;
+	rv_fp_mode_changed(h);
 }
 
 static uint64_t read_frm(struct rv_hart *h)
@@ -96,7 +106,7 @@ static void write_frm(struct rv_hart *h, uint64_t v)
 
 static uint64_t read_fcsr(struct rv_hart *h)
 {
-	return h->fp.flags | (uint64_t)h->frm << 5;
+	return read_fflags(h) | (uint64_t)h->frm << 5;
 }
 
 static void write_fcsr(struct rv_hart *h, uint64_t v)

@@ -85,10 +85,15 @@ struct rv_hart {
 	struct hull_vcpu *vcpu;
 	struct hull_vm *vm;
 	struct rv_cache *cache; /* decoded blocks of this hart */
-	uint64_t jump_epoch;    /* counted up to drop all jumps; part of cpu.jump_key */
-	uint64_t trap_loop;     /* traps in a row without a retired instruction */
-	uint64_t trap_mark;     /* `retired` at the last trap */
-	uint64_t last_mmio;     /* guest-physical address of the last device access */
+	/*
+	 * host_fp_flags() while exceptions of generated code may wait in the host's status
+	 * register; else NULL.  The interpreter and hardfloat.h raise others there: not for them.
+	 */
+	unsigned (*host_flags)(void);
+	uint64_t jump_epoch; /* counted up to drop all jumps; part of cpu.jump_key */
+	uint64_t trap_loop;  /* traps in a row without a retired instruction */
+	uint64_t trap_mark;  /* `retired` at the last trap */
+	uint64_t last_mmio;  /* guest-physical address of the last device access */
 
 	struct rv_context contexts[RV_CONTEXTS];
 	uint32_t next_context, context_clock;
@@ -149,6 +154,23 @@ void rv_timer_fired(struct hull_timer *t);
 
 /* mstatus.FS and frm changed: rebuild rm_table. */
 void rv_fp_changed(struct rv_hart *h);
+/*
+ * These or fs_dirty changed: bring cpu.fp_fast up to date.  Instructions that make fs_dirty true
+ * do not call it, so fp_fast may be 0 too long, but never 1.
+ */
+void rv_fp_mode_changed(struct rv_hart *h);
+/* Move the exceptions of generated code to h->fp.flags, where they are read and written. */
+static inline void rv_fp_collect(struct rv_hart *h)
+{
+	if (h->host_flags)
+		h->fp.flags |= (uint8_t)h->host_flags();
+}
+/* Forget exceptions that other code raised since rv_fp_collect(). */
+static inline void rv_fp_discard(const struct rv_hart *h)
+{
+	if (h->host_flags)
+		(void)h->host_flags();
+}
 
 /* --- csr.c --- */
 

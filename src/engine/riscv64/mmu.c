@@ -421,11 +421,20 @@ static bool both_pages(struct rv_hart *h, uint64_t va, unsigned len, enum rv_acc
 	return true;
 }
 
+/* Devices are other code on this thread: they know the time and leave no exceptions behind. */
+static void begin_device(struct rv_hart *h, uint64_t gpa)
+{
+	h->last_mmio = gpa;
+	rv_tell_budget(h);
+	rv_fp_collect(h);
+}
+
 bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 {
 	unsigned len = width / 8;
 	uint8_t *hva;
 	uint64_t gpa;
+	bool ok;
 
 	if ((va & HULL_PAGE_MASK) + len > HULL_PAGE_SIZE) { /* two pages: byte by byte */
 		uint64_t v = 0, byte;
@@ -446,9 +455,10 @@ bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 		*ret = host_load(hva, len);
 		return true;
 	}
-	h->last_mmio = gpa;
-	rv_tell_budget(h);
-	if (!hull_bus_read(h->vm, HULL_SPACE_MMIO, gpa, len, ret))
+	begin_device(h, gpa);
+	ok = hull_bus_read(h->vm, HULL_SPACE_MMIO, gpa, len, ret);
+	rv_fp_discard(h);
+	if (!ok)
 		return rv_raise(h, RV_LOAD_ACCESS, va);
 	rv_heed_budget(h);
 	return true;
@@ -459,6 +469,7 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t valu
 	unsigned len = width / 8;
 	uint8_t *hva;
 	uint64_t gpa;
+	bool ok;
 
 	if ((va & HULL_PAGE_MASK) + len > HULL_PAGE_SIZE) {
 		/* Both pages are proved writable before the first byte changes. */
@@ -475,9 +486,10 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t valu
 		host_store(hva, len, value);
 		return true;
 	}
-	h->last_mmio = gpa;
-	rv_tell_budget(h);
-	if (!hull_bus_write(h->vm, HULL_SPACE_MMIO, gpa, len, value & low_mask(width)))
+	begin_device(h, gpa);
+	ok = hull_bus_write(h->vm, HULL_SPACE_MMIO, gpa, len, value & low_mask(width));
+	rv_fp_discard(h);
+	if (!ok)
 		return rv_raise(h, RV_STORE_ACCESS, va);
 	rv_heed_budget(h);
 	return true;
