@@ -11,7 +11,7 @@ usage() {
 ./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
      --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
-./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick
+./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
 ./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
 ./do build [clang]            only compile, with gcc into build/ or clang-19 into build-clang/
 ./do format                   clang-format over the C files that differ from main

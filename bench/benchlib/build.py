@@ -2,10 +2,13 @@
 """What is measured: the programs of bench/guest, native and for the guest, and its initramfs."""
 import fcntl
 import glob
+import hashlib
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -17,6 +20,7 @@ ARCH = "riscv64"
 FLAGS = ["-std=gnu17", "-O2", "-D_GNU_SOURCE", "-fno-math-errno", "-fno-strict-aliasing",
          "-Wall", "-Wextra", "-Werror"]
 COMPILERS = {"native": "gcc", ARCH: "riscv64-linux-gnu-gcc"}
+KEPT = 8  # folders of the cache, a few megabytes each
 
 
 class BuildError(Exception):
@@ -42,40 +46,82 @@ def run(commands):
             raise BuildError("%s failed:\n%s" % (" ".join(process.args[:1]), output))
 
 
-def programs(folder):
-    """{"native": PATH, "riscv64": PATH}, statically linked; only what changed is compiled."""
-    os.makedirs(folder, exist_ok=True)
-    sources = sorted(glob.glob(os.path.join(SOURCE, "*.c")))
-    headers = glob.glob(os.path.join(SOURCE, "*.h")) + [os.path.abspath(__file__)]
-    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
+def digest(paths, *more):
+    total = hashlib.sha256(repr(more).encode())
+    for path in paths:
+        data = guest.read(path)
+        total.update(b"%s %d\n" % (os.path.basename(path).encode(), len(data)) + data)
+    return total.hexdigest()[:16]
+
+
+def key():
+    """Of all that the programs are made of."""
+    sources = sorted(os.path.join(SOURCE, name) for name in os.listdir(SOURCE)
+                     if not name.startswith("."))
+    return digest(sources, FLAGS, [compiler_version(kind) for kind in COMPILERS])
+
+
+def cache():
+    """The folder for what is built of these sources, and a lock on it: outside the clone, by content."""
+    top = os.path.join(guest.cache_folder(), "bench")
+    os.makedirs(top, exist_ok=True)
+    return os.path.join(top, key()), os.path.join(top, "lock")
+
+
+def forget_old(top):
+    """Other folders of the cache but the newest, which clones with other sources may use."""
+    folders = [f.path for f in os.scandir(top) if f.is_dir()]
+    for folder in sorted(folders, key=os.path.getmtime)[:-KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def compile_all(folder):
+    compiles, links = [], []
+    for kind, compiler in COMPILERS.items():
+        objects = []
+        for source in sorted(glob.glob(os.path.join(SOURCE, "*.c"))):
+            out = os.path.join(folder, "%s-%s.o" % (kind, os.path.basename(source)[:-2]))
+            objects.append(out)
+            compiles.append([compiler, *FLAGS, "-c", source, "-o", out])
+        links.append([compiler, "-static", *objects, "-lm", "-o", os.path.join(folder, "bench-" + kind)])
+    for at in range(0, len(compiles), 2):
+        run(compiles[at:at + 2])
+    run(links)
+
+
+def programs():
+    """{"native": PATH, "riscv64": PATH}, statically linked; compiled once for the same sources."""
+    folder, lock_path = cache()
+    with open(lock_path, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        compiles, links, result = [], [], {}
-        for kind, compiler in COMPILERS.items():
-            objects = []
-            for source in sources:
-                out = os.path.join(folder, "%s-%s.o" % (kind, os.path.basename(source)[:-2]))
-                objects.append(out)
-                if older(out, [source] + headers):
-                    compiles.append([compiler, *FLAGS, "-c", source, "-o", out])
-            result[kind] = os.path.join(folder, "bench-" + kind)
-            links.append([compiler, "-static", *objects, "-lm", "-o", result[kind]])
-        for at in range(0, len(compiles), 2):
-            run(compiles[at:at + 2])
-        if compiles or not all(map(os.path.exists, result.values())):
-            run(links)
-    return result
+        if not os.path.isdir(folder):
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(folder)) as work:
+                compile_all(work)
+                os.mkdir(os.path.join(work, "done"))
+                for kind in COMPILERS:
+                    shutil.move(os.path.join(work, "bench-" + kind), os.path.join(work, "done"))
+                os.rename(os.path.join(work, "done"), folder)
+        os.utime(folder)
+        forget_old(os.path.dirname(folder))
+    return {kind: os.path.join(folder, "bench-" + kind) for kind in COMPILERS}
 
 
 def compiler_version(kind):
-    line = subprocess.run([COMPILERS[kind], "--version"], capture_output=True, text=True,
-                          check=False).stdout
+    try:
+        line = subprocess.run([COMPILERS[kind], "--version"], capture_output=True, text=True,
+                              check=False).stdout
+    except FileNotFoundError:
+        raise BuildError("%s is not installed" % COMPILERS[kind]) from None
     return line.split("\n")[0]
 
 
-def initramfs(folder, program):
-    """The path of an initramfs whose init measures."""
-    path, init = os.path.join(folder, "initramfs.gz"), os.path.join(SOURCE, "init")
-    if older(path, [program, init]):
+def initramfs(program, pieces):
+    """The path of an initramfs whose init measures; beside the program, one for a kernel."""
+    makers = [os.path.join(ROOT, "tools", name) for name in ("guest.py", "guestlib/initramfs.py")]
+    name = "initramfs-%s.gz" % digest([*makers, pieces["BUSYBOX"]], pieces["VERSION"])
+    path = os.path.join(os.path.dirname(program), name)
+    if not os.path.exists(path):
+        init = os.path.join(SOURCE, "init")
         guest.write_whole(path, guest.make_initramfs(ARCH, init=init, files=[program + ":bench"]))
     return path
 

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Who runs the programs: this machine itself, Hull with one of its engines, QEMU."""
+import collections
 import os
 import re
+import select
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
-import threading
 import time
 
 LINE = re.compile(r"^(\w+/\w+) ([0-9.e+-]+) ([0-9.e+-]+) (\d+) ([0-9a-f]{16})$", re.M)
+BEGUN = re.compile(r"^# run (\w+/\w+)$", re.M)
 END = re.compile(r"^# end ([0-9.]+)$", re.M)
 MEMORY_MIB = 512
-CLOCK_ERROR = 0.05  # of a guest's clock; beyond it no time of the guest means anything
+CLOCK_ERROR = 0.05, 0.05  # of a guest's clock: a part and seconds; beyond it its times mean nothing
+TAIL = 600  # characters of what a machine said last
+ASK_S = 20  # for a question that a program answers at once
+
+# What a run is to do: programs by name, seconds each, seconds at most for all and without a sign of
+# life, and how many workers on as many CPUs; no workers: each program by itself on one CPU.
+Work = collections.namedtuple("Work", "programs seconds limit silence workers", defaults=[0])
 
 
 class Missing(Exception):
@@ -25,17 +33,54 @@ class Run:
     def __init__(self):
         self.samples, self.boot, self.problem = {}, None, None
         self.clock = None  # guest seconds a host second
+        self.broken = {}  # {program: text} of those that did not end well
+        self.at = None  # the program that had begun and not ended
 
     def read(self, console):
         for name, median, best, units, check in LINE.findall(console):
             self.samples[name] = (float(median), float(best), int(units), check)
+        begun = BEGUN.findall(console)
+        self.at = begun[-1] if begun and begun[-1] not in self.samples else None
 
     def judge_clock(self, guest_s, host_s):
         if host_s < 0.2:
             return  # what the console delays would count
         self.clock = guest_s / host_s
-        if abs(self.clock - 1) > CLOCK_ERROR:
+        if abs(guest_s - host_s) > host_s * CLOCK_ERROR[0] + CLOCK_ERROR[1]:
             self.problem = "the guest's clock counts %.3f s a second" % self.clock
+
+    def check(self, expected):
+        """Moves samples with another check value to what is broken."""
+        for name, (_, _, _, value) in list(self.samples.items()):
+            if value != expected.get(name, value):
+                self.broken[name] = "check value %s, natively %s" % (value, expected[name])
+                del self.samples[name]
+
+    def add(self, later):
+        """What another start of the machine gave for the programs that were left."""
+        self.samples.update(later.samples)
+        self.boot = self.boot or later.boot
+        self.clock = self.clock or later.clock
+
+
+def all_programs(machine, work):
+    """A Run of machine.once(); what comes after a program that fails, in a new start."""
+    whole, left, end = Run(), list(work.programs), time.monotonic() + work.limit
+    while True:
+        rest = max(1, end - time.monotonic())
+        run = machine.once(work._replace(programs=left, limit=rest))
+        whole.add(run)
+        if not run.problem or run.at not in left:
+            whole.problem = run.problem
+            return whole
+        whole.broken[run.at] = run.problem
+        left = left[left.index(run.at) + 1:]
+        if not left:
+            return whole
+
+
+def words(work):
+    return ["-t", "%g" % work.seconds, "-w", str(work.workers), *work.programs]
 
 
 class Native:
@@ -48,21 +93,63 @@ class Native:
     def version(self):
         return "this machine"
 
-    def measure(self, words, seconds, limit):
-        """Pinned to one CPU, as a guest has only one."""
+    def measure(self, work):
+        return all_programs(self, work)
+
+    def once(self, work):
+        """Pinned to one CPU, as a guest has only one; workers pin themselves."""
         result = Run()
-        cpu = max(os.sched_getaffinity(0))
-        try:
-            done = subprocess.run([self.program, "-t", str(seconds), *words], capture_output=True,
-                                  text=True, timeout=limit, check=False,
-                                  preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
-        except subprocess.TimeoutExpired:
-            result.problem = "stopped after %d s" % limit
-            return result
-        result.read(done.stdout)
-        if done.returncode:
-            result.problem = "exit code %d: %s" % (done.returncode, done.stderr.strip())
+        cpus = os.sched_getaffinity(0) if work.workers else {max(os.sched_getaffinity(0))}
+        with tempfile.TemporaryFile() as output:
+            try:
+                done = subprocess.run([self.program, *words(work)], stdout=output, text=True,
+                                      stderr=subprocess.PIPE, timeout=work.limit, check=False,
+                                      preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+                if done.returncode:
+                    result.problem = "exit code %d: %s" % (done.returncode, done.stderr.strip())
+            except subprocess.TimeoutExpired:
+                result.problem = "stopped after %.0f s" % work.limit
+            output.seek(0)
+            result.read(output.read().decode())
         return result
+
+
+def expected(native, names, limit):
+    """{program: check value} as this machine gives them, in as short a time as they can."""
+    run = native.measure(Work(names, 0, limit, limit)) if names else Run()
+    return {name: sample[3] for name, sample in run.samples.items()}
+
+
+def tail_of(console):
+    """What came last, of the last program that began."""
+    at = [m.end() for m in BEGUN.finditer(console)]
+    return console[max([len(console) - TAIL, *at[-1:]]):].strip()
+
+
+class Console:
+    """What a machine's process prints, and when the lines that are times came."""
+
+    MARKS = {"init": b"hull-bench: init", "begin": b"\n# begin", "end": b"\n# end"}
+
+    def __init__(self, process, work):
+        self.text, self.at, self.stopped = b"", {}, None
+        start = time.monotonic()
+        end = start + work.limit
+        while True:
+            silence = min(work.silence, end - time.monotonic())
+            if silence <= 0 or not select.select([process.stdout], [], [], silence)[0]:
+                self.stopped = "stopped: " + ("%.0f s were not enough" % work.limit if silence < work.silence
+                                              else "no sign of life for %.0f s" % silence)
+                process.kill()
+                break
+            part = os.read(process.stdout.fileno(), 65536)
+            if not part:
+                break
+            now, self.text = time.monotonic() - start, self.text + part
+            for name, mark in self.MARKS.items():
+                if name not in self.at and mark in self.text:
+                    self.at[name] = now
+        self.text = self.text.decode("utf-8", "replace").replace("\r", "")
 
 
 class Machine:
@@ -73,44 +160,40 @@ class Machine:
     def __init__(self, name, path, pieces):
         self.name, self.path, self.pieces = name, path, pieces
 
-    def measure(self, words, seconds, limit):
-        append = "console=ttyS0 quiet mitigations=off panic=-1 bench.seconds=%g" % seconds
-        if words:
-            append += " bench.run=" + ",".join(words)
-        command = self.command(self.pieces["kernel"], self.pieces["initrd"], append)
-        result, console = Run(), b""
-        begin = end = None
+    def measure(self, work):
+        return all_programs(self, work)
+
+    def once(self, work, extra=()):
+        append = "console=ttyS0 quiet mitigations=off panic=-1 bench.seconds=%g bench.workers=%d" % (
+            work.seconds, work.workers)
+        if work.programs:
+            append += " bench.run=" + ",".join(work.programs)
+        command = self.command(max(1, work.workers), append) + list(extra)
+        result = Run()
         with tempfile.TemporaryFile() as errors:
-            start = time.monotonic()
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=errors)
-            timer = threading.Timer(limit, process.kill)
-            timer.start()
-            while True:
-                part = os.read(process.stdout.fileno(), 65536)
-                if not part:
-                    break
-                now, console = time.monotonic(), console + part
-                if result.boot is None and b"hull-bench: init" in console:
-                    result.boot = now - start
-                begin = begin or b"\n# begin" in console and now
-                end = end or b"\n# end" in console and now
-            process.stdout.close()
-            status = process.wait()
-            timer.cancel()
+            try:
+                console = Console(process, work)
+            finally:
+                process.stdout.close()
+                if sys.exc_info()[0]:
+                    process.kill()
+                status = process.wait()
             errors.seek(0)
             told = errors.read().decode("utf-8", "replace").strip()
-        console = console.decode("utf-8", "replace").replace("\r", "")
-        result.read(console)
-        if status == -signal.SIGKILL:
-            result.problem = "stopped after %d s" % limit
-        elif status or "hull-bench: done" not in console:
-            tail = (console[-300:] + "\n" + told[-300:]).strip()
-            result.problem = "ended with exit code %d before the guest was done:\n%s" % (status, tail)
-        elif words and "hull-bench: status 0" not in console:
-            result.problem = "the program in the guest failed"
-        elif words:
-            result.judge_clock(float(END.search(console)[1]), end - begin)
+        result.read(console.text)
+        result.boot = console.at.get("init")
+        tail = "\n".join(filter(None, (tail_of(console.text), told[-TAIL:])))
+        if console.stopped:
+            result.problem = ("%s\n%s" % (console.stopped, tail)).strip()
+        elif status or "hull-bench: done" not in console.text:
+            result.problem = "ended with exit code %d before the guest was done\n%s" % (status, tail)
+            result.problem = result.problem.strip()
+        elif work.programs and "hull-bench: status 0" not in console.text:
+            result.problem = "the program in the guest failed\n" + tail
+        elif work.programs:
+            result.judge_clock(float(END.search(console.text)[1]), console.at["end"] - console.at["begin"])
         return result
 
 
@@ -122,20 +205,22 @@ class Qemu(Machine):
                               check=False).stdout
         return line.split("\n")[0].replace("QEMU emulator version ", "QEMU ")
 
-    def base(self, memory=MEMORY_MIB):
-        return [self.path, "-M", "virt", "-accel", "tcg", "-smp", "1", "-m", str(memory)]
+    def base(self, memory=MEMORY_MIB, cpus=1):
+        return [self.path, "-M", "virt", "-accel", "tcg", "-smp", str(cpus), "-m", str(memory)]
 
-    def command(self, kernel, initrd, append):
-        return self.base() + ["-nographic", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
-                              "-append", append]
+    def command(self, cpus, append):
+        return self.base(cpus=cpus) + ["-nographic", "-no-reboot", "-kernel", self.pieces["kernel"],
+                                       "-initrd", self.pieces["initrd"], "-append", append]
 
     def tiny_command(self, path, memory):
         return self.base(memory) + ["-nodefaults", "-display", "none", "-bios", path]
 
 
 class Hull(Machine):
+    """hull, hull-ENGINE or hull-ENGINE-WORD, where the word tells two programs apart."""
+
     def engine(self):
-        _, _, engine = self.name.partition("-")
+        engine = (self.name.split("-") + [""])[1]
         return ["--engine", engine] if engine else []
 
     def version(self):
@@ -143,15 +228,34 @@ class Hull(Machine):
                               check=False).stdout
         return (line.split("\n")[0] or "Hull") + " ".join([""] + self.engine())
 
-    def base(self, kernel, memory=MEMORY_MIB):
-        return [self.path, "run", "--kernel", kernel, "--cpus", "1", "--memory", "%dM" % memory,
+    def base(self, kernel, memory=MEMORY_MIB, cpus=1):
+        return [self.path, "run", "--kernel", kernel, "--cpus", str(cpus), "--memory", "%dM" % memory,
                 "--exit-on", "poweroff", *self.engine()]
 
-    def command(self, kernel, initrd, append):
-        return self.base(kernel) + ["--initrd", initrd, "--append", append]
+    def command(self, cpus, append):
+        return self.base(self.pieces["kernel"], cpus=cpus) + ["--initrd", self.pieces["initrd"],
+                                                              "--append", append]
 
     def tiny_command(self, path, memory):
         return self.base(path, memory)
+
+    def refusal(self, tiny):
+        """Why a build cannot run this engine, asked with a guest of a few instructions; or None."""
+        done = ask(self.tiny_command(tiny, 16))
+        return "this build has no such engine (E1301)" if "E1301" in done else None
+
+    def keeps_code(self):
+        """Does it know --code-cache, which keeps translated code for the next start?"""
+        return "--code-cache" in ask([self.path, "run", "--help"])
+
+
+def ask(command):
+    """All that a program prints; nothing if it does not end."""
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=ASK_S, check=False).stdout.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired:
+        return ""
 
 
 def make(word, hull, native, pieces):
@@ -163,7 +267,11 @@ def make(word, hull, native, pieces):
         path = path or hull
         if not os.access(path, os.X_OK):
             raise Missing("%s: there is no program %s; ./do build makes it" % (name, path))
-        return Hull(name, os.path.abspath(path), pieces)
+        machine = Hull(name, os.path.abspath(path), pieces)
+        refusal = machine.refusal(pieces["tiny"])
+        if refusal:
+            raise Missing("%s: %s" % (name, refusal))
+        return machine
     if name.split("-")[0] == "qemu":
         path = shutil.which(path or "qemu-system-riscv64")
         if not path:

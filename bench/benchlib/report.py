@@ -7,7 +7,7 @@ import re
 import statistics
 import subprocess
 
-from . import build, machines
+from . import build, goals, machines
 
 GROUPS = ("int", "ctl", "fp", "mem", "sys")
 
@@ -41,28 +41,21 @@ def commit():
     return name + " with changes" if changed else name
 
 
-def summarize(rounds):
-    """{program: {machine: {median, min, max, samples, best, check}}} of lists of runs."""
+def summarize(rounds, broken):
+    """{program: {machine: {median, min, max, samples, best}}} of lists of runs, without what broke."""
     programs = {}
     for name, runs in rounds.items():
         for run in runs:
-            for program, (median, best, _, check) in run.samples.items():
-                row = programs.setdefault(program, {}).setdefault(
-                    name, {"samples": [], "best": best, "check": check})
+            for program, (median, best, _, _) in run.samples.items():
+                if name in broken.get(program, ()):
+                    continue
+                row = programs.setdefault(program, {}).setdefault(name, {"samples": [], "best": best})
                 row["samples"].append(median)
                 row["best"] = min(row["best"], best)
-                if row["check"] != check:
-                    row["check"] = "changes"
     for rows in programs.values():
         for row in rows.values():
             row.update(spread(row["samples"]))
     return programs
-
-
-def wrong(programs):
-    """(program, machine) pairs whose check value is not the native one."""
-    return [(program, name) for program, rows in programs.items() for name, row in rows.items()
-            if row["check"] != next(iter(rows.values()))["check"]]
 
 
 def ratios(programs, group):
@@ -91,9 +84,9 @@ def seconds(x):
     return "%.3g ns" % (x / 1e-9)
 
 
-def cell(row, base):
+def cell(row, base, failed=False):
     if not row:
-        return "–"
+        return "FAILED" if failed else "–"
     if not base:
         return seconds(row["median"])
     text = number(row["median"] / base)
@@ -102,35 +95,65 @@ def cell(row, base):
     return text
 
 
-def group_table(programs, group, names):
-    """Rows of a Markdown table: each machine's time relative to native, gains over QEMU."""
+def program_row(program, found, broken, others, gains, with_native):
+    native = found.get("native")
+    row = [program] + ([cell(native, None, "native" in broken)] if with_native else [])
+    row += [cell(found.get(n), native and native["median"], n in broken) for n in others]
+    for n in gains:
+        gain = found["qemu"]["median"] / found[n]["median"] if {"qemu", n} <= set(found) else None
+        row.append(number(gain) + (" low" if gain and goals.judged(n) and gain < goals.LEAST else ""))
+    return row
+
+
+def group_table(result, group):
+    """Rows of a Markdown table: each machine's time relative to native, gains over QEMU, the goal."""
+    programs, names = result["programs"], list(result["machines"])
     others = [n for n in names if n != "native"]
     gains = [n for n in others if n != "qemu"] if "qemu" in names else []
+    aim = any(map(goals.judged, gains))
     rows = [["program"] + (["native, one unit"] if "native" in names else []) + others
-            + ["QEMU / " + n for n in gains]]
-    for program, found in programs.items():
-        if not program.startswith(group + "/"):
-            continue
-        native = found.get("native")
-        row = [program] + ([seconds(native["median"])] if native else ["–"] * ("native" in names))
-        row += [cell(found.get(n), native and native["median"]) for n in others]
-        row += [number(found["qemu"]["median"] / found[n]["median"])
-                if n in found and "qemu" in found else "–" for n in gains]
-        rows.append(row)
+            + ["QEMU / " + n for n in gains] + ["goal"] * aim]
+    for program in of_group(result, group):
+        row = program_row(program, programs.get(program, {}), result.get("broken", {}).get(program, {}),
+                          others, gains, "native" in names)
+        rows.append(row + ["%.2f" % goals.LEAST] * aim)
     means = ratios(programs, group + "/")
+    verdicts = {r["machine"]: ", " + r["verdict"] for r in goals.judge(result) if r["group"] == group}
     if others and len(rows) > 2:
         rows.append(["**geometric mean**"] + [""] * ("native" in names)
                     + ["**%s**" % number(means.get(n, {}).get("to_native")) for n in others]
-                    + ["**%s**" % number(means.get(n, {}).get("gain")) for n in gains])
+                    + ["**%s%s**" % (number(means.get(n, {}).get("gain")), verdicts.get(n, "")) for n in gains]
+                    + ["**%.2f**" % goals.GROUPS[group]] * aim)
     return rows
 
 
-def boot_table(boots):
-    rows = [["machine", "process start to init, s", "QEMU / it"]]
+def of_group(result, group):
+    """Programs that ran or failed, in the order of the list of all."""
+    found = set(result["programs"]) | set(result.get("broken", {}))
+    order = list(result.get("known", [])) + sorted(found)
+    return [p for p in dict.fromkeys(order) if p in found and p.startswith(group + "/")]
+
+
+def smp_table(result):
+    names = list(result["machines"])
+    rows = [["program"] + names]
+    for program, found in result["smp"].items():
+        failed = result.get("broken", {}).get(program, {})
+        rows.append([program] + [number(found[n]["1"]["median"] / found[n]["2"]["median"]) if n in found
+                                 else "FAILED" if n in failed else "–" for n in names])
+    return rows
+
+
+def boot_table(result):
+    boots = result["boot"]
+    rows = [["machine", "process start to init, s", "QEMU / it", "goal"]]
     qemu = boots.get("qemu")
+    verdicts = {r["machine"]: r for r in goals.judge(result) if r["group"] == "boot"}
     for name, row in boots.items():
         text = "%.3f (%.3f–%.3f)" % (row["median"], row["min"], row["max"])
-        rows.append([name, text, number(qemu["median"] / row["median"]) if qemu else "–"])
+        verdict = verdicts.get(name)
+        rows.append([name, text, number(qemu["median"] / row["median"]) if qemu else "–",
+                     "%.2f, %s" % (verdict["goal"], verdict["verdict"]) if verdict else "–"])
     return rows
 
 
@@ -176,10 +199,11 @@ def markdown(rows):
 
 def tables(result):
     """{group: rows} of everything that was measured."""
-    found = {g: group_table(result["programs"], g, list(result["machines"])) for g in GROUPS
-             if any(p.startswith(g + "/") for p in result["programs"])}
+    if result.get("smp"):
+        return {"smp": smp_table(result)}
+    found = {g: group_table(result, g) for g in GROUPS if of_group(result, g)}
     if result.get("boot"):
-        found["boot"] = boot_table(result["boot"])
+        found["boot"] = boot_table(result)
     if result.get("start"):
         found["start"] = start_table(result["start"])
     if result.get("count"):
@@ -212,12 +236,15 @@ def change_table(old, new):
 
 TITLES = {
     "int": "Integer", "ctl": "Control flow", "fp": "Floating point", "mem": "Memory",
-    "sys": "System", "boot": "Boot", "start": "Start", "count": "Host instructions",
+    "sys": "System", "boot": "Boot", "start": "Start", "smp": "Two CPUs", "count": "Host instructions",
 }
 NOTES = {
     "mem": "`memcpy` and `stream` use areas exactly 1 MiB apart, `_off` 37 pages more; 64m, 512k, 16k: "
            "the size that is chased through.",
-    "boot": "The same kernel and initramfs; until the first line that init prints. QEMU also runs OpenSBI.",
+    "boot": "The same kernel and initramfs; until the first line that init prints. QEMU also runs OpenSBI. "
+            "`second`: with translated code that an earlier boot kept.",
+    "smp": "What two CPUs do in the same time as one, with a process bound to each; natively likewise on two CPUs "
+           "of this machine, which bounds the others. 2 is the most.",
     "start": "A guest of six instructions that switches its machine off; 128 MiB, 20 times. Private memory: "
              "of all mappings but the guest's RAM, with a guest that waits for ever; clean pages of files "
              "count if nobody else has mapped them.",
@@ -232,7 +259,8 @@ HEAD = """# Performance
 `./do bench [GROUP]...` measures; `--write-doc` writes the groups that it measured into this file, so each
 table names its own run. Engines run alternately on one machine, a guest has one vCPU and %d MiB, and
 each figure is the median over rounds (least–greatest). Figures of machines are **times slower than
-native**: lower is better; `QEMU / x` is how many times faster than QEMU x is: higher is better.
+native**: lower is better; `QEMU / x` is how many times faster than QEMU x is: higher is better. `goal`
+is what that must be for a translating engine, of each program and of a group; `low` falls short of it.
 Machines are shared and noisy: compare within a table, not between tables.
 """ % machines.MEMORY_MIB
 

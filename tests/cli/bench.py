@@ -11,7 +11,7 @@ import tempfile
 
 ROOT = os.environ["HULL_SOURCE"]
 sys.path.insert(0, os.path.join(ROOT, "bench"))
-from benchlib import build, machines, report  # noqa: E402
+from benchlib import build, goals, machines, report  # noqa: E402
 
 EMULATOR = "qemu-riscv64"
 failed = []
@@ -42,10 +42,77 @@ def run_script(folder):
     return done.returncode == 0 and all(len(r["samples"]) == 2 and r["min"] > 0 for r in rows)
 
 
+def reuses(folder):
+    """Kept results are taken, but not of a program that was not measured, nor by another time."""
+    store, out = os.path.join(folder, "peers.json"), os.path.join(folder, "reuse.json")
+
+    def run(*more):
+        done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "run.py"), "--vmm", "native",
+                               "--rounds", "1", "--json", out, "--reuse-peers", store, "--group", "fp", *more],
+                              capture_output=True, text=True, check=False)
+        print("# " + done.stderr.strip().replace("\n", "\n# "))
+        with open(out, encoding="utf-8") as f:
+            found = json.load(f)["programs"]
+        return done.returncode, sorted(found), "results of" in done.stderr
+    return [run("--seconds", "0.002", "--bench", "poly,fft"), run("--seconds", "0.002", "--bench", "poly"),
+            run("--seconds", "0.002", "--bench", "nbody"), run("--seconds", "0.003", "--bench", "poly")] == [
+                (0, ["fp/fft", "fp/poly"], False), (0, ["fp/poly"], True),
+                (0, ["fp/nbody"], False), (0, ["fp/poly"], False)]
+
+
+def goes_on(folder):
+    """A machine that dies in a program is started again for the others; a wrong answer has no time."""
+    path = os.path.join(folder, "fake")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("""#!/bin/sh
+shift 4
+for name; do
+	echo "# run $name"
+	[ $name != g/dies ] || kill -SEGV $$
+	[ $name != g/sleeps ] || exec sleep 100
+	echo "$name 2e-3 1e-3 7 0000000000000001"
+done
+""")
+    os.chmod(path, 0o755)
+    work = machines.Work(["g/a", "g/dies", "g/b", "g/wrong", "g/sleeps"], 0.1, 2, 1)
+    run = machines.Native(path).measure(work)
+    run.check({"g/a": "0000000000000001", "g/wrong": "0000000000000002"})
+    return (sorted(run.samples) == ["g/a", "g/b"] and sorted(run.broken) == ["g/dies", "g/sleeps", "g/wrong"]
+            and run.problem is None)
+
+
+def judges():
+    """A goal is reached only by all programs of a group, none of them far behind."""
+    def verdicts(*gains, broken=None):
+        one = report.spread([1.0])
+        programs = {"int/%d" % i: {"qemu": report.spread([gain]), "hull-jit": one, "hull-interp": one}
+                    for i, gain in enumerate(gains)}
+        result = {"programs": programs, "known": ["int/0", "int/1", "fp/0"], "broken": broken or {},
+                  "machines": {"qemu": "", "hull-jit": "", "hull-interp": ""},
+                  "boot": {"qemu": report.spread([2.0]), "hull-jit": one, "hull-jit, second": one}}
+        goals.table(goals.judge(result))
+        report.tables(result)
+        return [r["verdict"] for r in goals.judge(result)]
+    rows = [verdicts(1.6, 1.7), verdicts(1.5, 1.6), verdicts(0.89, 9), verdicts(3),
+            verdicts(3, broken={"int/1": {"hull-jit": "died"}})]
+    return [r[0] for r in rows] == ["PASS", "below", "below", "1 of 2 programs", "below"] and rows[0][1:] == [
+        "PASS", "below"]
+
+
+def workers(program):
+    """Two processes at once give the same check values, if there are two CPUs."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return True
+    names = ["int/core", "ctl/smc", "sys/ctxsw", "mem/atomic"]
+    run = machines.Native(program).measure(machines.Work(names, 0.01, 60, 60, 2))
+    run.check(machines.expected(machines.Native(program), names, 60))
+    return sorted(run.samples) == sorted(names) and not run.problem
+
+
 def doc_keeps(folder):
     """Writing one group's table keeps the tables of the others."""
     path = os.path.join(folder, "performance.md")
-    row = {"samples": [2.0], "median": 2.0, "min": 2.0, "max": 2.0, "check": "0", "best": 2.0}
+    row = {"samples": [2.0], "median": 2.0, "min": 2.0, "max": 2.0, "best": 2.0}
     fixed = {"command": "c", "commit": "x", "load": 0.0, "machine": "m",
              "kernel": "k", "compilers": {"native": "n", build.ARCH: "g"}, "flags": "f", "rounds": 1, "seconds": 1,
              "machines": {"native": "", "qemu": "v"}}
@@ -79,11 +146,10 @@ def main():
         if not os.path.isabs(path):
             print(compiler + " has no static C library")
             return 77
-    print("1..6")
+    print("1..10")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            # Beside the objects of ./do bench: what is compiled once stays.
-            programs = build.programs(os.path.join(ROOT, "build", "bench"))
+            programs = build.programs()
         except build.BuildError as e:
             print("Bail out! %s" % e)
             return 1
@@ -98,6 +164,10 @@ def main():
         test(4, run_script(folder), "bench/run.py measures and writes its file")
         test(5, doc_keeps(folder), "a written table leaves the others")
         test(6, changes_show(), "a comparison shows what changed, and only that")
+        test(7, goes_on(folder), "what follows a program that fails still runs")
+        test(8, judges(), "goals are judged")
+        test(9, workers(programs["native"]), "two workers agree")
+        test(10, reuses(folder), "results of peers are kept and taken")
     return 1 if failed else 0
 
 
