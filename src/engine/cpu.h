@@ -34,11 +34,15 @@ struct engine_tlb_entry {
 	uint64_t gpa;     /* page's guest-physical address */
 };
 
-/* Where code starts, by virtual address. */
+/*
+ * Where code starts, by virtual address.  Generated code looks for the even address and the current
+ * jump_key, which is never 0, and does not ask whether there is code: an entry without code must
+ * have bit 0 of its pc set, or key 0.
+ */
 struct engine_jump_entry {
 	uint64_t pc;
-	uint64_t key;     /* engine_cpu.jump_key that it belongs to */
-	const void *code; /* host code; NULL: none, look at `block` */
+	uint64_t key;     /* engine_cpu.jump_key that it belongs to; 0: the entry is empty */
+	const void *code; /* host code; NULL: none, look at `block`; then pc is odd */
 	void *block;
 };
 
@@ -55,9 +59,9 @@ struct engine_cpu {
 	uint32_t desc;    /* exits and helper calls: what the code passed */
 	uint32_t
 		mxcsr; /* host floating-point flags, in the host's own encoding, at the last exit */
-	uint64_t arg[4];       /* of helpers */
-	uint64_t data_context; /* number for loads and stores */
-	uint64_t jump_key;
+	uint64_t arg[4];                /* of helpers */
+	uint64_t data_context;          /* number for loads and stores */
+	uint64_t jump_key;              /* never 0 */
 	uint8_t fp_fast;                /* FP unit on and dirty, rounding mode nearest even */
 	const void *stub[ENGINE_STUBS]; /* thunks and ways out, by number */
 	uint64_t spill[ENGINE_SPILLS];

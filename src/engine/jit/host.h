@@ -80,6 +80,7 @@ struct host_emit {
 	} fixup[HOST_FIXUPS];
 };
 
+/* Sets all fields; features and smp to what this host has and true, which the caller may change. */
 void host_begin(struct host_emit *e, void *buffer, size_t size);
 /* Resolve all labels.  False if anything did not fit or a label was never bound. */
 bool host_end(struct host_emit *e);
@@ -173,7 +174,8 @@ void host_store_f(struct host_emit *e, unsigned bits, host_reg fs, host_reg adde
                   struct host_operand base, int32_t off);
 
 /*
- * d = the old value there, sign-extended; it becomes old op v.  Sequentially consistent.
+ * d (unless HOST_NO_REG) = the old value there, sign-extended; it becomes old op v.  Sequentially
+ * consistent.
  * op: enum host_atomic, in the order of RISC-V's AMOs.
  */
 enum host_atomic {
@@ -222,9 +224,13 @@ enum host_fop { HOST_FADD, HOST_FSUB, HOST_FMUL, HOST_FDIV };
 void host_fop(struct host_emit *e, enum host_fop op, unsigned bits, host_reg fd, host_reg fa,
               host_reg fb, host_label nan);
 void host_fsqrt(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_label nan);
-/* fd = ±(fa * fb) ± fc, one rounding; false without FMA.  negate_product, negate_c as named. */
+/*
+ * fd = ±(fa * fb) ± fc, one rounding; false without FMA.  negate_product, negate_c as named.  A
+ * result that is a NaN goes to `slow` before fd has changed: there the flags may still lack
+ * infinity * 0 + a quiet NaN, which is invalid on RISC-V and not on x86.
+ */
 bool host_fma(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_reg fb,
-              host_reg fc, bool negate_product, bool negate_c, host_label nan);
+              host_reg fc, bool negate_product, bool negate_c, host_label slow);
 void host_fnan(struct host_emit *e, unsigned bits, host_reg fd); /* the canonical NaN */
 /* Sign games: fd = fa with its sign cleared, flipped, or both set (abs, neg, -abs). */
 enum host_fsign { HOST_FABS, HOST_FNEG };
@@ -265,13 +271,16 @@ void host_page_address(struct host_emit *e, host_reg d, int32_t offset);
  * what will be patched.
  */
 uint32_t host_link(struct host_emit *e, host_label to);
-/* rw and rx are the two mappings of the place; target is executable code within 2 GiB (1 GiB on
- * aarch64: 128 MiB). */
+/*
+ * rw and rx are the two mappings of the place, which is aligned to 4 bytes if the code was put at
+ * a multiple of 16; target is executable code within 2 GiB (aarch64: 128 MiB).  Other threads may
+ * be executing it.
+ */
 void host_patch(void *rw, const void *rx, const void *target);
 
 /*
  * Go on at the guest address a + add with bit 0 cleared through the jump cache: if the entry of
- * that address has its pc, the current jump_key and code, set engine_cpu.page to its page and go
+ * that address has its pc and the current jump_key (cpu.h), set engine_cpu.page to its page and go
  * there. Else engine_cpu.target = the address, and go to `miss`.
  */
 void host_jump_guest(struct host_emit *e, struct host_operand a, int32_t add, host_label miss);
