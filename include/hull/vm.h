@@ -142,6 +142,13 @@ HULL_EXPORT void hull_vm_vcpu_loop(struct hull_vm *vm, uint32_t id);
  */
 HULL_EXPORT void hull_vm_deterministic_loop(struct hull_vm *vm);
 
+/*
+ * A piece of that loop: `insns` instructions of all vCPUs together, or until the VM is paused or
+ * stops.  Where the pieces end makes no difference to the guest, unless it does nothing but trap.
+ * False if the VM is stopping or has stopped, or is not deterministic.
+ */
+HULL_EXPORT bool hull_vm_deterministic_step(struct hull_vm *vm, uint64_t insns);
+
 /* The loop of the thread that fires a VM's timers; returns when the VM stops. */
 HULL_EXPORT void hull_vm_timer_loop(struct hull_vm *vm);
 

@@ -167,7 +167,8 @@ static int add_port(struct app_machine *m, struct hull_vm_config *c, enum hull_o
                     uint32_t i, const struct app_escape *escape, struct hull_err *err)
 {
 	bool serial = to == HULL_OPT_SERIAL_TO;
-	struct hull_char_options o = { .target = port_target(m, to, i),
+	bool silent = m->role && m->role->silent;
+	struct hull_char_options o = { .target = silent ? "none" : port_target(m, to, i),
 		                       .patient = c->deterministic,
 		                       .escape = escape->key,
 		                       .escaped = escape->pressed,
@@ -180,7 +181,8 @@ static int add_port(struct app_machine *m, struct hull_vm_config *c, enum hull_o
 	if (r)
 		return r;
 	m->ports[m->nports++] = port;
-	if (m->terminal_taken ? !serial && !strcmp(o.target, "stdio") : serial && i == 0) {
+	if (m->terminal_taken ? !serial && !strcmp(port_target(m, to, i), "stdio")
+	                      : serial && i == 0) {
 		hull_tap_init(&m->tap, port);
 		port = &m->tap.chr;
 	}
@@ -280,6 +282,10 @@ static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct
 	if (!m->machine.board)
 		return no_board(isa, type, err);
 	r = hull_options_to_config(m->options, isa, c, err);
+	if (!r && m->role) {
+		c->engine.mode = m->role->engine;
+		c->deterministic = true;
+	}
 	if (!r)
 		r = m->machine.board->configure(
 			c, hull_options_num(m->options, HULL_OPT_MEMORY_SIZE), err);
@@ -292,14 +298,12 @@ static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct
 	return r;
 }
 
-int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
-                          const struct app_escape *escape, struct hull_err *err)
+static int open_machine(struct app_machine *m, const struct app_escape *escape,
+                        struct hull_err *err)
 {
 	struct hull_vm_config *c;
 	int r;
 
-	memset(m, 0, sizeof(*m));
-	m->options = o;
 	fill_boot(m);
 	r = open_files(&m->machine.boot, err);
 	if (r)
@@ -324,6 +328,25 @@ int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
 		return hull_fail(err, HULL_ENOMEM, 120, "no memory for the board");
 	r = m->machine.board->build(&m->machine, m->backends, err);
 	return r ? r : hull_vm_seal(m->machine.vm, err);
+}
+
+int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
+                          const struct app_escape *escape, struct hull_err *err)
+{
+	memset(m, 0, sizeof(*m));
+	m->options = o;
+	return open_machine(m, escape, err);
+}
+
+int hull_app_machine_open_as(struct app_machine *m, const struct hull_options *o,
+                             const struct app_role *role, struct hull_err *err)
+{
+	static const struct app_escape none;
+
+	memset(m, 0, sizeof(*m));
+	m->options = o;
+	m->role = role;
+	return open_machine(m, &none, err);
 }
 
 /* --no-input leaves the terminal to the host: it is not read and does not become raw. */

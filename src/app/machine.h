@@ -27,6 +27,7 @@ struct app_machine {
 	struct hull_block *disks[APP_DISKS];
 	uint32_t ndisks;
 	void *backends[HULL_MAX_DEVICES];
+	const struct app_role *role; /* NULL: as the options say */
 	bool terminal_taken; /* a console leads to the terminal, not the first serial port */
 	struct hull_tap tap; /* in front of the port that is watched */
 };
@@ -38,9 +39,18 @@ struct app_escape {
 	void *arg;
 };
 
-/* Everything up to and with hull_vm_seal().  Errors of every part. */
+/* Where a machine is not what the options say: one of several that do the same. */
+struct app_role {
+	enum hull_engine_mode engine;
+	bool silent; /* what the guest prints leads nowhere */
+};
+
+/* Everything up to and with hull_vm_seal().  Errors of every part.  `role` makes it deterministic.
+ */
 int hull_app_machine_open(struct app_machine *m, const struct hull_options *o,
                           const struct app_escape *escape, struct hull_err *err) HULL_CHECK_RESULT;
+int hull_app_machine_open_as(struct app_machine *m, const struct hull_options *o,
+                             const struct app_role *role, struct hull_err *err) HULL_CHECK_RESULT;
 
 /* Take the terminal, before the guest runs. */
 int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;

@@ -18,6 +18,7 @@
 
 #include <hull/host.h>
 #include "app/boot_doctor.h"
+#include "app/lockstep.h"
 #include "app/machine.h"
 #include "base/atomic.h"
 #include "base/bits.h"
@@ -460,6 +461,10 @@ static int session_run(struct session *s, int argc, char *const argv[])
 	s->style = hull_options_style(&s->options, argc, argv, stderr);
 	s->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = check_abilities(&s->options, &err);
+	if (!r && hull_options_num(&s->options, HULL_OPT_RUN_LOCKSTEP)) {
+		close(s->events);
+		return hull_app_lockstep(&s->options, s->style);
+	}
 	if (!r)
 		r = escape_key(hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE), &escape.key,
 		               &err);

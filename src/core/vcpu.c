@@ -668,33 +668,42 @@ static int64_t turn_length(struct hull_vm *vm, uint64_t start)
 }
 
 /*
- * One quantum, or less if a timer comes due within it.  A pause comes at a place that the
- * host chooses and the guest must not see: the turn then goes on where it was.
+ * One quantum, or less if a timer comes due within it.  A pause or the end of the caller's
+ * `slice` comes at a place that the guest must not see: the turn then goes on where it was.
  */
-static void take_turn(struct hull_vcpu *vcpu)
+static void take_turn(struct hull_vcpu *vcpu, int64_t *slice)
 {
 	struct hull_vm *vm = vcpu->vm;
 	uint64_t start = hull_clock_now(vm);
 	struct hull_exit e = { .kind = HULL_EXIT_KICKED };
-	int64_t done, left;
-	bool cut;
+	int64_t turn, part, done, left;
+	bool cut, sliced;
 	int ret;
 
 	hull_vcpu_claim_wait(vcpu);
-	hull_store_relaxed(&vm->quantum, turn_length(vm, start));
+	turn = turn_length(vm, start);
+	part = MIN(turn, *slice);
+	hull_store_relaxed(&vm->quantum, part);
 	hull_store_relaxed(&vcpu->budget, vm->quantum);
 	hull_store_release(&vm->turn, vcpu);
 	ret = run_claimed(vcpu, &e);
 	left = MAX(hull_load_relaxed(&vcpu->budget), INT64_C(0));
 	done = hull_load_relaxed(&vm->quantum) - left;
 	cut = left && (ret == HULL_ESTATE || (!ret && e.kind == HULL_EXIT_KICKED));
-	vm->turn_left = cut ? left : 0;
+	/* A quantum that was shortened, or is over for another reason, would have ended here, too.
+	 */
+	sliced = part < turn && hull_load_relaxed(&vm->quantum) == part &&
+	         (cut || (!ret && e.kind == HULL_EXIT_BUDGET));
+	vm->turn_left = (cut ? left : 0) + (sliced ? turn - part : 0);
 	hull_store_release(&vm->turn, (struct hull_vcpu *)NULL);
 	hull_vcpu_unclaim(vcpu);
 	/* An exit without an instruction still takes time, so that no guest can stop the clock. */
 	if (!cut)
 		done = MAX(done, INT64_C(1));
+	*slice -= done;
 	hull_clock_step_to(vm, start + (uint64_t)done * ns_per_insn(vm));
+	if (!cut && hull_timers_next(vm) <= hull_clock_now(vm))
+		vm->turn_left = 0;
 	vm->turn_ran = true;
 	if (!vm->turn_left)
 		vm->turn_of++;
@@ -731,7 +740,7 @@ static void end_round(struct hull_vm *vm)
 }
 
 /* The VM runs: one turn, or what comes between turns. */
-static void next_turn(struct hull_vm *vm)
+static void next_turn(struct hull_vm *vm, int64_t *slice)
 {
 	if (hull_swap_acqrel(&vm->turn_restart, 0)) {
 		vm->turn_of = 0;
@@ -743,7 +752,7 @@ static void next_turn(struct hull_vm *vm)
 	else if (vm->turn_of >= vm->nvcpus)
 		end_round(vm);
 	else if (runnable(vm->vcpus[vm->turn_of]))
-		take_turn(vm->vcpus[vm->turn_of]);
+		take_turn(vm->vcpus[vm->turn_of], slice);
 	else
 		vm->turn_of++;
 }
@@ -757,6 +766,7 @@ void hull_vm_deterministic_loop(struct hull_vm *vm)
 	hull_vm_enter(vm);
 	for (;;) {
 		uint32_t seen = hull_load_seqcst(&vm->host_word);
+		int64_t slice = INT64_MAX;
 
 		gate = hull_vm_gate(vm);
 		if (gate == HULL_GATE_LEAVE)
@@ -764,7 +774,20 @@ void hull_vm_deterministic_loop(struct hull_vm *vm)
 		if (gate == HULL_GATE_WAIT)
 			vm->hal->wait(vm->hal, &vm->host_word, seen, HULL_NEVER);
 		else
-			next_turn(vm);
+			next_turn(vm, &slice);
 	}
 	hull_vm_leave(vm);
+}
+
+bool hull_vm_deterministic_step(struct hull_vm *vm, uint64_t insns)
+{
+	int64_t slice = (int64_t)MIN(insns, (uint64_t)INT64_MAX);
+
+	if (!vm->stepped)
+		return false;
+	hull_vm_enter(vm);
+	while (slice > 0 && hull_vm_gate(vm) == HULL_GATE_RUN)
+		next_turn(vm, &slice);
+	hull_vm_leave(vm);
+	return hull_vm_gate(vm) != HULL_GATE_LEAVE;
 }

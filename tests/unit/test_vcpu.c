@@ -511,8 +511,11 @@ static void note(struct hull_vcpu *vcpu, void *arg)
 	hull_store_relaxed(&t->n, n + 1);
 }
 
-/* Two vCPUs that work, two that sleep until their timers come; `pauses`: disturb them. */
-static void traced_run(struct trace *t, bool pauses)
+/*
+ * Two vCPUs that work, two that sleep until their timers come; `pauses`: disturb them; `slice`:
+ * run that many instructions at a time.
+ */
+static void traced_run(struct trace *t, bool pauses, uint64_t slice)
 {
 	const struct hull_fake_op works[] = {
 		{ .kind = HULL_FAKE_WORK, .n = 7919 },
@@ -535,8 +538,11 @@ static void traced_run(struct trace *t, bool pauses)
 			hull_fake_script(hull_vm_vcpu(vm, i), sleeps, ARRAY_LEN(sleeps));
 		assert_int_equal(hull_vcpu_start(hull_vm_vcpu(vm, i), NULL, 0), 0);
 	}
-	pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))hull_vm_deterministic_loop,
-	               vm);
+	while (slice && t->n < ARRAY_LEN(t->seen))
+		assert_true(hull_vm_deterministic_step(vm, slice));
+	if (!slice)
+		pthread_create(&thread, NULL,
+		               (void *(*)(void *))(void (*)(void))hull_vm_deterministic_loop, vm);
 	while (hull_load_relaxed(&t->n) < ARRAY_LEN(t->seen)) {
 		if (pauses) {
 			assert_int_equal(hull_vm_pause(vm, NULL), 0);
@@ -545,8 +551,28 @@ static void traced_run(struct trace *t, bool pauses)
 		sched_yield();
 	}
 	assert_int_equal(hull_vm_shutdown(vm, HULL_STOP_FORCED, NULL), 0);
-	pthread_join(thread, NULL);
+	if (!slice)
+		pthread_join(thread, NULL);
+	assert_false(hull_vm_deterministic_step(vm, 1));
 	fixture_unmake(&h, vm);
+}
+
+/* Nor must the guest see where the caller cuts a run into slices. */
+static void test_slices_leave_no_trace(void **state)
+{
+	static const uint64_t slices[] = { 1, 13, 1000, 7919, 20000, 1000003 };
+	static struct trace whole, cut;
+
+	(void)state;
+	traced_run(&whole, false, 0);
+	for (size_t k = 0; k < ARRAY_LEN(slices); k++) {
+		memset(&cut, 0, sizeof(cut));
+		traced_run(&cut, false, slices[k]);
+		for (uint32_t i = 0; i < ARRAY_LEN(whole.seen); i++) {
+			assert_int_equal(whole.seen[i].at, cut.seen[i].at);
+			assert_int_equal(whole.seen[i].vcpu, cut.seen[i].vcpu);
+		}
+	}
 }
 
 /* A pause comes at a place that the host chooses: the guest must not see it. */
@@ -555,8 +581,8 @@ static void test_pauses_leave_no_trace(void **state)
 	static struct trace calm, disturbed;
 
 	(void)state;
-	traced_run(&calm, false);
-	traced_run(&disturbed, true);
+	traced_run(&calm, false, 0);
+	traced_run(&disturbed, true, 0);
 	for (uint32_t i = 0; i < ARRAY_LEN(calm.seen); i++) {
 		assert_int_equal(calm.seen[i].at, disturbed.seen[i].at);
 		assert_int_equal(calm.seen[i].vcpu, disturbed.seen[i].vcpu);
@@ -592,6 +618,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_pauses_leave_no_trace),
+		cmocka_unit_test(test_slices_leave_no_trace),
 		cmocka_unit_test(test_hypercalls),
 		cmocka_unit_test(test_no_lost_wakeup),
 		cmocka_unit_test(test_lines_wake),
