@@ -36,8 +36,8 @@ static uint8_t *code, *site;
 static uint64_t (*enter)(void *state, const void *code);
 static unsigned features, thunk_calls;
 static host_label slow;
-static host_reg changed, changed_f; /* what the case writes */
-static unsigned changed_bits;       /* of changed_f */
+static host_reg changed, changed_too, changed_f; /* what the case writes */
+static uint8_t *other;                           /* a piece of code that leaves with OTHER */
 
 /* --- running --- */
 
@@ -107,6 +107,10 @@ static void glue(void)
 	enter = (uint64_t (*)(void *, const void *))(uintptr_t)place(0);
 	for (unsigned i = 0; i < n; i++)
 		st->cpu.stub[i + 1] = code + at[i];
+	host_begin(&em, buffer, sizeof buffer);
+	host_leave(&em, OTHER, DESC);
+	assert_true(host_end(&em));
+	other = place(2 * GLUE_BYTES);
 }
 
 static int setup(void **unused)
@@ -153,8 +157,7 @@ static void begin(void)
 	em.features = features;
 	em.smp = fp_random() & 1;
 	slow = host_new_label(&em);
-	changed = changed_f = HOST_NO_REG;
-	changed_bits = 64;
+	changed = changed_too = changed_f = HOST_NO_REG;
 }
 
 /* The floating-point registers from and to their words. */
@@ -193,6 +196,8 @@ static void check_rest(const char *what)
 	for (unsigned i = 0; i < WORDS; i++) {
 		if (changed != HOST_NO_REG && &st->w[i] == word_of(changed))
 			continue;
+		if (changed_too != HOST_NO_REG && &st->w[i] == word_of(changed_too))
+			continue;
 		if (changed_f != HOST_NO_REG && i == index_f(changed_f))
 			continue;
 		if (st->w[i] != before.w[i])
@@ -217,7 +222,7 @@ static uint64_t run(bool floats)
 	site = place(GLUE_BYTES);
 	memcpy(before.w, st->w, sizeof before.w);
 	why = enter(st, site);
-	assert_true(st->cpu.site == site);
+	assert_true(st->cpu.site == (why == OTHER && st->cpu.site == other ? other : site));
 	assert_int_equal(st->cpu.desc, DESC + (why == SLOW));
 	return why;
 }
@@ -509,12 +514,455 @@ static void too_small(void)
 	assert_false(host_end(&em));
 }
 
-/* --- floating point --- */
+/* --- guest memory --- */
+
+enum { PAGE = 4096, MEMORY = 4 * PAGE };
+
+static uint8_t memory[MEMORY] __attribute__((aligned(4096))), wanted[MEMORY];
+
+struct access {
+	uint64_t va;              /* of the access; its page is at memory + PAGE */
+	struct host_operand base; /* holds va - off */
+	int32_t off, lo, hi;      /* lo, hi: of the lookup */
+	host_reg addend;
+	bool write, hit;
+	unsigned size;
+};
+
+static uint64_t tag(bool hit, uint64_t page)
+{
+	static const uint64_t step[] = { (uint64_t)ENGINE_TLB_SIZE * PAGE, 1ull << 63 };
+	uint64_t context = st->cpu.data_context;
+
+	if (hit)
+		return page | context;
+	switch (fp_random() % 3) {
+	case 0: return 0;
+	case 1: return page | (context ^ (1 + fp_random() % (PAGE - 1)));
+	default: return (page + step[fp_random() % 2]) | context;
+	}
+}
+
+/* The base of an access, `off` below it. */
+static void set_base(struct access *a, struct host_operand base)
+{
+	a->base = base;
+	*(base.kind == HOST_REG ? word_of(base.reg) : &st->w[base.state / 8]) =
+		a->va - (uint64_t)(int64_t)a->off;
+}
+
+static void begin_access(struct access *a, unsigned size, bool write, bool aligned)
+{
+	uint64_t r = fp_random(), page = (r & 1 ? fp_random() : interesting()) & -(uint64_t)PAGE;
+	struct engine_tlb_entry *entry;
+
+	begin();
+	for (unsigned i = 0; i < MEMORY; i += 8)
+		store_le64(wanted + i, interesting());
+	memcpy(memory, wanted, MEMORY);
+	a->size = size;
+	a->write = write;
+	a->va = page + (r >> 8) % PAGE;
+	if (r & 2) /* near the end */
+		a->va = page + PAGE - 1 - (r >> 8) % 12;
+	if (aligned)
+		a->va &= -(uint64_t)size;
+	a->off = r & 4 ? 0 : r & 8 ? (int32_t)(r >> 32) >> (r >> 24) % 31 : (int8_t)(r >> 32);
+	a->off = MAX(MIN(a->off, INT32_MAX - 64), INT32_MIN + 64);
+	a->lo = a->off - (fp_random() & 1 ? 0 : (int32_t)(fp_random() % 40));
+	a->hi = a->off + (int32_t)size - 1 + (fp_random() & 1 ? 0 : (int32_t)(fp_random() % 20));
+	set_base(a, fp_random() & 3 ? host_r(some_gpr()) : any_word());
+	do
+		a->addend = fp_random() & 1 ? host_info.addend : any_gpr();
+	while (a->base.kind == HOST_REG && a->base.reg == a->addend);
+	if (a->addend != host_info.addend)
+		changed_too = a->addend;
+	a->hit = (r & 0x30) != 0;
+	st->cpu.data_context = 1 + fp_random() % (PAGE - 1);
+	for (int i = -1; i <= 1; i++) { /* neighbours are there, and elsewhere */
+		uint64_t p = page + (uint64_t)(int64_t)(i * PAGE);
+
+		entry = &st->cpu.tlb[engine_tlb_index(p)];
+		entry->read = tag(i || (write ? r >> 6 & 1 : a->hit), p);
+		entry->write = tag(i || (write ? a->hit : r >> 6 & 1), p);
+		entry->addend = (uintptr_t)(memory + (i ? 3 : 1) * PAGE) - p;
+	}
+	if ((a->va + (uint64_t)(int64_t)(a->lo - a->off)) / PAGE !=
+	    (a->va + (uint64_t)(int64_t)(a->hi - a->off)) / PAGE)
+		a->hit = false;
+}
+
+static void lookup(const struct access *a)
+{
+	host_tlb(&em, a->write, a->base, a->lo, a->hi, a->addend, slow);
+}
+
+static uint8_t *target(const struct access *a)
+{
+	return memory + PAGE + a->va % PAGE;
+}
+
+static host_reg not_the_addend(const struct access *a)
+{
+	host_reg r;
+
+	do
+		r = some_gpr();
+	while (r == a->addend);
+	return r;
+}
+
+static struct host_operand stored(const struct access *a)
+{
+	struct host_operand v;
+
+	do
+		v = operand();
+	while (v.kind == HOST_REG && v.reg == a->addend);
+	return v;
+}
+
+/* Memory and registers are as they should; a miss has changed nothing. */
+static void end_access(const char *what, const struct access *a)
+{
+	uint64_t why = run(changed_f != HOST_NO_REG);
+
+	if (why != (a->hit ? DONE : SLOW))
+		fail_msg("%s of %llx, lookup %d to %d: hit %u, left with %llu", what,
+		         (unsigned long long)a->va, a->lo - a->off, a->hi - a->off, a->hit,
+		         (unsigned long long)why);
+	if (!a->hit && changed != HOST_NO_REG) {
+		assert_int_equal(*word_of(changed), before.w[word_of(changed) - st->w]);
+		changed = HOST_NO_REG;
+	}
+	if (memcmp(memory, wanted, MEMORY))
+		fail_msg("%s of %llx, %u bytes: memory is wrong", what, (unsigned long long)a->va,
+		         a->size);
+	check_rest(what);
+}
+
+static uint64_t loaded(unsigned kind, const uint8_t *p)
+{
+	unsigned bits = hull_ir_load_bits(kind);
+	uint64_t v = 0;
+
+	memcpy(&v, p, bits / 8);
+	return kind >= HULL_IR_s8 ? (uint64_t)sign_extend(v, bits) : v;
+}
+
+static void loads_stores(void)
+{
+	for (uint64_t n = fp_test_cases(10000); n; n--) {
+		unsigned kind = n % HULL_IR_LOADS, bits = hull_ir_load_bits(kind);
+		bool write = fp_random() & 1;
+		struct access a;
+
+		begin_access(&a, bits / 8, write, false);
+		lookup(&a);
+		if (write) {
+			struct host_operand v = stored(&a);
+			uint64_t x = value(v);
+
+			host_store(&em, bits, v, a.addend, a.base, a.off);
+			if (a.hit)
+				memcpy(wanted + PAGE + a.va % PAGE, &x, bits / 8);
+			end_access("store", &a);
+			continue;
+		}
+		host_load(&em, kind, changed = some_gpr(), a.addend, a.base, a.off);
+		end_access("load", &a);
+		if (a.hit)
+			assert_int_equal(*word_of(changed), loaded(kind, target(&a)));
+	}
+}
 
 static host_reg any_fpr(void)
 {
 	return host_info.fpr[fp_random() % (fp_random() & 1 ? 3 : host_info.fpr_count)];
 }
+
+static void loads_stores_f(void)
+{
+	for (uint64_t n = fp_test_cases(2000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		bool write = fp_random() & 1;
+		host_reg f = any_fpr();
+		struct access a;
+		uint64_t got;
+
+		begin_access(&a, bits / 8, write, false);
+		begin_f();
+		lookup(&a);
+		changed_f = f;
+		if (write) {
+			uint64_t x = st->w[index_f(f)];
+
+			host_store_f(&em, bits, f, a.addend, a.base, a.off);
+			if (a.hit)
+				memcpy(wanted + PAGE + a.va % PAGE, &x, bits / 8);
+			end_access("store_f", &a);
+			assert_int_equal(st->w[index_f(f)], x);
+			continue;
+		}
+		host_load_f(&em, bits, f, a.addend, a.base, a.off);
+		end_access("load_f", &a);
+		got = st->w[index_f(f)];
+		if (a.hit && bits == 32)
+			assert_int_equal((uint32_t)got, loaded(HULL_IR_u32, target(&a)));
+		else if (a.hit)
+			assert_int_equal(got, loaded(HULL_IR_u64, target(&a)));
+	}
+}
+
+static uint64_t combined(enum host_atomic op, uint64_t old, uint64_t v, bool w)
+{
+	uint64_t a = low(w, old), b = low(w, v);
+
+	switch (op) {
+	case HOST_A_SWAP: return b;
+	case HOST_A_ADD: return a + b;
+	case HOST_A_XOR: return a ^ b;
+	case HOST_A_AND: return a & b;
+	case HOST_A_OR: return a | b;
+	case HOST_A_MIN: return (int64_t)a < (int64_t)b ? a : b;
+	case HOST_A_MAX: return (int64_t)a > (int64_t)b ? a : b;
+	case HOST_A_MINU: return a < b ? a : b;
+	default: return a > b ? a : b;
+	}
+}
+
+static void atomics(void)
+{
+	for (uint64_t n = fp_test_cases(9000); n; n--) {
+		enum host_atomic op = n % 9;
+		bool w = fp_random() & 1;
+		unsigned bits = w ? 32 : 64;
+		struct access a;
+		struct host_operand v;
+		uint64_t old, new;
+
+		begin_access(&a, bits / 8, true, true);
+		em.smp = n / 9 & 1;
+		a.off = a.lo = 0;
+		a.hi = (int32_t)a.size - 1;
+		set_base(&a, a.base);
+		a.hit = st->cpu.tlb[engine_tlb_index(a.va)].write ==
+		        ((a.va & -(uint64_t)PAGE) | st->cpu.data_context);
+		lookup(&a);
+		v = stored(&a);
+		changed = fp_random() % 8 ? not_the_addend(&a) : HOST_NO_REG;
+		old = loaded(w ? HULL_IR_s32 : HULL_IR_u64, target(&a));
+		new = combined(op, old, value(v), w);
+		host_atomic(&em, op, bits, changed, v, a.addend, a.base);
+		if (a.hit)
+			memcpy(wanted + PAGE + a.va % PAGE, &new, bits / 8);
+		end_access("atomic", &a);
+		if (changed != HOST_NO_REG)
+			assert_int_equal(*word_of(changed), old);
+	}
+}
+
+static void compare_swaps(void)
+{
+	for (uint64_t n = fp_test_cases(3000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		struct host_operand v = operand(), base = host_r(some_gpr());
+		uint64_t x, old;
+		bool equal;
+
+		begin();
+		memcpy(memory, &st->w[WORDS - 1], 8);
+		*word_of(base.reg) = (uintptr_t)memory + 16;
+		if (fp_random() & 1)
+			store_le64(memory, interesting());
+		store_le64(&st->w[0] + WORDS - 2, (uint64_t)-16);
+		old = load_le64(memory);
+		equal = bits == 64 ? old == st->w[WORDS - 1]
+		                   : (uint32_t)old == (uint32_t)st->w[WORDS - 1];
+		x = value(v);
+		host_mov(&em, host_info.addend, host_s(8 * (WORDS - 2)));
+		host_compare_swap(&em, bits, changed = some_gpr(), 8 * (WORDS - 1), v,
+		                  host_info.addend, base);
+		assert_int_equal(run(false), DONE);
+		assert_int_equal(*word_of(changed), !equal);
+		if (equal)
+			memcpy(&old, &x, bits / 8);
+		assert_int_equal(load_le64(memory), old);
+		check_rest("compare_swap");
+	}
+}
+
+static void addresses(void)
+{
+	for (uint64_t n = fp_test_cases(3000); n; n--) {
+		struct host_operand base = n & 1 ? host_r(some_gpr()) : any_word();
+		host_reg addend = some_gpr();
+		unsigned size = 1u << fp_random() % 4;
+		int32_t off = (int32_t)interesting();
+		uint64_t want;
+
+		begin();
+		if (n & 2) {
+			want = (value(base) + (uint64_t)off) % size;
+			host_check_aligned(&em, base, off, size, slow);
+			host_fence(&em);
+			assert_int_equal(run(false), want ? SLOW : DONE);
+			check_rest("check_aligned");
+			continue;
+		}
+		want = value(base) + *word_of(addend);
+		host_address(&em, changed = some_gpr(), addend, base);
+		expect("address", 0, 0, want);
+	}
+}
+
+static void guest_memory(void **unused)
+{
+	with_features(loads_stores);
+	with_features(loads_stores_f);
+	atomics();
+	compare_swaps();
+	addresses();
+}
+
+/* --- control --- */
+
+static void fuel(void)
+{
+	for (uint64_t n = fp_test_cases(1000); n; n--) {
+		int64_t have = n & 1 ? (int64_t)(fp_random() % 300) : (int64_t)interesting() >> 1;
+		unsigned cost = fp_random() % 2048;
+		int32_t back = n & 2 ? (int32_t)(fp_random() % 1000) : -(int32_t)(n % 200);
+
+		begin();
+		st->cpu.fuel = have;
+		host_fuel(&em, cost, slow);
+		host_fuel_add(&em, back);
+		assert_int_equal(run(false), have < (int64_t)cost ? SLOW : DONE);
+		assert_int_equal(st->cpu.fuel,
+		                 have - (int64_t)cost + (have < (int64_t)cost ? 0 : back));
+		check_rest("fuel");
+	}
+}
+
+static void page_addresses(void)
+{
+	for (uint64_t n = fp_test_cases(500); n; n--) {
+		int32_t offset =
+			n & 1 ? (int32_t)(fp_random() % 8192) - 4096 : (int32_t)interesting();
+
+		begin();
+		st->cpu.page = interesting() & -(uint64_t)PAGE;
+		host_page_address(&em, changed = any_gpr(), offset);
+		expect("page_address", 0, 0, st->cpu.page + (uint64_t)(int64_t)offset);
+	}
+}
+
+/* An indirect jump: found, or what is wrong with the entry. */
+static void indirect(void)
+{
+	for (uint64_t n = fp_test_cases(5000); n; n--) {
+		struct host_operand a = operand();
+		int32_t add = fp_random() & 1 ? 0 : (int32_t)interesting();
+		unsigned wrong = fp_random() % 6;
+		uint64_t page = interesting() & -(uint64_t)PAGE, pc;
+		struct engine_jump_entry *entry;
+		bool found;
+
+		begin();
+		if (n & 1)
+			add = (int32_t)(fp_random() % 8192) - 4096;
+		pc = ((n & 1 ? page : value(a)) + (uint64_t)(int64_t)add) & -2ull;
+		entry = &st->cpu.jumps[engine_jump_index(pc)];
+		st->cpu.jump_key = 1 + fp_random() % 3;
+		st->cpu.page = page;
+		st->cpu.target = 0x1234;
+		*entry = (struct engine_jump_entry){ pc, st->cpu.jump_key, other, NULL };
+		found = wrong > 4;
+		if (wrong == 0)
+			entry->key++;
+		else if (wrong == 1)
+			entry->pc ^= 2ull << fp_random() % 63;
+		else if (wrong == 2)
+			entry->pc |= 1;
+		else if (wrong == 3)
+			*entry = (struct engine_jump_entry){ 0, 0, NULL, NULL };
+		else
+			found = true;
+		if (n & 1)
+			host_jump_page(&em, add, slow);
+		else
+			host_jump_guest(&em, a, add, slow);
+		assert_int_equal(run(false), found ? OTHER : SLOW);
+		assert_int_equal(st->cpu.page, found ? pc & -(uint64_t)PAGE : page);
+		assert_int_equal(st->cpu.target, found ? 0x1234 : pc);
+		check_rest("indirect jump");
+	}
+}
+
+static void links(void)
+{
+	for (unsigned pad = 0; pad < 9; pad++) {
+		uint32_t at, second;
+
+		begin();
+		for (unsigned i = 0; i < pad; i++)
+			host_mov(&em, changed = host_info.gpr[i % 2 ? 0 : 4], host_i(i));
+		changed = host_info.gpr[0], changed_too = host_info.gpr[4];
+		at = host_link(&em, slow);
+		second = host_link(&em, slow);
+		assert_int_equal(run(false), SLOW);
+		host_patch(site + at, site + at, other);
+		host_sync_code(site + at, site + at, 4);
+		assert_int_equal(enter(st, site), OTHER);
+		check_rest("link");
+		host_patch(site + at, site + at, site);
+		host_patch(site + at, site + at, other);
+		host_sync_code(site + at, site + at, 4);
+		assert_int_equal(enter(st, site), OTHER);
+		assert_true(second > at);
+	}
+}
+
+static void calls(void)
+{
+	for (uint64_t n = fp_test_cases(1000); n; n--) {
+		unsigned thunk = 4 + n % 3;
+		bool keep_f = thunk != 4;
+		uint32_t desc = (uint32_t)interesting();
+
+		begin();
+		if (keep_f)
+			begin_f();
+		st->cpu.fuel = (int64_t)interesting() >> 1;
+		st->cpu.arg[0] = interesting();
+		before.cpu.fuel = st->cpu.fuel;
+		thunk_calls = 0;
+		host_fuel_add(&em, -7);
+		host_call(&em, thunk, desc, keep_f);
+		changed = fp_random() % 4 ? some_gpr() : HOST_NO_REG;
+		host_call_done(&em, changed, slow);
+		assert_int_equal(run(keep_f), thunk == 6 ? SLOW : DONE);
+		assert_int_equal(st->cpu.fuel, before.cpu.fuel - 7 - (thunk == 6 ? 0 : 5));
+		assert_int_equal(thunk_calls, thunk != 6);
+		if (thunk == 6)
+			changed = HOST_NO_REG;
+		if (changed != HOST_NO_REG)
+			assert_int_equal(*word_of(changed), st->cpu.arg[0] + desc);
+		check_rest("call");
+	}
+}
+
+static void control(void **unused)
+{
+	fuel();
+	page_addresses();
+	with_features(indirect);
+	links();
+	with_features(calls);
+}
+
+/* --- floating point --- */
 
 static void float_moves(void)
 {
@@ -537,9 +985,356 @@ static void float_moves(void)
 	}
 }
 
+static void between_files(void)
+{
+	for (uint64_t n = fp_test_cases(3000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		host_reg f = any_fpr();
+		struct host_operand a = operand();
+		uint64_t want, got;
+
+		begin();
+		begin_f();
+		switch (n / 2 % 4) {
+		case 0:
+			want = st->w[index_f(f)];
+			host_f_to_gpr(&em, bits, changed = any_gpr(), f);
+			assert_int_equal(run(true), DONE);
+			assert_int_equal(*word_of(changed), bits == 64 ? want : (uint32_t)want);
+			check_rest("f_to_gpr");
+			continue;
+		case 1:
+			want = bits == 64 ? 0x7ff8000000000000 : 0x7fc00000;
+			host_fnan(&em, bits, changed_f = f);
+			break;
+		case 2:
+			st->w[WORDS - 1] |= n & 8 ? 0 : UINT64_MAX << 32;
+			host_branch_unboxed(&em, 8 * (WORDS - 1), slow);
+			assert_int_equal(run(true),
+			                 st->w[WORDS - 1] >> 32 == UINT32_MAX ? DONE : SLOW);
+			check_rest("branch_unboxed");
+			continue;
+		default: want = value(a); host_f_from_gpr(&em, bits, changed_f = f, a);
+		}
+		assert_int_equal(run(true), DONE);
+		got = st->w[index_f(f)];
+		assert_int_equal(bits == 64 ? got : (uint32_t)got,
+		                 bits == 64 ? want : (uint32_t)want);
+		check_rest("f_from_gpr");
+	}
+}
+
+/* A case of floating-point operands in random registers. */
+struct fcase {
+	enum fp_op op;
+	unsigned bits;
+	host_reg r[3], d;
+	uint64_t v[3]; /* what is in r */
+	struct hull_fp soft;
+};
+
+static uint64_t cut(unsigned bits, uint64_t v)
+{
+	return bits == 32 ? (uint32_t)v : v;
+}
+
+static void begin_case(struct fcase *c, enum fp_op op, unsigned bits)
+{
+	*c = (struct fcase){ .op = op, .bits = bits, .d = any_fpr() };
+	begin();
+	fp_operands(op, bits, c->v);
+	for (unsigned i = 0; i < 3; i++) {
+		c->r[i] = any_fpr();
+		st->w[index_f(c->r[i])] =
+			bits == 64 ? c->v[i] : (uint32_t)c->v[i] | fp_random() << 32;
+	}
+	for (unsigned i = 0; i < 3; i++)
+		c->v[i] = cut(bits, st->w[index_f(c->r[i])]);
+	begin_f();
+}
+
+static bool is_nan(unsigned bits, uint64_t v)
+{
+	return bits == 32 ? (v & 0x7fffffff) > 0x7f800000 : (v & INT64_MAX) > 0x7ff0000000000000;
+}
+
+static void wrong(const struct fcase *c, uint64_t want, unsigned want_flags, uint64_t got,
+                  unsigned got_flags, uint64_t why)
+{
+	fail_msg("%s.%u of %llx %llx %llx in f%u %u %u -> f%u, features %x: want %llx flags %x, "
+	         "got %llx flags %x, left with %llu",
+	         fp_op_names[c->op], c->bits, (unsigned long long)c->v[0],
+	         (unsigned long long)c->v[1], (unsigned long long)c->v[2], c->r[0], c->r[1],
+	         c->r[2], c->d, em.features, (unsigned long long)want, want_flags,
+	         (unsigned long long)got, got_flags, (unsigned long long)why);
+}
+
+/*
+ * Run; the result is `want` of `bits` bits in c->d with exactly the soft flags; if may_slow it
+ * may also go to `slow`, with nothing changed and none but those flags.
+ */
+static void end_case(struct fcase *c, unsigned bits, uint64_t want, bool must_slow, bool fd_stays)
+{
+	uint64_t why, got;
+	unsigned flags;
+
+	host_fp_flags();
+	changed_f = c->d;
+	why = run(true);
+	flags = host_fp_flags();
+	got = cut(bits, st->w[index_f(c->d)]);
+	if (why != (must_slow ? SLOW : DONE) || (!must_slow && got != want) ||
+	    (fd_stays && must_slow ? flags & ~c->soft.flags : flags != c->soft.flags))
+		wrong(c, want, c->soft.flags, got, flags, why);
+	if (must_slow && fd_stays)
+		changed_f = HOST_NO_REG;
+	check_rest(fp_op_names[c->op]);
+	assert_int_equal(host_fp_flags(), 0);
+}
+
+static uint64_t soft_op(struct fcase *c, enum host_fop op)
+{
+	uint32_t a = (uint32_t)c->v[0], b = (uint32_t)c->v[1];
+
+	if (c->bits == 32)
+		return op == HOST_FADD   ? hull_f32_add(&c->soft, a, b)
+		       : op == HOST_FSUB ? hull_f32_sub(&c->soft, a, b)
+		       : op == HOST_FMUL ? hull_f32_mul(&c->soft, a, b)
+		                         : hull_f32_div(&c->soft, a, b);
+	return op == HOST_FADD   ? hull_f64_add(&c->soft, c->v[0], c->v[1])
+	       : op == HOST_FSUB ? hull_f64_sub(&c->soft, c->v[0], c->v[1])
+	       : op == HOST_FMUL ? hull_f64_mul(&c->soft, c->v[0], c->v[1])
+	                         : hull_f64_div(&c->soft, c->v[0], c->v[1]);
+}
+
+static void float_arithmetic(void)
+{
+	for (uint64_t n = fp_test_cases(12000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32, which = n / 2 % 5;
+		struct fcase c;
+		uint64_t want;
+
+		begin_case(&c, FP_ADD + which, bits);
+		if (which == 4) {
+			want = bits == 32 ? hull_f32_sqrt(&c.soft, (uint32_t)c.v[0])
+			                  : hull_f64_sqrt(&c.soft, c.v[0]);
+			host_fsqrt(&em, bits, c.d, c.r[0], slow);
+		} else {
+			want = soft_op(&c, which);
+			host_fop(&em, which, bits, c.d, c.r[0], c.r[1], slow);
+		}
+		end_case(&c, bits, want, is_nan(bits, want), false);
+	}
+}
+
+static void fused(void)
+{
+	for (uint64_t n = fp_test_cases(8000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		uint64_t np = fp_random() & 1, nc = fp_random() & 1, want;
+		uint32_t at;
+		struct fcase c;
+
+		begin_case(&c, FP_FMA, bits);
+		at = host_here(&em);
+		if (!host_fma(&em, bits, c.d, c.r[0], c.r[1], c.r[2], np, nc, slow)) {
+			assert_int_equal(host_here(&em), at);
+			return;
+		}
+		want = bits == 32 ? hull_f32_fma(&c.soft, (uint32_t)(c.v[0] ^ np << 31),
+		                                 (uint32_t)c.v[1], (uint32_t)(c.v[2] ^ nc << 31))
+		                  : hull_f64_fma(&c.soft, c.v[0] ^ np << 63, c.v[1],
+		                                 c.v[2] ^ nc << 63);
+		end_case(&c, bits, want, is_nan(bits, want), true);
+	}
+}
+
+static void signs(void)
+{
+	for (uint64_t n = fp_test_cases(1000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		enum host_fsign op = n / 2 % 2;
+		uint64_t sign = 1ull << (bits - 1);
+		struct fcase c;
+
+		begin_case(&c, FP_ADD, bits);
+		host_fsign(&em, op, bits, c.d, c.r[0]);
+		end_case(&c, bits, op == HOST_FABS ? c.v[0] & ~sign : c.v[0] ^ sign, false, true);
+	}
+}
+
+/* The result is in a general register. */
+static void end_integer(struct fcase *c, uint64_t want, bool may_slow)
+{
+	uint64_t why, got;
+	unsigned flags;
+
+	host_fp_flags();
+	why = run(true);
+	flags = host_fp_flags();
+	got = *word_of(changed);
+	if (why == DONE ? got != want || flags != c->soft.flags
+	                : !may_slow || (flags & ~c->soft.flags))
+		wrong(c, want, c->soft.flags, got, flags, why);
+	if (why != DONE)
+		changed = HOST_NO_REG;
+	check_rest(fp_op_names[c->op]);
+}
+
+static void comparisons(void)
+{
+	for (uint64_t n = fp_test_cases(6000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		enum host_fcmp op = n / 2 % 3;
+		struct fcase c;
+		uint32_t a, b;
+		bool want;
+
+		begin_case(&c, FP_EQ + op, bits);
+		a = (uint32_t)c.v[0], b = (uint32_t)c.v[1];
+		if (bits == 32)
+			want = op == HOST_FEQ   ? hull_f32_eq(&c.soft, a, b)
+			       : op == HOST_FLT ? hull_f32_lt(&c.soft, a, b)
+			                        : hull_f32_le(&c.soft, a, b);
+		else
+			want = op == HOST_FEQ   ? hull_f64_eq(&c.soft, c.v[0], c.v[1])
+			       : op == HOST_FLT ? hull_f64_lt(&c.soft, c.v[0], c.v[1])
+			                        : hull_f64_le(&c.soft, c.v[0], c.v[1]);
+		host_fcompare(&em, op, bits, changed = any_gpr(), c.r[0], c.r[1]);
+		end_integer(&c, want, false);
+	}
+}
+
+static void extremes(void)
+{
+	for (uint64_t n = fp_test_cases(4000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		bool max = fp_random() & 1;
+		struct hull_fp quiet = { 0, 0 };
+		uint64_t want;
+		struct fcase c;
+		int order;
+
+		begin_case(&c, max ? FP_MAX : FP_MIN, bits);
+		if (bits == 32) {
+			uint32_t a = (uint32_t)c.v[0], b = (uint32_t)c.v[1];
+
+			order = hull_f32_compare(&quiet, a, b, false);
+			want = max ? hull_f32_max(&c.soft, a, b) : hull_f32_min(&c.soft, a, b);
+		} else {
+			order = hull_f64_compare(&quiet, c.v[0], c.v[1], false);
+			want = max ? hull_f64_max(&c.soft, c.v[0], c.v[1])
+			           : hull_f64_min(&c.soft, c.v[0], c.v[1]);
+		}
+		host_fminmax(&em, max, bits, c.d, c.r[0], c.r[1], slow);
+		end_case(&c, bits, want, order == HULL_FP_EQUAL || order == HULL_FP_UNORDERED,
+		         true);
+	}
+}
+
+static uint64_t soft_to_int(struct fcase *c, enum host_int to)
+{
+	uint32_t a = (uint32_t)c->v[0];
+
+	if (c->bits == 32)
+		return to == HOST_I32   ? (uint64_t)hull_f32_to_i32(&c->soft, a)
+		       : to == HOST_U32 ? (uint64_t)(int32_t)hull_f32_to_u32(&c->soft, a)
+		       : to == HOST_I64 ? (uint64_t)hull_f32_to_i64(&c->soft, a)
+		                        : hull_f32_to_u64(&c->soft, a);
+	return to == HOST_I32   ? (uint64_t)hull_f64_to_i32(&c->soft, c->v[0])
+	       : to == HOST_U32 ? (uint64_t)(int32_t)hull_f64_to_u32(&c->soft, c->v[0])
+	       : to == HOST_I64 ? (uint64_t)hull_f64_to_i64(&c->soft, c->v[0])
+	                        : hull_f64_to_u64(&c->soft, c->v[0]);
+}
+
+static void to_integers(void)
+{
+	for (uint64_t n = fp_test_cases(16000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		enum host_int to = n / 2 % 4;
+		struct fcase c;
+		uint64_t want;
+		bool usual;
+
+		begin_case(&c, FP_TO_I32 + to, bits);
+		c.soft.rm = HULL_FP_RTZ;
+		want = soft_to_int(&c, to);
+		usual = !(c.soft.flags & HULL_FP_NV) && want && want < INT32_MAX;
+		host_f_to_int(&em, bits, to, changed = any_gpr(), c.r[0], slow);
+		end_integer(&c, want, !usual);
+	}
+}
+
+static uint64_t soft_from_int(struct fcase *c, enum host_int from, uint64_t v)
+{
+	if (c->bits == 32)
+		return from == HOST_I32   ? hull_f32_from_i32(&c->soft, (int32_t)v)
+		       : from == HOST_U32 ? hull_f32_from_u32(&c->soft, (uint32_t)v)
+		       : from == HOST_I64 ? hull_f32_from_i64(&c->soft, (int64_t)v)
+		                          : hull_f32_from_u64(&c->soft, v);
+	return from == HOST_I32   ? hull_f64_from_i32(&c->soft, (int32_t)v)
+	       : from == HOST_U32 ? hull_f64_from_u32(&c->soft, (uint32_t)v)
+	       : from == HOST_I64 ? hull_f64_from_i64(&c->soft, (int64_t)v)
+	                          : hull_f64_from_u64(&c->soft, v);
+}
+
+static void from_integers(void)
+{
+	for (uint64_t n = fp_test_cases(10000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		enum host_int from = n / 2 % 4;
+		struct host_operand a;
+		uint64_t v[3], want;
+		struct fcase c;
+		uint32_t at;
+
+		begin_case(&c, FP_FROM_I32 + from, bits);
+		a = operand();
+		fp_operands(c.op, bits, v);
+		if (a.kind == HOST_REG)
+			*word_of(a.reg) = v[0];
+		else if (a.kind == HOST_IMM)
+			a.imm = v[0];
+		else
+			st->w[a.state / 8] = v[0];
+		c.v[0] = v[0];
+		at = host_here(&em);
+		if (!host_f_from_int(&em, bits, from, c.d, a)) {
+			assert_int_equal(host_here(&em), at);
+			continue;
+		}
+		want = soft_from_int(&c, from, v[0]);
+		end_case(&c, bits, want, false, false);
+	}
+}
+
+static void conversions(void)
+{
+	for (uint64_t n = fp_test_cases(4000); n; n--) {
+		unsigned bits = n & 1 ? 64 : 32;
+		struct fcase c;
+		uint64_t want;
+
+		begin_case(&c, bits == 32 ? FP_TO_F64 : FP_TO_F32, bits);
+		want = bits == 32 ? hull_f32_to_f64(&c.soft, (uint32_t)c.v[0])
+		                  : hull_f64_to_f32(&c.soft, c.v[0]);
+		host_fconvert(&em, bits, c.d, c.r[0], slow);
+		end_case(&c, 96 - bits, want, is_nan(96 - bits, want), false);
+	}
+}
+
 static void floats(void **unused)
 {
 	with_features(float_moves);
+	with_features(between_files);
+	with_features(float_arithmetic);
+	with_features(fused);
+	with_features(signs);
+	with_features(comparisons);
+	with_features(extremes);
+	with_features(to_integers);
+	with_features(from_integers);
+	with_features(conversions);
 }
 
 static void integers(void **unused)
@@ -558,6 +1353,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integers),
+		cmocka_unit_test(guest_memory),
+		cmocka_unit_test(control),
 		cmocka_unit_test(floats),
 	};
 
