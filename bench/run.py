@@ -13,18 +13,21 @@ Machines (--vmm, else native,qemu,hull-jit,hull-opt): native, hull (its default 
 hull-ENGINE, qemu; with =PATH another program, and a -WORD more to tell it apart:
 hull-jit-old=PATH, qemu-10=PATH.  An engine that the build does not have is left out.
 
-They alternate; a table is printed and FILE (build/bench.json) written.  A program that fails
-or gives another check value than natively is FAILED and has no time.  --quick: three short
-rounds, of int/core and boot if nothing is named.  --smp: what two CPUs do, with a process
-bound to each, against one.  --reuse-peers: native and QEMU are measured only if FILE has no
-results of the same programs, kernel and machine, and then kept there.  --compare shows what
-differs from an earlier --json FILE.  --write-doc: tables into docs/performance.md.
+They alternate; a table is printed and FILE (build/bench.json) written.  A program that fails,
+takes longer than --silence seconds (120) or gives another check value than natively is FAILED
+and has no time; the machine starts again for the others, for --limit seconds (900) a round.
+--quick: three short rounds, of int/core and boot if nothing is named.  --smp: what two CPUs
+do, with a process bound to each, against one.  --reuse-peers: native and QEMU are measured
+only if FILE has no results of the same programs, kernel and machine, and then kept there.
+--compare shows what differs from an earlier --json FILE.  --write-doc: tables into
+docs/performance.md.
 Exit code 1: a machine failed, or gave a wrong result.
 """
 import argparse
 import datetime
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +46,7 @@ def say(text):
 
 
 def words(text):
-    return [w for w in text.split(",") if w]
+    return list(dict.fromkeys(w for w in text.split(",") if w))
 
 
 def parse():
@@ -173,14 +176,22 @@ def smp(args, chosen, programs, expected):
     return found, results
 
 
+def command_text(words):
+    """The command line without paths, which mean nothing elsewhere, and what does not change results."""
+    told, skip = [], False
+    for word in words:
+        option = word.partition("=")[0]
+        if not skip and option not in ("--write-doc", "--hull", "--json", "--out", "--compare"):
+            told.append(re.sub(r"=[^,]*/[^,]*", "=…", word))
+        skip = not skip and word in ("--hull", "--json", "--out", "--compare")
+    return " ".join(["./do bench", *told])
+
+
 def describe(args, chosen, kernel):
     now = datetime.datetime.now(datetime.timezone.utc)
-    told = [a for a in sys.argv[1:] if a != "--write-doc"]
-    if told[:1] == ["--hull"]:
-        told = told[2:]
     return {
         "date": now.isoformat(timespec="seconds"), "machine": report.machine_text(),
-        "commit": report.commit(), "command": " ".join(["./do bench", *told]), "kernel": kernel,
+        "commit": report.commit(), "command": command_text(sys.argv[1:]), "kernel": kernel,
         "flags": " ".join(f for f in build.FLAGS if not f.startswith("-W")) + " -static",
         "compilers": {kind: build.compiler_version(kind) for kind in build.COMPILERS},
         "load": os.getloadavg()[0], "rounds": args.rounds, "seconds": args.seconds,
@@ -300,10 +311,11 @@ def main():
 def finish(args, result):
     for group, rows in report.tables(result).items():
         print("\n%s\n%s" % (report.TITLES[group], report.plain(rows)))
+    if result["ratios"]["all"]:
+        print()
     for name, row in result["ratios"]["all"].items():
-        print("\nall %d programs, %s: %s times slower than native%s" % (
-            row["programs"], name, report.number(row["to_native"]),
-            "" if name == "qemu" or not row["gain"] else ", QEMU / %s %s" % (name, report.number(row["gain"]))))
+        if report.sum_up(name, row):
+            print(report.sum_up(name, row))
     if result["goals"]:
         print("\nGoals, as QEMU / machine\n" + report.plain(goals.table(result["goals"])))
     if args.old:

@@ -15,7 +15,9 @@ BEGUN = re.compile(r"^# run (\w+/\w+)$", re.M)
 END = re.compile(r"^# end ([0-9.]+)$", re.M)
 MEMORY_MIB = 512
 CLOCK_ERROR = 0.05, 0.05  # of a guest's clock: a part and seconds; beyond it its times mean nothing
-TAIL = 600  # characters of what a machine said last
+TAIL = 600  # characters of what a machine said first and last
+MOST_TEXT = 1 << 20  # bytes
+GRACE_S = 0.5  # for the rest of a message
 ASK_S = 20  # for a question that a program answers at once
 
 # What a run is to do: programs by name, seconds each, seconds at most for all and without a sign of
@@ -121,9 +123,10 @@ def expected(native, names, limit):
 
 
 def tail_of(console):
-    """What came last, of the last program that began."""
-    at = [m.end() for m in BEGUN.finditer(console)]
-    return console[max([len(console) - TAIL, *at[-1:]]):].strip()
+    """Begin and end of what came since the last program began; it may be anything."""
+    text = console[max([0] + [m.end() for m in BEGUN.finditer(console)]):].strip()
+    text = re.sub(r"[^\n -~]", "?", text)
+    return text if len(text) <= 2 * TAIL else text[:TAIL] + "\n...\n" + text[-TAIL:]
 
 
 class Console:
@@ -133,23 +136,43 @@ class Console:
 
     def __init__(self, process, work):
         self.text, self.at, self.stopped = b"", {}, None
-        start = time.monotonic()
-        end = start + work.limit
+        self.start = time.monotonic()
+        self.end, self.progress, self.steps = self.start + work.limit, self.start, 0
         while True:
-            silence = min(work.silence, end - time.monotonic())
-            if silence <= 0 or not select.select([process.stdout], [], [], silence)[0]:
-                self.stopped = "stopped: " + ("%.0f s were not enough" % work.limit if silence < work.silence
-                                              else "no sign of life for %.0f s" % silence)
+            left = min(self.end, self.progress + work.silence) - time.monotonic()
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                late = self.end <= time.monotonic()
+                self.stopped = self.stopped or ("%g s were not enough" % work.limit if late else
+                                                "nothing new for %g s" % work.silence)
                 process.kill()
                 break
             part = os.read(process.stdout.fileno(), 65536)
             if not part:
                 break
-            now, self.text = time.monotonic() - start, self.text + part
-            for name, mark in self.MARKS.items():
-                if name not in self.at and mark in self.text:
-                    self.at[name] = now
+            self.text += part
+            self.note(time.monotonic())
         self.text = self.text.decode("utf-8", "replace").replace("\r", "")
+
+    def note(self, now):
+        for name, mark in self.MARKS.items():
+            if name not in self.at and mark in self.text:
+                self.at[name] = now - self.start
+        # Once the programs run, a kernel's complaints are no progress.
+        steps = self.text.count(b"\n# ") if "begin" in self.at else len(self.text)
+        if steps != self.steps:
+            self.steps, self.progress = steps, now
+        if len(self.text) > MOST_TEXT:
+            self.stopped, self.end = self.stopped or "it prints without end", now
+        # A machine may start such a guest again, for ever.
+        if self.stopped:
+            return
+        if b"Kernel panic" in self.text:
+            self.stopped = "the guest's kernel panicked"
+            self.end = min(self.end, now + GRACE_S)
+        again = self.text.find(self.MARKS["init"], self.text.find(self.MARKS["init"]) + 1)
+        if again > 0 and not self.stopped:
+            self.text, self.end = self.text[:again], now
+            self.stopped = "the guest started again"
 
 
 class Machine:

@@ -67,8 +67,15 @@ def ratios(programs, group):
                 if name in rows and "native" in rows]
         gain = [rows["qemu"]["median"] / rows[name]["median"] for rows in mine
                 if name in rows and "qemu" in rows]
-        result[name] = {"to_native": geomean(slow), "gain": geomean(gain), "programs": len(slow)}
+        result[name] = {"to_native": geomean(slow), "gain": geomean(gain), "programs": max(len(slow), len(gain))}
     return result
+
+
+def sum_up(name, row):
+    """A machine's row of ratios() in words; nothing if there is nothing to compare it with."""
+    facts = ["%s times slower than native" % number(row["to_native"])] if row["to_native"] else []
+    facts += ["QEMU / %s %s" % (name, number(row["gain"]))] if row["gain"] and name != "qemu" else []
+    return "All %d programs, %s: %s" % (row["programs"], name, ", ".join(facts)) if facts else ""
 
 
 def number(x):
@@ -273,10 +280,8 @@ def provenance(result):
                                         result["flags"])]
     lines += ["%s: %s." % item for item in result["machines"].items() if item[0] != "native"]
     for name, row in ratios(result["programs"], "").items():
-        if row["programs"] > 1:
-            lines.append("All %d programs, %s: %s times slower than native%s."
-                         % (row["programs"], name, number(row["to_native"]), "" if name == "qemu" or
-                            not row["gain"] else ", QEMU / %s %s" % (name, number(row["gain"]))))
+        if row["programs"] > 1 and sum_up(name, row):
+            lines.append(sum_up(name, row) + ".")
     return "\n".join("- " + line for line in lines)
 
 

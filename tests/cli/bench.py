@@ -81,6 +81,44 @@ done
             and run.problem is None)
 
 
+FAKE_VMM = """#!/bin/sh
+for word; do case $word in *bench.run=*) programs=${word##*bench.run=} ;; esac; done
+echo hull-bench: init
+echo "# begin"
+for name in $(echo "$programs" | tr , ' '); do
+	echo "# run $name"
+	case $name in
+	g/panics) while :; do echo "Kernel panic - not syncing: a test"; sleep 0.1; done ;;
+	g/resets) echo hull-bench: init; exec sleep 100 ;;
+	g/stalls) while :; do echo "stalled"; sleep 0.1; done ;;
+	g/floods) exec yes ;;
+	g/quits) exit 3 ;;
+	esac
+	echo "$name 2e-3 1e-3 7 0000000000000001"
+done
+echo "# end 0.1"
+echo hull-bench: status 0
+echo hull-bench: done
+"""
+
+
+def survives(folder):
+    """Whatever a guest does, the next program has its turn, and the reason is told."""
+    path = os.path.join(folder, "vmm")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(FAKE_VMM)
+    os.chmod(path, 0o755)
+    machine = machines.Hull("hull-jit", path, {"kernel": "k", "initrd": "i"})
+    reasons = {"g/panics": "the guest's kernel panicked", "g/resets": "the guest started again",
+               "g/stalls": "nothing new for 1 s", "g/floods": "it prints without end",
+               "g/quits": "ended with exit code 3 before the guest was done"}
+    names = ["g/a", *reasons, "g/b"]
+    run = machine.measure(machines.Work(names, 0.1, 30, 1))
+    told = {name: text.split("\n")[0] for name, text in run.broken.items()}
+    print("# %s" % told)
+    return told == reasons and sorted(run.samples) == ["g/a", "g/b"] and not run.problem and run.boot
+
+
 def judges():
     """A goal is reached only by all programs of a group, none of them far behind."""
     def verdicts(*gains, broken=None):
@@ -146,7 +184,7 @@ def main():
         if not os.path.isabs(path):
             print(compiler + " has no static C library")
             return 77
-    print("1..10")
+    print("1..11")
     with tempfile.TemporaryDirectory() as folder:
         try:
             programs = build.programs()
@@ -168,6 +206,7 @@ def main():
         test(8, judges(), "goals are judged")
         test(9, workers(programs["native"]), "two workers agree")
         test(10, reuses(folder), "results of peers are kept and taken")
+        test(11, survives(folder), "a guest that goes wrong does not stop the others")
     return 1 if failed else 0
 
 
