@@ -25,6 +25,15 @@ struct hull_hal {
 	                     bool guest_ram);
 	void (*pages_free)(const struct hull_hal *hal, void *pages, uint64_t bytes);
 
+	/*
+	 * Memory for generated code: `bytes` (a multiple of 4 KiB) of zeroed pages at two places,
+	 * *ret_rw to write them and *ret_rx to execute them; neither is both.  Costs nothing until
+	 * touched where that is possible.  HULL_ENOMEM, HULL_ENOTSUP: code may not be generated
+	 * here; so says NULL, too.
+	 */
+	int (*code_alloc)(const struct hull_hal *hal, uint64_t bytes, void **ret_rw, void **ret_rx);
+	void (*code_free)(const struct hull_hal *hal, uint64_t bytes, void *rw, void *rx);
+
 	/* Claim an exact host-physical range for a guest; HULL_EBUSY or HULL_ENOTSUP if it cannot.
 	 */
 	int (*range_claim)(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes, void **ret);

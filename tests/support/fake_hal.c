@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include <hull/error.h>
+#include <hull/host.h>
 
 #include "base/atomic.h"
 
@@ -47,6 +48,40 @@ static void pages_free(const struct hull_hal *hal, void *pages, uint64_t bytes)
 	h->live_blocks--;
 	pthread_mutex_unlock(&h->mutex);
 	free(pages);
+}
+
+static int code_alloc(const struct hull_hal *hal, uint64_t bytes, void **ret_rw, void **ret_rx)
+{
+	struct fake_hal *h = of(hal);
+	bool fails;
+	int r;
+
+	pthread_mutex_lock(&h->mutex);
+	fails = ++h->allocations == h->fail_at;
+	pthread_mutex_unlock(&h->mutex);
+	r = h->no_code ? HULL_ENOTSUP
+	    : fails    ? HULL_ENOMEM
+	               : hull_host_hal()->code_alloc(hull_host_hal(), bytes, ret_rw, ret_rx);
+	if (r)
+		return r;
+	pthread_mutex_lock(&h->mutex);
+	h->live_bytes += bytes;
+	h->live_code += bytes;
+	h->live_blocks++;
+	pthread_mutex_unlock(&h->mutex);
+	return 0;
+}
+
+static void code_free(const struct hull_hal *hal, uint64_t bytes, void *rw, void *rx)
+{
+	struct fake_hal *h = of(hal);
+
+	pthread_mutex_lock(&h->mutex);
+	h->live_bytes -= bytes;
+	h->live_code -= bytes;
+	h->live_blocks--;
+	pthread_mutex_unlock(&h->mutex);
+	hull_host_hal()->code_free(hull_host_hal(), bytes, rw, rx);
 }
 
 static int range_claim(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes, void **ret)
@@ -180,6 +215,8 @@ void fake_hal_init(struct fake_hal *h)
 	static const struct hull_hal table = {
 		.pages_alloc = pages_alloc,
 		.pages_free = pages_free,
+		.code_alloc = code_alloc,
+		.code_free = code_free,
 		.range_claim = range_claim,
 		.range_release = range_release,
 		.virt_to_phys = virt_to_phys,

@@ -22,9 +22,11 @@ struct fake_hal {
 	uint64_t fail_at;      /* this call fails (1: the next); 0: none */
 	uint64_t live_bytes;   /* not freed yet */
 	uint64_t live_private; /* of that, not guest RAM */
+	uint64_t live_code;    /* of that, for generated code */
 	uint64_t live_blocks;
 	uint64_t waits; /* atomic: calls of wait() that slept */
 	bool random_fails;
+	bool no_code;       /* code_alloc() is not supported */
 	uint8_t *claimable; /* host memory that range_claim() hands out */
 	hull_hpa claim_base;
 	uint64_t claim_size;

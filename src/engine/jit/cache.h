@@ -35,6 +35,7 @@ struct jit_cache;
 
 enum {
 	JIT_CACHE_MIN = 1 << 20, /* bytes of code that a cache must have at least */
+	JIT_CACHE_MAX = 1 << 27, /* and at most: as far as host_patch() reaches everywhere */
 	JIT_VERSIONS = 4,        /* of one gpa and tier, with different guest code, that are kept */
 	JIT_PAUSE_BUCKETS = 32,
 };
@@ -92,8 +93,8 @@ static inline const uint8_t *jit_code_guest(const struct jit_code *c)
 
 enum jit_policy {
 	JIT_ADAPTIVE,     /* one of the others, by measured pauses and deaths */
-	JIT_GENERATIONAL, /* an eighth of a generation at a time: least work */
-	JIT_INCREMENTAL,  /* at each add as much as it needs: shortest pauses */
+	JIT_GENERATIONAL, /* as much as 256 KiB at a time: least work */
+	JIT_INCREMENTAL,  /* at each add as much as it needs */
 	JIT_CONCURRENT,   /* incremental, and jit_cache_background() copies */
 	JIT_POLICIES,
 };
@@ -134,8 +135,8 @@ struct jit_cache_stats {
 };
 
 /*
- * A cache of `bytes` (at least JIT_CACHE_MIN, at most 1 GiB, rounded down to pages) of code.
- * HULL_ENOTSUP: this host has no memory for code, HULL_ENOMEM, HULL_EINVAL.
+ * A cache of `bytes` (at least JIT_CACHE_MIN, at most JIT_CACHE_MAX, rounded down to pages) of
+ * code. HULL_ENOTSUP: this host has no memory for code, HULL_ENOMEM, HULL_EINVAL.
  */
 int jit_cache_new(const struct hull_hal *hal, uint64_t bytes, enum jit_policy policy,
                   const struct jit_cache_user *user, struct jit_cache **ret);

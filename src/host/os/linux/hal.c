@@ -65,6 +65,52 @@ static void pages_free(const struct hull_hal *hal, void *pages, uint64_t bytes)
 		munmap(pages, bytes);
 }
 
+/* What <linux/memfd.h> has since 6.3; older kernels do not know it and need it not. */
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10U
+#endif
+
+static int code_alloc(const struct hull_hal *hal, uint64_t bytes, void **ret_rw, void **ret_rx)
+{
+	void *rw, *rx = MAP_FAILED;
+	int fd;
+
+	if (!bytes || (bytes & HULL_PAGE_MASK) || bytes > SSIZE_MAX)
+		return HULL_EINVAL;
+	fd = memfd_create("hull-code", MFD_CLOEXEC | MFD_EXEC);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("hull-code", MFD_CLOEXEC);
+	if (fd < 0)
+		return HULL_ENOTSUP;
+	if (ftruncate(fd, (off_t)bytes) != 0) {
+		close(fd);
+		return HULL_ENOMEM;
+	}
+	rw = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (rw != MAP_FAILED)
+		rx = mmap(NULL, bytes, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (rx == MAP_FAILED) {
+		bool refused = errno == EACCES || errno == EPERM;
+
+		if (rw != MAP_FAILED)
+			munmap(rw, bytes);
+		close(fd);
+		return refused ? HULL_ENOTSUP : HULL_ENOMEM;
+	}
+	close(fd);
+	*ret_rw = rw;
+	*ret_rx = rx;
+	return 0;
+}
+
+static void code_free(const struct hull_hal *hal, uint64_t bytes, void *rw, void *rx)
+{
+	if (rw)
+		munmap(rw, bytes);
+	if (rx)
+		munmap(rx, bytes);
+}
+
 static int range_claim(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes, void **ret)
 {
 	return HULL_ENOTSUP;
@@ -191,6 +237,8 @@ static void fatal(const struct hull_hal *hal, const char *text)
 static const struct hull_hal host_hal = {
 	.pages_alloc = pages_alloc,
 	.pages_free = pages_free,
+	.code_alloc = code_alloc,
+	.code_free = code_free,
 	.range_claim = range_claim,
 	.range_release = range_release,
 	.virt_to_phys = virt_to_phys,
