@@ -93,6 +93,9 @@ struct hull_accel_caps {
 	uint64_t mips;      /* measured speed, millions of guest instructions a second */
 };
 
+/* One counter: its name, its meaning in a few words, its value. */
+typedef void (*hull_stat_fn)(void *arg, const char *name, const char *text, uint64_t value);
+
 struct hull_accel {
 	const char *name; /* "engine", "kvm", ... */
 	const char *summary;
@@ -149,6 +152,12 @@ struct hull_accel {
 	 * Called again with `on` after each fetch: report the next write of every page anew.
 	 */
 	int (*dirty_log)(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool on);
+
+	/*
+	 * Give all counters of one vCPU to fn, or their sums (vcpu = UINT32_MAX), always the same
+	 * ones in the same order.  At any time; NULL: there are none.
+	 */
+	void (*stats)(struct hull_vm *vm, uint32_t vcpu, hull_stat_fn fn, void *arg);
 
 	/* State that no register number covers.  Sizes as in *len; HULL_EOVERFLOW if too small. */
 	int (*state_save)(struct hull_vcpu *vcpu, void *buf, size_t *len);

@@ -246,6 +246,13 @@ HULL_EXPORT int hull_vm_register_device(struct hull_vm *vm, const struct hull_ca
 HULL_EXPORT int hull_vcpu_reg_get(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret);
 HULL_EXPORT int hull_vcpu_reg_set(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value);
 
+/*
+ * What the accelerator has counted on vCPU `id`, or on all together (UINT32_MAX): each counter is
+ * given to fn.  While the VM runs the values may be a little old.  HULL_EINVAL (no such vCPU),
+ * HULL_ENOTSUP (it counts nothing).
+ */
+HULL_EXPORT int hull_vm_stats(struct hull_vm *vm, uint32_t id, hull_stat_fn fn, void *arg);
+
 /* The newest events of a VM (created, booted, paused, stopped, fault, ...). */
 struct hull_event {
 	uint64_t sequence; /* counts from 1 */

@@ -20,6 +20,7 @@
 #include "app/boot_doctor.h"
 #include "app/lockstep.h"
 #include "app/machine.h"
+#include "app/stats.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/text.h"
@@ -440,6 +441,9 @@ static int go(struct session *s, struct hull_err *err)
 	code = reason == HULL_STOP_FAULT ? failure(s) : outcome(s, reason);
 	if (timing)
 		print_timing(s);
+	if (hull_options_num(&s->options, HULL_OPT_RUN_ENGINE_STATS))
+		hull_app_print_stats(stderr, s->machine.machine.vm, s->style,
+		                     s->ended_ns - s->running_ns);
 	return code;
 }
 

@@ -514,6 +514,16 @@ static int run_claimed(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	return ret;
 }
 
+int hull_vm_stats(struct hull_vm *vm, uint32_t id, hull_stat_fn fn, void *arg)
+{
+	if (id != UINT32_MAX && id >= vm->nvcpus)
+		return HULL_EINVAL;
+	if (!vm->accel->stats)
+		return HULL_ENOTSUP;
+	vm->accel->stats(vm, id, fn, arg);
+	return 0;
+}
+
 int hull_vm_run_vcpu(struct hull_vm *vm, uint32_t id, struct hull_exit *exit)
 {
 	struct hull_vcpu *vcpu = hull_vm_vcpu(vm, id);

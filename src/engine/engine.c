@@ -211,6 +211,19 @@ static void engine_irq_update(struct hull_vcpu *vcpu)
 {
 }
 
+static void engine_stats(struct hull_vm *vm, uint32_t id, hull_stat_fn fn, void *arg)
+{
+	struct hull_engine_stats sum = { 0 };
+	const char *name, *text;
+	uint64_t value;
+
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++)
+		if (id == UINT32_MAX || id == i)
+			hull_engine_stats_add(&sum, &hart(hull_vm_vcpu(vm, i))->stats);
+	for (unsigned i = 0; (name = hull_engine_stats_get(&sum, i, &text, &value)); i++)
+		fn(arg, name, text, value);
+}
+
 /*
  * The payload of probe(): a loop of adds, a load, a store and a branch.
  *   auipc a0, 0; addi a0, a0, 64;
@@ -310,4 +323,5 @@ HULL_ACCEL(engine) = {
 	.reg_set = engine_reg_set,
 	.irq_update = engine_irq_update,
 	.dirty_log = engine_dirty_log,
+	.stats = engine_stats,
 };

@@ -68,6 +68,19 @@ def endings():
          stderr)
 
 
+def engine_stats():
+    kernel = write("count", tiny.say("x\n") + tiny.off())
+    code, _, stderr = run("--engine-stats", "--cpus", "2", kernel)
+    case("what the engine counted", code == 0 and "engine interp" in stderr and
+         "instructions of the guest" in stderr and "vCPU 1" in stderr, stderr)
+    code, _, stderr = run("--engine-stats", "--json", "--engine", "interp", kernel)
+    line = [t for t in stderr.splitlines() if "hull.engine-stats/1" in t]
+    r = json.loads(line[0]) if line else {}
+    case("the same as JSON", code == 0 and r.get("blocks_decoded", 0) > 0 and
+         r["instructions"] == r["vcpus"][0]["instructions"] > 10 and r["vcpu_hypercall"] == 2 and
+         r["traps"] == 0, stderr)
+
+
 def reboots():
     """A guest that reboots for ever; the second start must print, too."""
     kernel = write("reboot", tiny.say("start\n") + tiny.reboot())
@@ -178,6 +191,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)
         endings()
+        engine_stats()
         reboots()
         wrong_files()
         disks()

@@ -148,6 +148,7 @@ static void forget_all(struct rv_hart *h)
 	memset(c->hash, 0, sizeof(c->hash));
 	c->next = c->start;
 	c->flushes++;
+	h->stats.decode_flushes++;
 	rv_flush_jumps(h);
 }
 
@@ -276,7 +277,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		size = sizeof(*b) + b->nops * sizeof(struct rv_op) + b->bytes;
 		b = keep_apart(h, b, size);
 		c->next = (uint8_t *)align_up((uintptr_t)b + size, 16);
-		c->decoded++;
+		h->stats.blocks_decoded++;
 		slot = bucket(c, b->gpa);
 		b->hash_next = *slot;
 		*slot = b;

@@ -73,7 +73,7 @@ struct rv_cache {
 	uint8_t *next, *end; /* free space for blocks */
 	uint8_t *start;
 	uint64_t size; /* bytes, this struct included */
-	uint64_t flushes, decoded;
+	uint64_t flushes;
 	/* For code that is not kept: single steps and instructions that span pages. */
 	_Alignas(16) uint8_t scratch[sizeof(struct rv_block) + 5 * sizeof(struct rv_op)];
 	struct rv_block *hash[RV_HASH_SIZE];

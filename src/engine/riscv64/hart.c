@@ -115,6 +115,8 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval)
 	uint64_t deleg = cause & IRQ_BIT ? h->csr.mideleg : h->csr.medeleg;
 	uint64_t s = h->csr.mstatus;
 
+	h->stats.traps++;
+	h->stats.interrupts += !!(cause & IRQ_BIT);
 	h->reserved_gpa = UINT64_MAX;
 	if (h->priv != RV_PRIV_M && (deleg >> (cause & 63) & 1)) {
 		h->csr.scause = cause;
@@ -298,6 +300,7 @@ bool rv_sys_sfence_order(struct rv_hart *h)
 
 void rv_sys_fence_i(struct rv_hart *h)
 {
+	h->stats.code_fences++;
 	h->code_epoch++;
 	rv_flush_jumps(h);
 }

@@ -17,6 +17,7 @@
 
 #include "core/vcpu.h"
 #include "engine/cpu.h"
+#include "engine/stats.h"
 #include "isa/fp.h"
 #include "isa/riscv64/insn.h"
 #include "isa/riscv64/regs.h"
@@ -103,6 +104,7 @@ struct rv_hart {
 	uint64_t code_pages[64]; /* Bloom filter of virtual pages in the jump cache */
 
 	struct rv_fetch_entry fetch_tlb[RV_FETCH_TLB_SIZE];
+	struct hull_engine_stats stats; /* since the VM was made */
 };
 
 _Static_assert(offsetof(struct rv_hart, cpu) == ENGINE_CPU_AT, "generated code knows the offset");

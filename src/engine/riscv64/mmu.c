@@ -94,6 +94,7 @@ void rv_update_contexts(struct rv_hart *h)
 
 void rv_flush_tlb(struct rv_hart *h)
 {
+	h->stats.tlb_flushes++;
 	memset(h->contexts, 0, sizeof(h->contexts));
 	if (!h->next_context || h->next_context > RV_CONTEXT_LIMIT - 4)
 		wipe(h);
@@ -425,6 +426,7 @@ static bool both_pages(struct rv_hart *h, uint64_t va, unsigned len, enum rv_acc
 static void begin_device(struct rv_hart *h, uint64_t gpa)
 {
 	h->last_mmio = gpa;
+	h->stats.device_accesses++;
 	rv_tell_budget(h);
 	rv_fp_collect(h);
 }
@@ -449,6 +451,7 @@ bool rv_load_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t *ret)
 		*ret = v;
 		return true;
 	}
+	h->stats.slow_loads++;
 	if (!resolve(h, va, len, RV_READ, &hva, &gpa))
 		return false;
 	if (hva) {
@@ -480,6 +483,7 @@ bool rv_store_slow(struct rv_hart *h, uint64_t va, unsigned width, uint64_t valu
 				return false;
 		return true;
 	}
+	h->stats.slow_stores++;
 	if (!resolve(h, va, len, RV_WRITE, &hva, &gpa))
 		return false;
 	if (hva) {
@@ -505,6 +509,7 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc)
 
 	if (e->tag == tag)
 		return e;
+	h->stats.slow_fetches++;
 	if (!translate(h, pc, RV_FETCH, true, &leaf))
 		return NULL;
 	if (!rv_pmp_check(h, leaf.gpa, 2, RV_FETCH, h->priv, &whole) ||
