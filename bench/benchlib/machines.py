@@ -262,14 +262,11 @@ class Hull(Machine):
     def tiny_command(self, path, memory):
         return self.base(path, memory)
 
-    def refusal(self, tiny):
-        """Why a build cannot run this engine, asked with a guest of a few instructions; or None."""
-        done = ask(self.tiny_command(tiny, 16))
-        return "this build has no such engine (E1301)" if "E1301" in done else None
-
-    def keeps_code(self):
-        """Does it know --code-cache, which keeps translated code for the next start?"""
-        return "--code-cache" in ask([self.path, "run", "--help"])
+    def refusal(self, extra=()):
+        """Why a build has not this engine or these options, asked with a guest of a few instructions; or None."""
+        done = ask(self.tiny_command(self.pieces["tiny"], 16) + list(extra))
+        found = re.search(r"error (E1301|E0006|E0001)\b.*", done)
+        return found and found[0]
 
 
 def ask(command):
@@ -291,7 +288,7 @@ def make(word, hull, native, pieces):
         if not os.access(path, os.X_OK):
             raise Missing("%s: there is no program %s; ./do build makes it" % (name, path))
         machine = Hull(name, os.path.abspath(path), pieces)
-        refusal = machine.refusal(pieces["tiny"])
+        refusal = machine.refusal()
         if refusal:
             raise Missing("%s: %s" % (name, refusal))
         return machine

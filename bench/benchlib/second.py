@@ -5,6 +5,8 @@ import tempfile
 
 from . import goals, machines
 
+OPTION = "--code-cache"
+
 
 class Later:
     """Boots again, with a folder of translated code that a first boot fills; a context."""
@@ -16,10 +18,15 @@ class Later:
         for machine in chosen:
             if not goals.judged(machine.name):
                 continue
-            if machine.keeps_code():
-                self.folders[machine.name] = None
+            refusal = machine.refusal([OPTION, self.top.name])
+            if refusal:
+                self.leave_out(machine, refusal)
             else:
-                say("left out: %s%s: hull run has no --code-cache" % (machine.name, goals.SECOND_MARK))
+                self.folders[machine.name] = None
+
+    def leave_out(self, machine, why):
+        self.say("left out: %s%s: %s" % (machine.name, goals.SECOND_MARK, why))
+        self.folders.pop(machine.name, None)
 
     def __enter__(self):
         return self
@@ -32,15 +39,19 @@ class Later:
         if machine.name not in self.folders or machine.name in results.failed:
             return
         name = machine.name + goals.SECOND_MARK
+        work = machines.Work([], args.seconds, args.limit, args.silence)
         first = not self.folders[machine.name]
         if first:
             self.folders[machine.name] = tempfile.mkdtemp(dir=self.top.name)
-        for timed in ([False, True] if first else [True]):
-            work = machines.Work([], args.seconds, args.limit, args.silence)
-            run = machine.once(work, ["--code-cache", self.folders[machine.name]])
-            if run.problem:
-                del self.folders[machine.name]
-                results.fail(name, run.problem)
+        extra = [OPTION, self.folders[machine.name]]
+        run = machine.once(work, extra)
+        if first and not run.problem:
+            if not os.listdir(extra[1]):
+                self.leave_out(machine, "%s kept nothing" % OPTION)
                 return
-            if timed:
-                results.boots.setdefault(name, []).append(run.boot)
+            run = machine.once(work, extra)
+        if run.problem:
+            del self.folders[machine.name]
+            results.fail(name, run.problem)
+        else:
+            results.boots.setdefault(name, []).append(run.boot)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """The benchmark programs do the same work on every machine, and bench/run.py writes its results."""
+import argparse
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import tempfile
 
 ROOT = os.environ["HULL_SOURCE"]
 sys.path.insert(0, os.path.join(ROOT, "bench"))
-from benchlib import build, goals, machines, report  # noqa: E402
+from benchlib import build, goals, machines, report, second  # noqa: E402
 
 EMULATOR = "qemu-riscv64"
 failed = []
@@ -82,7 +83,15 @@ done
 
 
 FAKE_VMM = """#!/bin/sh
-for word; do case $word in *bench.run=*) programs=${word##*bench.run=} ;; esac; done
+last=
+for word; do
+	case $word in *bench.run=*) programs=${word##*bench.run=} ;; esac
+	case $last$word in
+	--engineopt) engine=opt ;;
+	--code-cache?*) [ "$engine" ] || exec echo "error E0001: unknown option --code-cache"; : >"$word/kept" ;;
+	esac
+	last=$word
+done
 echo hull-bench: init
 echo "# begin"
 for name in $(echo "$programs" | tr , ' '); do
@@ -102,13 +111,30 @@ echo hull-bench: done
 """
 
 
-def survives(folder):
-    """Whatever a guest does, the next program has its turn, and the reason is told."""
+def fake(folder, name):
     path = os.path.join(folder, "vmm")
     with open(path, "w", encoding="utf-8") as f:
         f.write(FAKE_VMM)
     os.chmod(path, 0o755)
-    machine = machines.Hull("hull-jit", path, {"kernel": "k", "initrd": "i"})
+    return machines.Hull(name, path, {"kernel": "k", "initrd": "i", "tiny": "t"})
+
+
+def boots_twice(folder):
+    """A second boot is measured if the program can keep code, and left out with a note if not."""
+    chosen, said = [fake(folder, "hull-" + engine) for engine in ("jit", "opt", "interp")], []
+    args = argparse.Namespace(seconds=0.1, limit=10, silence=10)
+    results = argparse.Namespace(failed={}, boots={})
+    with second.Later(chosen, folder, said.append) as later:
+        for machine in chosen * 2:
+            later.boot(machine, args, results)
+    print("# %s %s" % (said, results.boots))
+    return (not results.failed and list(results.boots) == ["hull-opt, second"] and len(said) == 1
+            and len(results.boots["hull-opt, second"]) == 2 and "hull-jit, second: error E0001" in said[0])
+
+
+def survives(folder):
+    """Whatever a guest does, the next program has its turn, and the reason is told."""
+    machine = fake(folder, "hull-jit")
     reasons = {"g/panics": "the guest's kernel panicked", "g/resets": "the guest started again",
                "g/stalls": "nothing new for 1 s", "g/floods": "it prints without end",
                "g/quits": "ended with exit code 3 before the guest was done"}
@@ -184,7 +210,7 @@ def main():
         if not os.path.isabs(path):
             print(compiler + " has no static C library")
             return 77
-    print("1..11")
+    print("1..12")
     with tempfile.TemporaryDirectory() as folder:
         try:
             programs = build.programs()
@@ -207,6 +233,7 @@ def main():
         test(9, workers(programs["native"]), "two workers agree")
         test(10, reuses(folder), "results of peers are kept and taken")
         test(11, survives(folder), "a guest that goes wrong does not stop the others")
+        test(12, boots_twice(folder), "boots with kept code are measured where there are any")
     return 1 if failed else 0
 
 
