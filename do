@@ -90,13 +90,15 @@ configure() {
 	printf '%s\n' "$want" >"$dir/.configured"
 }
 
-# compile DIR: one changing line on a terminal; elsewhere only what goes wrong.
+# compile DIR [TARGET...]: one changing line on a terminal; elsewhere only what goes wrong.
 compile() {
+	dir=$1
+	shift
 	if [ -t 1 ]; then
-		ninja -C "$1" -j "$jobs"
-	elif ! ninja --quiet -C "$1" -j "$jobs" >"$1/compile.log" 2>&1; then
-		cat "$1/compile.log" >&2
-		die "$1 does not build"
+		ninja -C "$dir" -j "$jobs" "$@"
+	elif ! ninja --quiet -C "$dir" -j "$jobs" "$@" >"$dir/compile.log" 2>&1; then
+		cat "$dir/compile.log" >&2
+		die "$dir does not build"
 	fi
 }
 
@@ -111,6 +113,17 @@ build_sanitized() {
 	need /usr/include/cmocka.h libcmocka-dev /usr/include/mpfr.h libmpfr-dev
 	configure "build-$1" --buildtype=debugoptimized -Db_sanitize="$2"
 	compile "build-$1"
+}
+
+# The engine's unit tests for aarch64, under UBSan; sets $cross, where what runs them is.
+build_aarch64() {
+	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-aarch64 qemu-user \
+		/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
+	cross=$(python3 tools/cross.py aarch64) || die "no libraries for aarch64"
+	configure build-aarch64 --buildtype=debugoptimized -Db_sanitize=undefined \
+		--cross-file "$cross/cross.ini"
+	# shellcheck disable=SC2046
+	compile build-aarch64 $(python3 tools/run_tests.py --suite aarch64 --cross build-aarch64 --list)
 }
 
 need_check() {
@@ -144,8 +157,13 @@ tests() {
 	build_sanitized asan address,undefined
 	suites="--suite selftest --suite cli --suite unit --suite check"
 	[ "$mode" = quick ] || suites="--suite guest $suites" # the longest first
+	cross=
+	case " $* " in
+	"  " | *aarch64*) build_aarch64 && suites="$suites --suite aarch64" ;;
+	esac
 	# shellcheck disable=SC2086
-	exec python3 tools/run_tests.py --build build-asan --fast build $suites -- "$@"
+	exec python3 tools/run_tests.py --build build-asan --fast build --cross build-aarch64 \
+		--emulator "$cross/run" $suites -- "$@"
 }
 
 fuzz() {

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Run tests and sum them up.
 
-  run_tests.py [--build DIR] [--fast DIR] --suite NAME [--suite NAME]... [-- PATTERN...]
+  run_tests.py [--build DIR] [--fast DIR] [--cross DIR --emulator PROGRAM] --suite NAME [--suite NAME]... [-- PATTERN...]
 
 Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
-(tools/*_selftest.py), cli, guest and smp (tests/cli/*.py and so on).  A test speaks TAP
+(tools/*_selftest.py), cli, guest and smp (tests/cli/*.py and so on), aarch64 (unit tests of the
+engine in --cross, run by --emulator).  A test speaks TAP
 or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
 the conventions.  The last line is "N passed, N failed[, N skipped]".
 """
@@ -25,6 +26,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SKIPPED = 77
 PATTERNS = {"check": "check_*.py", "selftest": "*_selftest.py"}
 
+# Unit tests whose subject depends on the processor that they run on.
+CROSS = r"test_(rv_|ir$|fp$|hardfloat$|jit_)"
+EMULATION_TAKES = 4  # times as long
+
 Test = collections.namedtuple("Test", "name command env timeout")
 Result = collections.namedtuple("Result", "test passed failed skipped seconds why output")
 
@@ -35,6 +40,14 @@ def unit_tests(build):
     for row in rows:
         env = dict(row["env"], CMOCKA_MESSAGE_OUTPUT="TAP")
         yield Test("unit/" + row["name"], row["cmd"], env, row["timeout"])
+
+
+def cross_tests(build, emulator):
+    for test in unit_tests(build):
+        name = test.name.replace("unit/", "")
+        if re.match(CROSS, name):
+            yield Test("aarch64/" + name, [emulator, *test.command], test.env,
+                       test.timeout * EMULATION_TAKES)
 
 
 def script_tests(suite, folder, pattern, env):
@@ -58,6 +71,8 @@ def collect(args):
     for suite in args.suite:
         if suite == "unit":
             tests += unit_tests(args.build)
+        elif suite == "aarch64":
+            tests += cross_tests(args.cross, args.emulator)
         elif suite in ("check", "selftest"):
             tests += script_tests(suite, "tools", PATTERNS[suite], {})
         else:
@@ -134,8 +149,11 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--build", default="")
     parser.add_argument("--fast", default="")
+    parser.add_argument("--cross", default="")
+    parser.add_argument("--emulator", default="")
+    parser.add_argument("--list", action="store_true", help="only the programs in --cross")
     parser.add_argument("--suite", action="append", required=True,
-                        choices=["unit", "check", "selftest", "cli", "guest", "smp"])
+                        choices=["unit", "check", "selftest", "cli", "guest", "smp", "aarch64"])
     parser.add_argument("pattern", nargs="*")
     args = parser.parse_args()
     # A runner that was started in the background or by nohup ignores signals that tests send to
@@ -144,6 +162,9 @@ def main():
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     tests = collect(args)
+    if args.list:
+        print("\n".join(os.path.relpath(t.command[-1], args.cross) for t in tests))
+        return
     if not tests:
         print("no test matches")
     results = []

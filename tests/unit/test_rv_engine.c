@@ -589,7 +589,7 @@ static void floating_point_environment_of_the_host(void **state)
 	const int traps = FE_DIVBYZERO | FE_OVERFLOW | FE_INVALID;
 	struct rv_hart *h = rig.hart;
 	struct hull_exit exit;
-	int rc, after;
+	int rc, after, traps_now;
 
 	put("fdiv.d fa0,fa1,fa2,rne");
 	put("fdiv.d fa3,fa1,fa4,rne"); /* by zero */
@@ -599,11 +599,12 @@ static void floating_point_environment_of_the_host(void **state)
 	h->f[11] = UINT64_C(0x3ff0000000000000);
 	h->f[12] = UINT64_C(0x4008000000000000);
 	assert_int_equal(fesetround(FE_UPWARD), 0);
-	assert_int_not_equal(feenableexcept(traps), -1);
+	/* Most aarch64 processors have no traps. */
+	traps_now = feenableexcept(traps) == -1 ? 0 : traps;
 	rc = hull_vm_run_vcpu(rig.vm, 0, &exit);
 	after = fegetround();
 	(void)fesetround(FE_TONEAREST);
-	assert_int_equal(fedisableexcept(FE_ALL_EXCEPT), traps);
+	assert_int_equal(fedisableexcept(FE_ALL_EXCEPT), traps_now);
 	assert_int_equal(after, FE_UPWARD);
 	assert_int_equal(rc, 0);
 	assert_int_equal(exit.kind, HULL_EXIT_HALT);
