@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	JIT_EXITS = 256,
+	JIT_EXITS = 255,
 	JIT_RANGES = 32,
 	JIT_GUEST_BYTES = 4096, /* all ranges together */
 	JIT_CODE_BYTES = 1 << 17,

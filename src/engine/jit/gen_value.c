@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Where values are: registers, pins, words of the state. */
+#include "engine/jit/gen_impl.h"
+
+#include "base/bits.h"
+#include "base/mem.h"
+
+static bool is_temp(const struct jit_gen *g, host_reg r)
+{
+	for (unsigned i = 0; i < g->temp_count; i++)
+		if (g->temps[i] == r)
+			return true;
+	return false;
+}
+
+static bool is_f_temp(const struct jit_gen *g, host_reg r)
+{
+	for (unsigned i = 0; i < g->f_temp_count; i++)
+		if (g->f_temps[i] == r)
+			return true;
+	return false;
+}
+
+static bool is_pinned(const struct jit_gen *g, unsigned slot)
+{
+	return g->pin_reg[slot] != HOST_NO_REG;
+}
+
+static bool is_f_slot(const struct jit_gen *g, unsigned slot)
+{
+	return slot >= g->arch->first_f;
+}
+
+/* The register of a pinned slot holds a number that the architecture sees boxed. */
+static bool is_boxed_pin(const struct jit_gen *g, host_reg r)
+{
+	for (unsigned i = 0; i < g->pin_count; i++)
+		if (g->pins[i].f_bits && g->pins[i].reg == r)
+			return g->pins[i].f_bits == 32;
+	return false;
+}
+
+static int32_t spill_state(unsigned spill)
+{
+	return ENGINE_STATE(spill) + 8 * (int32_t)(spill - 1);
+}
+
+static bool has_place(const struct value *v)
+{
+	return v->reg != HOST_NO_REG || v->freg != HOST_NO_REG || v->home || v->spill;
+}
+
+static void spill(struct jit_gen *g, struct value *v)
+{
+	unsigned k = g->spills == UINT64_MAX ? 64 : (unsigned)__builtin_ctzll(~g->spills);
+
+	if (k >= ENGINE_SPILLS) {
+		g->bail = JIT_BAIL_TOO_LONG;
+		return;
+	}
+	g->spills |= BIT(k);
+	v->spill = (uint8_t)(k + 1);
+	if (v->reg != HOST_NO_REG)
+		host_set_state(&g->e, spill_state(v->spill), host_r(v->reg));
+	else
+		host_fput(&g->e, v->f_bits, spill_state(v->spill), v->freg);
+}
+
+/* Pins and constants are never in the tables of temporaries, so every entry may have to be saved.
+ */
+static void evict(struct jit_gen *g, uint16_t *entry, bool is_f)
+{
+	struct value *v = &g->v[*entry];
+	bool elsewhere;
+
+	if (!*entry)
+		return;
+	elsewhere = v->home || v->spill || (is_f ? v->reg : v->freg) != HOST_NO_REG;
+	if (v->uses && !elsewhere)
+		spill(g, v);
+	*(is_f ? &v->freg : &v->reg) = HOST_NO_REG;
+	*entry = 0;
+}
+
+/* A free temporary, else the one that was taken longest ago: two that are taken in a row differ. */
+static unsigned take(struct jit_gen *g, uint16_t *values, unsigned count, unsigned *next, bool is_f)
+{
+	unsigned k = *next % count;
+
+	if (!is_f && g->temps[k] == g->locked)
+		k = (k + 1) % count;
+	for (unsigned i = 0; i < count; i++)
+		if (!values[(*next + i) % count]) {
+			k = (*next + i) % count;
+			break;
+		}
+	*next = k + 1;
+	evict(g, &values[k], is_f);
+	return k;
+}
+
+static host_reg take_temp(struct jit_gen *g, unsigned n)
+{
+	unsigned k = take(g, g->temp_value, g->temp_count, &g->temp_next, false);
+
+	g->temp_value[k] = (uint16_t)n;
+	g->v[n].reg = g->temps[k];
+	return g->temps[k];
+}
+
+static host_reg take_f_temp(struct jit_gen *g, unsigned n, unsigned bits)
+{
+	unsigned k = take(g, g->f_temp_value, g->f_temp_count, &g->f_temp_next, true);
+
+	g->f_temp_value[k] = (uint16_t)n;
+	g->v[n].freg = g->f_temps[k];
+	g->v[n].f_bits = (uint8_t)bits;
+	return g->f_temps[k];
+}
+
+static void free_places(struct jit_gen *g, unsigned n)
+{
+	struct value *v = &g->v[n];
+
+	for (unsigned i = 0; i < g->temp_count; i++)
+		if (g->temp_value[i] == n)
+			g->temp_value[i] = 0;
+	for (unsigned i = 0; i < g->f_temp_count; i++)
+		if (g->f_temp_value[i] == n)
+			g->f_temp_value[i] = 0;
+	if (v->spill)
+		g->spills &= ~BIT(v->spill - 1);
+	v->spill = 0;
+}
+
+void gen_save_temps(struct jit_gen *g)
+{
+	for (unsigned i = 0; i < g->temp_count + g->f_temp_count; i++) {
+		bool is_f = i >= g->temp_count;
+		unsigned n = is_f ? g->f_temp_value[i - g->temp_count] : g->temp_value[i];
+		struct value *v = &g->v[n];
+		uint64_t k;
+
+		if (n && v->uses && !v->home && !v->spill && !gen_const(g, n, &k))
+			spill(g, v);
+	}
+}
+
+void gen_release(struct jit_gen *g, unsigned n)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+	struct value *v = &g->v[n];
+
+	if (!n || !v->uses)
+		return;
+	if (--v->uses)
+		return;
+	free_places(g, n);
+	if (!v->done) {
+		v->done = true;
+		gen_release(g, node->a);
+		gen_release(g, node->b);
+		gen_release(g, node->c);
+	}
+}
+
+bool gen_const(const struct jit_gen *g, unsigned n, uint64_t *ret)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+
+	if (n && node->op != HULL_IR_CONST)
+		return false;
+	*ret = n ? node->imm : 0;
+	return true;
+}
+
+/* Uses of `what` that end when the lazy value n is computed. */
+static unsigned uses_below(const struct jit_gen *g, unsigned n, unsigned what)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+
+	if (!n)
+		return 0;
+	if (n == what)
+		return 1;
+	if (g->v[n].done || has_place(&g->v[n]) || g->v[n].uses > 1 || node->op == HULL_IR_CONST ||
+	    node->op == HULL_IR_GET)
+		return 0;
+	return uses_below(g, node->a, what) + uses_below(g, node->b, what) +
+	       uses_below(g, node->c, what);
+}
+
+/* Would a write to the slot's place now destroy a value that somebody still wants, n's computation
+ * apart? */
+static bool in_the_way(const struct jit_gen *g, unsigned slot, unsigned below)
+{
+	unsigned old = g->slot_value[slot];
+	const struct value *v = &g->v[old];
+	host_reg pin = g->pin_reg[slot];
+	bool here;
+
+	if (!old || !v->uses)
+		return false;
+	if (!is_pinned(g, slot))
+		here = v->home == slot + 1 && v->reg == HOST_NO_REG && v->freg == HOST_NO_REG;
+	else
+		here = is_f_slot(g, slot) ? v->freg == pin : v->reg == pin;
+	return here && v->uses > below;
+}
+
+/* Another place of the old value, before its slot is overwritten. */
+static void displace(struct jit_gen *g, unsigned slot)
+{
+	unsigned old = g->slot_value[slot];
+	host_reg pin = g->pin_reg[slot];
+	struct value *v = &g->v[old];
+
+	if (is_f_slot(g, slot)) {
+		unsigned bits = is_pinned(g, slot) ? v->f_bits : 64;
+
+		if (!is_pinned(g, slot)) {
+			gen_in_freg(g, old, 64);
+			return;
+		}
+		if (bits == 32) { /* temporaries hold no boxed numbers: through memory */
+			v->freg = pin;
+			spill(g, v);
+			v->freg = HOST_NO_REG;
+			return;
+		}
+		v->freg = HOST_NO_REG;
+		host_fmov(&g->e, take_f_temp(g, old, bits), pin);
+		return;
+	}
+	if (!is_pinned(g, slot)) {
+		gen_in_reg(g, old);
+		return;
+	}
+	v->reg = HOST_NO_REG;
+	host_mov(&g->e, take_temp(g, old), host_r(pin));
+}
+
+/* The old value of a slot is no longer in the slot's place. */
+static void forget_slot(struct jit_gen *g, unsigned slot)
+{
+	unsigned old = g->slot_value[slot];
+	struct value *v = &g->v[old];
+	host_reg pin = g->pin_reg[slot];
+
+	g->slot_value[slot] = 0;
+	if (!old)
+		return;
+	if (v->home == slot + 1)
+		v->home = 0;
+	if (is_pinned(g, slot) && !is_f_slot(g, slot) && v->reg == pin)
+		v->reg = HOST_NO_REG;
+	if (is_pinned(g, slot) && is_f_slot(g, slot) && v->freg == pin)
+		v->freg = HOST_NO_REG;
+	if (!v->uses)
+		return;
+	for (unsigned s = 1; s < HULL_IR_SLOTS; s++) { /* another slot may have the same value */
+		if (g->slot_value[s] != old)
+			continue;
+		if (!is_pinned(g, s))
+			v->home = (uint8_t)(s + 1);
+		else if (!is_f_slot(g, s) && v->reg == HOST_NO_REG)
+			v->reg = g->pin_reg[s];
+	}
+}
+
+host_reg gen_result(struct jit_gen *g, unsigned n)
+{
+	struct value *v = &g->v[n];
+	unsigned slot = v->set - 1u;
+
+	v->done = true;
+	if (v->set && !is_f_slot(g, slot) && is_pinned(g, slot) && !in_the_way(g, slot, 0)) {
+		forget_slot(g, slot);
+		v->reg = g->pin_reg[slot];
+		g->slot_value[slot] = (uint16_t)n; /* SET follows before anything can look */
+		return v->reg;
+	}
+	return take_temp(g, n);
+}
+
+host_reg gen_f_result(struct jit_gen *g, unsigned n, unsigned bits)
+{
+	struct value *v = &g->v[n];
+	unsigned slot = v->set - 1u;
+
+	v->done = true;
+	if (v->set && is_f_slot(g, slot) && is_pinned(g, slot) && g->pin_bits[slot] == bits &&
+	    bits == 64 && !in_the_way(g, slot, 0)) {
+		forget_slot(g, slot);
+		v->freg = g->pin_reg[slot];
+		v->f_bits = (uint8_t)bits;
+		g->slot_value[slot] = (uint16_t)n;
+		return v->freg;
+	}
+	return take_f_temp(g, n, bits);
+}
+
+void gen_eval(struct jit_gen *g, unsigned n)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+
+	if (!n || node->op == HULL_IR_CONST || has_place(&g->v[n]) || g->bail)
+		return;
+	if (node->op == HULL_IR_PC)
+		host_page_address(&g->e, gen_result(g, n), g->block->offset + (int32_t)node->imm);
+	else
+		gen_compute(g, n);
+}
+
+/* A number that is in a floating-point register only, into a general one. */
+static void from_freg(struct jit_gen *g, unsigned n)
+{
+	struct value *v = &g->v[n];
+	host_reg f = v->freg, r = take_temp(g, n);
+
+	host_f_to_gpr(&g->e, v->f_bits, r, f);
+	if (v->f_bits == 32 && is_boxed_pin(g, f))
+		host_compute(&g->e, HULL_IR_BOX32, r, host_r(r), host_i(0));
+}
+
+struct host_operand gen_operand(struct jit_gen *g, unsigned n)
+{
+	struct value *v = &g->v[n];
+	uint64_t k;
+
+	if (gen_const(g, n, &k))
+		return host_i(k);
+	if (v->reg == HOST_NO_REG && !v->home && !v->spill && v->freg != HOST_NO_REG)
+		from_freg(g, n);
+	if (v->reg != HOST_NO_REG)
+		return host_r(v->reg);
+	if (v->home)
+		return host_s(g->arch->slot_state[v->home - 1]);
+	if (v->spill)
+		return host_s(spill_state(v->spill));
+	g->bail = JIT_BAIL_UNKNOWN_OP;
+	return host_i(0);
+}
+
+host_reg gen_in_reg(struct jit_gen *g, unsigned n)
+{
+	struct host_operand o;
+	host_reg r;
+
+	gen_eval(g, n);
+	o = gen_operand(g, n);
+	if (o.kind == HOST_REG)
+		return o.reg;
+	r = take_temp(g, n);
+	host_mov(&g->e, r, o);
+	return r;
+}
+
+void gen_put(struct jit_gen *g, int32_t state, unsigned n)
+{
+	struct value *v = &g->v[n];
+
+	gen_eval(g, n);
+	if (v->freg != HOST_NO_REG && v->reg == HOST_NO_REG)
+		host_fput(&g->e, v->f_bits, state, v->freg);
+	else
+		host_set_state(&g->e, state, gen_operand(g, n));
+}
+
+bool gen_any_f(const struct jit_gen *g)
+{
+	for (unsigned i = 0; i < g->f_temp_count; i++)
+		if (g->f_temp_value[i])
+			return true;
+	for (unsigned i = 0; i < g->pin_count; i++)
+		if (g->pins[i].f_bits)
+			return true;
+	return false;
+}
+
+/* The number that a boxed 32-bit value holds, into a register of n, which is UNBOX32. */
+static host_reg unbox(struct jit_gen *g, unsigned n)
+{
+	unsigned boxed = gen_node(g, n)->a;
+	const struct hull_ir_node *node = gen_node(g, boxed);
+	struct value *v = &g->v[boxed];
+	host_reg r;
+
+	if (node->op == HULL_IR_BOX32 && !v->done)
+		return gen_in_freg(g, node->a, 32);
+	if (v->freg != HOST_NO_REG && v->f_bits == 32 && is_boxed_pin(g, v->freg))
+		return v->freg;
+	if (v->home && v->reg == HOST_NO_REG && v->freg == HOST_NO_REG) {
+		int32_t state = g->arch->slot_state[v->home - 1];
+
+		host_branch_unboxed(&g->e, state, gen_step(g));
+		r = take_f_temp(g, n, 32);
+		host_fget(&g->e, 32, r, state);
+		g->v[n].done = true;
+		gen_release(g, boxed);
+		return r;
+	}
+	gen_compute(g, n);
+	return gen_in_freg(g, n, 32);
+}
+
+host_reg gen_in_freg(struct jit_gen *g, unsigned n, unsigned bits)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+	struct value *v = &g->v[n];
+	host_reg r;
+
+	if (g->bail)
+		return g->f_temps[0];
+	if (v->freg != HOST_NO_REG && (v->f_bits == bits || (v->f_bits == 64 && bits == 32)))
+		return v->freg;
+	if (node->op == HULL_IR_UNBOX32 && bits == 32 && !has_place(v))
+		return unbox(g, n);
+	gen_eval(g, n);
+	if (v->freg != HOST_NO_REG && v->f_bits == bits)
+		return v->freg;
+	if (v->freg != HOST_NO_REG) /* the wrong width: boxed, or half of a number */
+		from_freg(g, n);
+	if (v->reg == HOST_NO_REG && (v->home || v->spill)) {
+		int32_t state = v->home ? g->arch->slot_state[v->home - 1] : spill_state(v->spill);
+
+		r = take_f_temp(g, n, bits);
+		host_fget(&g->e, bits, r, state);
+		return r;
+	}
+	r = take_f_temp(g, n, bits);
+	host_f_from_gpr(&g->e, bits, r, gen_operand(g, n));
+	return r;
+}
+
+static void set_f(struct jit_gen *g, unsigned slot, unsigned n)
+{
+	int32_t state = g->arch->slot_state[slot];
+	unsigned boxed =
+		gen_node(g, n)->op == HULL_IR_BOX32 && !g->v[n].done && !has_place(&g->v[n])
+			? gen_node(g, n)->a
+			: 0;
+	host_reg r;
+
+	if (is_pinned(g, slot)) {
+		unsigned bits = g->pin_bits[slot];
+
+		r = bits == 32 && boxed ? gen_in_freg(g, boxed, 32) : gen_in_freg(g, n, bits);
+		if (r != g->pin_reg[slot]) {
+			if (in_the_way(g, slot, 0))
+				displace(g, slot);
+			host_fmov(&g->e, g->pin_reg[slot], r);
+		}
+		return;
+	}
+	if (boxed) {
+		gen_eval(g, boxed);
+		if (g->v[boxed].freg != HOST_NO_REG) {
+			host_fput(&g->e, 32, state, g->v[boxed].freg);
+			return;
+		}
+	}
+	gen_eval(g, n);
+	if (g->v[n].freg != HOST_NO_REG && g->v[n].reg == HOST_NO_REG && g->v[n].f_bits == 64)
+		host_fput(&g->e, 64, state, g->v[n].freg);
+	else
+		host_set_state(&g->e, state, gen_operand(g, n));
+}
+
+static void set_x(struct jit_gen *g, unsigned slot, unsigned n)
+{
+	struct value *v = &g->v[n];
+	host_reg pin = g->pin_reg[slot];
+	uint64_t k;
+
+	if (!is_pinned(g, slot)) {
+		gen_eval(g, n);
+		host_set_state(&g->e, g->arch->slot_state[slot], gen_operand(g, n));
+		return;
+	}
+	if (!has_place(v) && !v->done && !gen_const(g, n, &k)) {
+		v->set = (uint8_t)(slot + 1);
+		gen_eval(g, n);
+		v->set = 0;
+	}
+	if (v->reg == pin)
+		return;
+	host_mov(&g->e, pin, gen_operand(g, n));
+	if (gen_const(g, n, &k) || (v->reg != HOST_NO_REG && !is_temp(g, v->reg)))
+		return;
+	for (unsigned i = 0; i < g->temp_count; i++) /* the pin will do from now on */
+		if (g->temp_value[i] == n)
+			g->temp_value[i] = 0;
+	v->reg = pin;
+}
+
+void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
+{
+	struct value *v = &g->v[n];
+	bool same = g->slot_value[slot] == n;
+	bool here = is_pinned(g, slot) && (v->reg == g->pin_reg[slot]);
+
+	if (!(same && (here || v->home == slot + 1))) {
+		if (!same && in_the_way(g, slot, uses_below(g, n, g->slot_value[slot])))
+			displace(g, slot);
+		if (is_f_slot(g, slot))
+			set_f(g, slot, n);
+		else
+			set_x(g, slot, n);
+	}
+	if (g->slot_value[slot] != n)
+		forget_slot(g, slot);
+	g->slot_value[slot] = (uint16_t)n;
+	if (is_pinned(g, slot)) {
+		/* Boxed pins are aliases of what is in them only as long as BOX32 is lazy. */
+		if (is_f_slot(g, slot) && g->pin_bits[slot] == 64 && !is_f_temp(g, v->freg)) {
+			v->freg = g->pin_reg[slot];
+			v->f_bits = 64;
+		}
+	} else {
+		v->home = (uint8_t)(slot + 1);
+	}
+	gen_release(g, n);
+}
+
+void gen_values_begin(struct jit_gen *g)
+{
+	const struct hull_ir *ir = g->ir;
+
+	memset(g->v, 0, ir->count * sizeof(g->v[0]));
+	memset(g->slot_value, 0, sizeof(g->slot_value));
+	memset(g->temp_value, 0, sizeof(g->temp_value));
+	memset(g->f_temp_value, 0, sizeof(g->f_temp_value));
+	g->spills = 0;
+	for (unsigned i = 0; i < ir->count; i++)
+		g->v[i].reg = g->v[i].freg = HOST_NO_REG;
+	for (unsigned i = ir->count; i-- > 1;) {
+		const struct hull_ir_node *n = &ir->nodes[i];
+		bool pure = hull_ir_ops[n->op].kind == HULL_IR_PURE ||
+		            (n->op == HULL_IR_CALL && !ir->arch->helpers[n->aux].effects);
+
+		if (pure && !g->v[i].uses)
+			continue;
+		g->v[n->a].uses++;
+		g->v[n->b].uses++;
+		g->v[n->c].uses++;
+	}
+}
