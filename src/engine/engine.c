@@ -14,12 +14,16 @@
 #include "core/vcpu.h"
 #include "engine/engine.h"
 #include "engine/hardfloat.h"
+#include "engine/jit/cache.h"
 #include "engine/riscv64/block.h"
+#include "engine/jit/host.h"
 #include "engine/riscv64/lift.h"
 
 /* Decoded blocks of all vCPUs together. */
 #define CACHE_BYTES     (UINT64_C(32) << 20)
 #define CACHE_BYTES_MIN (UINT64_C(1) << 20)
+/* Generated code of all vCPUs together, if the configuration does not say. */
+#define CODE_BYTES (UINT64_C(128) << 20)
 
 struct engine_vm {
 	enum hull_engine_tier tier;
@@ -56,7 +60,7 @@ static bool fp_usable(void)
 
 unsigned hull_engine_tiers(void)
 {
-	return HULL_TIER_INTERP | HULL_TIER_EVAL;
+	return HULL_TIER_INTERP | HULL_TIER_EVAL | (host_info.gpr_count ? HULL_TIER_BLOCK : 0);
 }
 
 enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode)
@@ -149,6 +153,17 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 			                 vcpu->id);
 		}
 	}
+	if (e->tier & (HULL_TIER_BLOCK | HULL_TIER_REGION)) {
+		const struct hull_engine_config *c = &hull_vm_config(vcpu->vm)->engine;
+		uint64_t code = c->cache_bytes ? c->cache_bytes : CODE_BYTES;
+
+		code = MAX(code / hull_vm_vcpu_count(vcpu->vm), (uint64_t)JIT_CACHE_MIN);
+		rc = rv_jit_init(h, c, align_down(code, HULL_PAGE_SIZE), err);
+		if (rc) {
+			rv_cache_fini(h, hal);
+			return rc;
+		}
+	}
 	rv_hart_reset(h);
 	return 0;
 }
@@ -158,6 +173,7 @@ static void engine_vcpu_fini(struct hull_vcpu *vcpu)
 	struct engine_vm *e = hull_vm_accel_state(vcpu->vm);
 	const struct hull_hal *hal = hull_vm_hal(vcpu->vm);
 
+	rv_jit_fini(hart(vcpu));
 	rv_cache_fini(hart(vcpu), hal);
 	if (e->eval[vcpu->id])
 		hal->pages_free(hal, e->eval[vcpu->id], EVAL_BYTES);
@@ -180,8 +196,10 @@ static int engine_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	enter_fp(&saved);
 	h->retire_limit = limited ? h->retired : UINT64_MAX;
 	rv_heed_budget(h);
-	rc = e->tier == HULL_TIER_EVAL ? rv_evaluate(h, e->eval[vcpu->id], exit)
-	                               : rv_interpret(h, exit);
+	if (e->tier == HULL_TIER_EVAL)
+		rc = rv_evaluate(h, e->eval[vcpu->id], exit);
+	else
+		rc = h->jit ? rv_jit_run(h, exit) : rv_interpret(h, exit);
 	rv_tell_budget(h);
 	(void)fesetenv(&saved);
 	hull_store_relaxed(&vcpu->insns, h->retired); /* read by statistics only */

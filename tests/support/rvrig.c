@@ -13,6 +13,7 @@ bool rvrig_init(struct rvrig *r, uint64_t base, uint64_t size)
 
 	fake_hal_init(&r->hal);
 	hull_config_init(&config, HULL_ISA_RISCV64, "rig");
+	config.engine.mode = HULL_ENGINE_INTERP; /* tests call the tiers themselves */
 	if (hull_config_add_region(&config, &ram, NULL) ||
 	    hull_vm_create(&config, &r->hal.hal, hull_accel_find("engine"), &r->vm, NULL))
 		return false;

@@ -88,7 +88,7 @@ static void random_state(void)
 	h->fp.flags = g->fp.flags = (uint8_t)(hull_prng_next(&prng) & 31);
 	h->frm = g->frm = (uint8_t)hull_prng_below(&prng, hull_prng_below(&prng, 4) ? 5 : 8);
 	h->priv = g->priv = privs[hull_prng_below(&prng, 4)];
-	h->reserved_gpa = g->reserved_gpa = UINT64_MAX;
+	h->reserved = g->reserved = UINT64_MAX;
 	h->csr.menvcfg = g->csr.menvcfg =
 		hull_prng_next(&prng) & (ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE);
 	h->csr.senvcfg = g->csr.senvcfg =
@@ -183,7 +183,7 @@ static bool states_differ(void)
 	bad |= differ("priv", 0, h->priv, g->priv);
 	bad |= differ("frm", 0, h->frm, g->frm);
 	bad |= differ("retired", 0, h->retired, g->retired);
-	bad |= differ("reserved", 0, h->reserved_gpa, g->reserved_gpa);
+	bad |= differ("reserved", 0, h->reserved, g->reserved);
 	for (unsigned i = 0; i < 4096; i++) {
 		uint64_t a = 0, b = 0;
 

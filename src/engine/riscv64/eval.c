@@ -69,11 +69,8 @@ static enum after environment_call(struct run *r)
 		rv_raise(h, RV_ECALL_U + h->priv, 0);
 		return AFTER_FAULT;
 	}
-	r->exit->kind = HULL_EXIT_HYPERCALL;
-	r->exit->call.nr = h->x[17];
-	for (unsigned i = 0; i < 6; i++)
-		r->exit->call.args[i] = h->x[10 + i];
-	leave_to(r, h->pc + 4);
+	sync(r);
+	(void)rv_hypercall(h, r->exit);
 	return AFTER_EXIT;
 }
 
@@ -85,9 +82,10 @@ static enum after return_from_trap(struct run *r, bool (*perform)(struct rv_hart
 	return AFTER_BLOCK;
 }
 
-#define FP_CALL_1(fn) hard_##fn(&h->fp, a)
-#define FP_CALL_2(fn) hard_##fn(&h->fp, a, b)
-#define FP_CALL_3(fn) hard_##fn(&h->fp, a, b, c)
+/* In software: generated code calls them too, and its exceptions are in the host's registers. */
+#define FP_CALL_1(fn) hull_##fn(&h->fp, a)
+#define FP_CALL_2(fn) hull_##fn(&h->fp, a, b)
+#define FP_CALL_3(fn) hull_##fn(&h->fp, a, b, c)
 
 static uint64_t call_fp(struct rv_hart *h, unsigned id, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -105,31 +103,37 @@ static uint64_t call_fp(struct rv_hart *h, unsigned id, uint64_t a, uint64_t b, 
 	}
 }
 
+bool rv_helper(struct rv_hart *h, unsigned id, uint32_t imm, const uint64_t args[3], uint64_t *ret)
+{
+	uint64_t a = args[0], b = args[1];
+
+	switch (id) {
+	case RV_CALL_csr: return rv_csr_access(h, imm, a, ret);
+	case RV_CALL_amo: return rv_amo(h, (enum rv_amo)(imm & 255), imm >> 8, a, b, ret);
+	case RV_CALL_lr: return rv_lr(h, imm, a, ret);
+	case RV_CALL_sc: return rv_sc(h, imm, a, b, ret);
+	case RV_CALL_cbo: return rv_cbo(h, (enum rv_cbo)imm, a);
+	case RV_CALL_sfence_vma: return rv_sys_sfence_vma(h, imm & 1, a, imm & 2, b);
+	case RV_CALL_sfence_order: return rv_sys_sfence_order(h);
+	case RV_CALL_fence_i: rv_sys_fence_i(h); return true;
+	default: *ret = call_fp(h, id, a, b, args[2]); return true;
+	}
+}
+
 static enum after call(struct run *r, const struct hull_ir_node *n, uint64_t *ret)
 {
-	struct rv_hart *h = r->h;
-	uint64_t a = r->v[n->a], b = r->v[n->b];
-	unsigned imm = (unsigned)n->imm;
-	bool ok = true;
+	const uint64_t args[3] = { r->v[n->a], r->v[n->b], r->v[n->c] };
 
 	if (rv_ir_arch.helpers[n->aux].effects & HULL_IR_EXACT)
 		sync(r);
 	switch (n->aux) {
-	case RV_CALL_csr: ok = rv_csr_access(h, imm, a, ret); break;
-	case RV_CALL_amo: ok = rv_amo(h, (enum rv_amo)(imm & 255), imm >> 8, a, b, ret); break;
-	case RV_CALL_lr: ok = rv_lr(h, imm, a, ret); break;
-	case RV_CALL_sc: ok = rv_sc(h, imm, a, b, ret); break;
-	case RV_CALL_cbo: ok = rv_cbo(h, (enum rv_cbo)imm, a); break;
-	case RV_CALL_sfence_vma: ok = rv_sys_sfence_vma(h, imm & 1, a, imm & 2, b); break;
-	case RV_CALL_sfence_order: ok = rv_sys_sfence_order(h); break;
-	case RV_CALL_fence_i: rv_sys_fence_i(h); break;
 	case RV_CALL_ecall: return environment_call(r);
 	case RV_CALL_mret: return return_from_trap(r, rv_sys_mret);
 	case RV_CALL_sret: return return_from_trap(r, rv_sys_sret);
 	case RV_CALL_wfi: return wait_for_interrupt(r);
-	default: *ret = call_fp(h, n->aux, a, b, r->v[n->c]);
+	default: break;
 	}
-	return ok ? AFTER_NODE : AFTER_FAULT;
+	return rv_helper(r->h, n->aux, (uint32_t)n->imm, args, ret) ? AFTER_NODE : AFTER_FAULT;
 }
 
 static enum after need_fp(struct run *r, bool rounds, unsigned field)
@@ -266,18 +270,25 @@ static struct rv_block *next_block(struct rv_hart *h)
 	return rv_block_at(h, h->pc, false);
 }
 
-/* Enter the handler; true if the caller has to look at a hart that retires nothing. */
-static bool take_trap(struct rv_hart *h)
+void rv_finish_access(struct rv_hart *h, struct rv_eval *e, uint32_t insn, uint64_t value)
 {
-	rv_trap(h, h->cause, h->tval);
-	if (h->retired != h->trap_mark) {
-		h->trap_mark = h->retired;
-		h->trap_loop = 0;
-	} else if (++h->trap_loop >= RV_TRAP_LOOP) {
-		h->trap_loop = 0;
-		return true;
+	struct hull_exit exit;
+	struct run r = { h, &exit, e->values, h->pc, h->retired, 0 };
+	uint8_t code[4];
+
+	store_le32(code, insn);
+	rv_lift(&h->cache->decoder, code, hull_rv_length((uint16_t)insn), &e->ir);
+	e->values[0] = 0;
+	for (unsigned i = 1; i < e->ir.count; i++) {
+		const struct hull_ir_node *n = &e->ir.nodes[i];
+
+		if (n->op == HULL_IR_INSN)
+			r.insn = n->imm;
+		else if (n->op == HULL_IR_LOAD)
+			e->values[i] = value;
+		else if (n->op != HULL_IR_STORE)
+			(void)perform(&r, n, &e->values[i]);
 	}
-	return false;
 }
 
 int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
@@ -304,11 +315,7 @@ int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit)
 		}
 		if (after == AFTER_EXIT)
 			return 0;
-		if (after != AFTER_FAULT || !take_trap(h))
-			continue;
-		if (h->retire_limit == UINT64_MAX)
-			return leave(exit, HULL_EXIT_NONE);
-		h->retire_limit = h->retired;
-		return leave(exit, HULL_EXIT_BUDGET);
+		if (after == AFTER_FAULT && rv_take_trap(h, exit))
+			return 0;
 	}
 }

@@ -26,7 +26,7 @@ void rv_hart_reset(struct rv_hart *h)
 	h->pmp_active = false;
 	h->mip = 0;
 	h->trap_loop = 0;
-	h->reserved_gpa = UINT64_MAX;
+	h->reserved = UINT64_MAX;
 	h->csr.stimecmp = UINT64_MAX;
 	h->csr.mstatus = UINT64_C(2) << 32 | UINT64_C(2) << 34; /* UXL and SXL: 64 bits */
 	rv_fp_changed(h);
@@ -117,7 +117,7 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval)
 
 	h->stats.traps++;
 	h->stats.interrupts += !!(cause & IRQ_BIT);
-	h->reserved_gpa = UINT64_MAX;
+	h->reserved = UINT64_MAX;
 	if (h->priv != RV_PRIV_M && (deleg >> (cause & 63) & 1)) {
 		h->csr.scause = cause;
 		h->csr.sepc = h->pc;
@@ -138,6 +138,36 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval)
 	h->pc = vector(h->csr.mtvec, cause);
 	h->priv = RV_PRIV_M;
 	rv_update_contexts(h); /* MPP governs MPRV accesses, too */
+}
+
+int rv_hypercall(struct rv_hart *h, struct hull_exit *exit)
+{
+	exit->kind = HULL_EXIT_HYPERCALL;
+	exit->call.nr = h->x[17];
+	for (unsigned i = 0; i < 6; i++)
+		exit->call.args[i] = h->x[10 + i];
+	h->pc += 4;
+	h->retired++;
+	return 0;
+}
+
+bool rv_take_trap(struct rv_hart *h, struct hull_exit *exit)
+{
+	rv_trap(h, h->cause, h->tval);
+	if (LIKELY(h->retired != h->trap_mark)) {
+		h->trap_mark = h->retired;
+		h->trap_loop = 0;
+		return false;
+	}
+	if (++h->trap_loop < RV_TRAP_LOOP)
+		return false;
+	h->trap_loop = 0;
+	exit->kind = HULL_EXIT_NONE;
+	if (h->retire_limit != UINT64_MAX) {
+		h->retire_limit = h->retired; /* deterministic: the time slice is used up */
+		exit->kind = HULL_EXIT_BUDGET;
+	}
+	return true;
 }
 
 void rv_tell_budget(struct rv_hart *h)

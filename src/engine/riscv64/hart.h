@@ -68,8 +68,11 @@ struct rv_hart {
 	/* Trap in flight: set by helpers that return false. */
 	uint64_t cause, tval;
 
-	/* LR/SC reservation: physical address (never valid: all ones) and the value seen. */
-	uint64_t reserved_gpa, reserved_value;
+	/*
+	 * LR/SC reservation: virtual address (all ones: none) and the value seen.  Given up when
+	 * translations change, since another address may be meant then.
+	 */
+	uint64_t reserved, reserved_value;
 
 	uint64_t mip; /* pending interrupts as of the last look, software bits included */
 	struct {
@@ -86,6 +89,12 @@ struct rv_hart {
 	struct hull_vcpu *vcpu;
 	struct hull_vm *vm;
 	struct rv_cache *cache; /* decoded blocks of this hart */
+	struct rv_jit *jit;     /* generated code; NULL: tier 0 only */
+	/*
+	 * rv_interpret() is to return RV_EXIT_HOT after one instruction: `retired` at which it
+	 * was asked to, + 1; 0: not.
+	 */
+	uint64_t step_from;
 	/*
 	 * host_fp_flags() while exceptions of generated code may wait in the host's status
 	 * register; else NULL.  The interpreter and hardfloat.h raise others there: not for them.
@@ -133,6 +142,15 @@ bool rv_poll(struct rv_hart *h);
 bool rv_take_interrupt(struct rv_hart *h);
 /* Bring h->mip up to date with the lines, the timer and the software bits. */
 void rv_update_mip(struct rv_hart *h);
+
+/* ecall to Hull as the firmware: the exit, h being behind the instruction then.  Returns 0. */
+int rv_hypercall(struct rv_hart *h, struct hull_exit *exit);
+
+/*
+ * Perform the exception in h->cause, h->tval.  True if the caller should return now: a handler that
+ * itself faults at once retires nothing, and somebody has to look now and then.  *exit is set then.
+ */
+bool rv_take_trap(struct rv_hart *h, struct hull_exit *exit);
 
 /* Report a trap to the caller: set cause and tval and return false. */
 static inline bool rv_raise(struct rv_hart *h, uint64_t cause, uint64_t tval)
@@ -284,6 +302,23 @@ void rv_pmp_write_addr(struct rv_hart *h, unsigned i, uint64_t value);
 
 /* Run decoded blocks until something must be done. */
 int rv_interpret(struct rv_hart *h, struct hull_exit *exit);
+
+/* --- jit.c --- */
+
+/* Run generated code and, for what is not hot, rv_interpret().  h->jit is there. */
+int rv_jit_run(struct rv_hart *h, struct hull_exit *exit);
+
+struct hull_err;
+struct hull_engine_config;
+/*
+ * Create h->jit with a code cache of `bytes`; after rv_cache_init().  HULL_ENOTSUP: this host has
+ * no memory for code; HULL_ENOMEM.
+ */
+int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint64_t bytes,
+                struct hull_err *err);
+void rv_jit_fini(struct rv_hart *h);
+
+/* --- block.c --- */
 
 /* Create and give back the cache of decoded blocks; HULL_ENOMEM. */
 int rv_cache_init(struct rv_hart *h, const struct hull_hal *hal, uint64_t bytes);

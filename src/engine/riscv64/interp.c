@@ -267,17 +267,6 @@ static int leave(struct rv_hart *h, struct hull_exit *exit, enum hull_exit_kind 
 	return 0;
 }
 
-static int hypercall(struct rv_hart *h, struct hull_exit *exit)
-{
-	exit->kind = HULL_EXIT_HYPERCALL;
-	exit->call.nr = h->x[17];
-	for (unsigned i = 0; i < 6; i++)
-		exit->call.args[i] = h->x[10 + i];
-	h->pc += 4;
-	h->retired++;
-	return 0;
-}
-
 HULL_GUEST_RACES int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 {
 	static const void *const labels[HULL_RV_COUNT + 1] = {
@@ -291,7 +280,7 @@ HULL_GUEST_RACES int rv_interpret(struct rv_hart *h, struct hull_exit *exit)
 	const struct rv_op *op;
 	struct rv_block *b;
 	struct rv_link *unlinked;
-	uint64_t pc0, retired, limit;
+	uint64_t pc0, retired, limit = 0;
 	enum rv_after after;
 
 	if (!exit) {
@@ -308,6 +297,12 @@ resume:                                    /* h->pc and h->retired are exact */
 	} else if (UNLIKELY(h->mip & h->csr.mie)) {
 		rv_take_interrupt(h);
 	}
+	if (UNLIKELY(h->step_from)) {
+		if (h->retired >= h->step_from)
+			return leave(h, exit, RV_EXIT_HOT);
+		b = rv_block_at(h, h->pc, true);
+		goto enter;
+	}
 	/* Blocks are entered only if all of one fits; the rest is stepped through. */
 	limit = h->retire_limit > RV_BLOCK_INSNS ? h->retire_limit - RV_BLOCK_INSNS : 0;
 	if (UNLIKELY(h->retired >= limit)) {
@@ -323,6 +318,7 @@ resume:                                    /* h->pc and h->retired are exact */
 		if (!b || b->epoch != h->code_epoch)
 			b = rv_block_at(h, h->pc, false);
 	}
+enter:
 	if (UNLIKELY(!b))
 		goto trap;
 	pc0 = h->pc;
@@ -332,7 +328,7 @@ resume:                                    /* h->pc and h->retired are exact */
 
 follow: /* a direct jump to h->pc through a slot that is not linked, or no longer valid */
 	h->retired = retired;
-	if (hull_load_relaxed(attention) || retired >= limit)
+	if (hull_load_relaxed(attention) || retired >= limit || h->step_from)
 		goto resume;
 	{
 		uint64_t here = PAGE_OF(pc0), flushes = h->cache->flushes;
@@ -394,7 +390,7 @@ wfi:
 ecall:
 	SYNC();
 	if (h->sbi && h->priv == RV_PRIV_S)
-		return hypercall(h, exit);
+		return rv_hypercall(h, exit);
 	rv_raise(h, RV_ECALL_U + h->priv, 0);
 	goto fault;
 
@@ -409,19 +405,7 @@ fault: /* h->cause and h->tval are set, h->pc is the instruction's */
 	if (h->cause == RV_ILLEGAL)
 		h->tval = rv_block_bits(b, op);
 trap:
-	rv_trap(h, h->cause, h->tval);
-	if (LIKELY(h->retired != h->trap_mark)) {
-		h->trap_mark = h->retired;
-		h->trap_loop = 0;
+	if (LIKELY(!rv_take_trap(h, exit)))
 		goto resume;
-	}
-	/* A handler that itself faults at once retires nothing: let the caller have a look now and
-	 * then. */
-	if (++h->trap_loop < RV_TRAP_LOOP)
-		goto resume;
-	h->trap_loop = 0;
-	if (h->retire_limit == UINT64_MAX)
-		return leave(h, exit, HULL_EXIT_NONE);
-	h->retire_limit = h->retired; /* deterministic: the time slice is used up */
-	return leave(h, exit, HULL_EXIT_BUDGET);
+	return 0;
 }

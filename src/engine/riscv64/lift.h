@@ -44,4 +44,16 @@ struct rv_eval {
  */
 int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit);
 
+/*
+ * A helper that neither leaves the block nor needs its place: imm and operands are the CALL's.
+ * False with the trap set.
+ */
+bool rv_helper(struct rv_hart *h, unsigned id, uint32_t imm, const uint64_t args[3], uint64_t *ret);
+
+/*
+ * The rest of one load or store at h->pc whose access has been made: `value` is what was loaded.
+ * h->pc and h->retired become those of the next instruction.
+ */
+void rv_finish_access(struct rv_hart *h, struct rv_eval *e, uint32_t insn, uint64_t value);
+
 #endif

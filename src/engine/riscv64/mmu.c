@@ -84,6 +84,7 @@ void rv_update_contexts(struct rv_hart *h)
 {
 	uint32_t fetch, epoch = h->next_context;
 
+	h->reserved = UINT64_MAX; /* the address may be another one's now */
 	h->cpu.data_context = context_number(h, h->csr.satp, data_mode(h));
 	fetch = context_number(h, h->csr.satp, h->priv);
 	if (h->next_context < epoch) /* numbers were recycled between the two */
@@ -128,6 +129,7 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 {
 	unsigned half = va >> 63;
 
+	h->reserved = UINT64_MAX;
 	if (!all_addresses && (va < h->super_low[half] || va > h->super_high[half])) {
 		flush_page(h, va);
 		return;
@@ -610,7 +612,7 @@ bool rv_lr(struct rv_hart *h, unsigned width, uint64_t va, uint64_t *ret)
 
 	if (!p)
 		return false;
-	h->reserved_gpa = gpa;
+	h->reserved = va;
 	h->reserved_value = width == 32 ? (uint64_t)(int32_t)hull_load_seqcst((uint32_t *)p)
 	                                : hull_load_seqcst((uint64_t *)p);
 	*ret = h->reserved_value;
@@ -628,10 +630,10 @@ bool rv_sc(struct rv_hart *h, unsigned width, uint64_t va, uint64_t value, uint6
 
 	if (!p)
 		return false;
-	ok = gpa == h->reserved_gpa &&
+	ok = va == h->reserved &&
 	     (width == 32 ? hull_cas_seqcst((uint32_t *)p, &expected32, (uint32_t)value)
 	                  : hull_cas_seqcst((uint64_t *)p, &expected64, value));
-	h->reserved_gpa = UINT64_MAX;
+	h->reserved = UINT64_MAX;
 	*ret_failed = !ok;
 	return true;
 }

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Running generated code: entering it, leaving it, and what it calls. */
+#include "engine/riscv64/jit.h"
+
+#include <stdlib.h>
+
+#include "base/atomic.h"
+#include "base/mem.h"
+#include "core/vcpu.h"
+
+#include <hull/vm.h>
+
+enum { GLUE_BYTES = 64 << 10, TIER1_THRESHOLD = 8 };
+
+/* --- what generated code calls: true if it may go on --- */
+
+/* The state of the hart becomes that of the instruction that called. */
+static void sync(struct rv_hart *h)
+{
+	h->pc = h->cpu.page + JIT_DESC_OFFSET(h->cpu.desc);
+	h->retired = h->cpu.fuel_base - (uint64_t)h->cpu.fuel + JIT_DESC_NUMBER(h->cpu.desc);
+}
+
+/*
+ * A device may have asked for attention or shortened the time slice: then the instruction is
+ * finished by rv_finish_access() and generated code is left.
+ */
+static bool after_slow(struct rv_hart *h, uint64_t value)
+{
+	struct rv_jit *j = h->jit;
+	bool go = !hull_load_seqcst(&h->vcpu->attention) && h->retire_limit == j->retire_limit;
+
+	j->finish = !go;
+	j->value = value;
+	return go;
+}
+
+static bool slow_load(struct rv_hart *h, unsigned bits, uint64_t *ret)
+{
+	sync(h);
+	return rv_load_slow(h, h->cpu.arg[0] + h->cpu.arg[2], bits, ret) && after_slow(h, *ret);
+}
+
+#define SLOW_LOAD(kind, type, bits)                \
+	static bool load_##kind(void *state)       \
+	{                                          \
+		struct rv_hart *h = state;         \
+		uint64_t v = 0;                    \
+		bool ok = slow_load(h, bits, &v);  \
+		h->cpu.arg[3] = (uint64_t)(type)v; \
+		return ok;                         \
+	}
+SLOW_LOAD(u8, uint8_t, 8)
+SLOW_LOAD(u16, uint16_t, 16)
+SLOW_LOAD(u32, uint32_t, 32)
+SLOW_LOAD(u64, uint64_t, 64)
+SLOW_LOAD(s8, int8_t, 8)
+SLOW_LOAD(s16, int16_t, 16)
+SLOW_LOAD(s32, int32_t, 32)
+
+static bool slow_store(struct rv_hart *h, unsigned bits)
+{
+	sync(h);
+	return rv_store_slow(h, h->cpu.arg[0] + h->cpu.arg[2], bits,
+	                     h->cpu.arg[1] & low_mask(bits)) &&
+	       after_slow(h, 0);
+}
+
+static bool store_8(void *state)
+{
+	return slow_store(state, 8);
+}
+
+static bool store_16(void *state)
+{
+	return slow_store(state, 16);
+}
+
+static bool store_32(void *state)
+{
+	return slow_store(state, 32);
+}
+
+static bool store_64(void *state)
+{
+	return slow_store(state, 64);
+}
+
+static bool helper(void *state)
+{
+	struct rv_hart *h = state;
+
+	sync(h);
+	return rv_helper(h, h->cpu.arg[3] >> 32, (uint32_t)h->cpu.arg[3], h->cpu.arg,
+	                 &h->cpu.arg[3]);
+}
+
+static bool compute(void *state)
+{
+	struct rv_hart *h = state;
+
+	h->cpu.arg[3] =
+		hull_ir_compute((enum hull_ir_op)h->cpu.arg[3], h->cpu.arg[0], h->cpu.arg[1], 0);
+	return true;
+}
+
+/* May code go on after an instruction that changed the machine? */
+static bool look(void *state)
+{
+	struct rv_hart *h = state;
+
+	return !hull_load_seqcst(&h->vcpu->attention) && !(h->mip & h->csr.mie) &&
+	       h->retire_limit == h->jit->retire_limit;
+}
+
+static bool (*const thunks[])(void *state) = {
+	[JIT_SLOW_LOAD + HULL_IR_u8] = load_u8,
+	[JIT_SLOW_LOAD + HULL_IR_u16] = load_u16,
+	[JIT_SLOW_LOAD + HULL_IR_u32] = load_u32,
+	[JIT_SLOW_LOAD + HULL_IR_u64] = load_u64,
+	[JIT_SLOW_LOAD + HULL_IR_s8] = load_s8,
+	[JIT_SLOW_LOAD + HULL_IR_s16] = load_s16,
+	[JIT_SLOW_LOAD + HULL_IR_s32] = load_s32,
+	[JIT_SLOW_STORE + 0] = store_8,
+	[JIT_SLOW_STORE + 1] = store_16,
+	[JIT_SLOW_STORE + 2] = store_32,
+	[JIT_SLOW_STORE + 3] = store_64,
+	[JIT_HELPER] = helper,
+	[JIT_COMPUTE] = compute,
+	[JIT_LOOK] = look,
+};
+_Static_assert(ARRAY_LEN(thunks) == JIT_STUBS_END, "a function for each thunk");
+
+/* --- finding and making code --- */
+
+/* Compare every range with memory; those of other pages must be mapped where they were. */
+static bool same_guest_code(struct rv_hart *h, const struct jit_code *c,
+                            const struct rv_fetch_entry *e)
+{
+	const uint8_t *kept = jit_code_guest(c);
+
+	for (unsigned i = 0; i < c->range_count; i++) {
+		const struct jit_range *r = &c->ranges[i].range;
+
+		if (!rv_same_code(kept, e->hva + r->offset, r->bytes))
+			return false;
+		kept += r->bytes;
+	}
+	return true;
+}
+
+/* After fence.i: which units of this page are still what memory says?  The others lose their links.
+ */
+static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
+{
+	struct jit_cache *cache = h->jit->cache;
+	struct jit_code_range *r = NULL;
+
+	while ((r = jit_cache_page(cache, e->gpa, r))) {
+		struct jit_code *c = jit_cache_owner(cache, r);
+
+		if (c->epoch == h->code_epoch)
+			continue;
+		if (same_guest_code(h, c, e))
+			c->epoch = h->code_epoch;
+		else
+			jit_cache_unlink_into(cache, c);
+	}
+}
+
+static struct jit_code *find_good(struct rv_hart *h, uint64_t gpa)
+{
+	struct jit_code *c = NULL;
+
+	while ((c = jit_cache_find(h->jit->cache, gpa, c)))
+		if (c->epoch == h->code_epoch)
+			return c;
+	return NULL;
+}
+
+/* Code for pc that is good now, or NULL. */
+static struct jit_code *find(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e)
+{
+	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
+	struct jit_code *c;
+
+	if (!rv_code_is_kept(e, pc) || !jit_cache_find(h->jit->cache, gpa, NULL))
+		return NULL;
+	c = find_good(h, gpa);
+	if (c)
+		return c;
+	verify_page(h, e);
+	return find_good(h, gpa);
+}
+
+static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
+{
+	unsigned bit = (pc >> 12) & 4095;
+
+	h->code_pages[bit / 64] |= BIT(bit % 64);
+	h->cpu.jumps[engine_jump_index(pc)] =
+		(struct engine_jump_entry){ .pc = pc, .key = h->cpu.jump_key, .code = c->entry };
+	jit_cache_touch(c);
+}
+
+/* The interpreter found h->pc hot: make code for the block there.  NULL if that cannot be done. */
+static struct jit_code *translate(struct rv_hart *h)
+{
+	struct rv_jit *j = h->jit;
+	struct rv_block *b = rv_block_at(h, h->pc, false);
+	struct jit_block block;
+	struct jit_range range;
+	struct jit_unit unit;
+	struct jit_code *c;
+
+	if (!b || b->gpa == UINT64_MAX)
+		return NULL;
+	b->heat = 0; /* if nothing comes of it, later again */
+	range = (struct jit_range){ 0, b->gpa & HULL_PAGE_MASK, b->bytes };
+	block = (struct jit_block){ &j->ir, range.offset, b->insns };
+	if (rv_lift(&h->cache->decoder, rv_block_code(b), b->bytes, &j->ir) != b->insns)
+		return NULL;
+	if (jit_generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0 }, &unit))
+		return NULL;
+	unit.ranges = &range;
+	unit.range_count = 1;
+	unit.guest = rv_block_code(b);
+	c = jit_cache_add(j->cache, &unit, &b->gpa, NULL);
+	if (!c)
+		return NULL;
+	c->epoch = h->code_epoch;
+	b->heat = UINT32_MAX;
+	return c;
+}
+
+static void forget(void *arg, struct jit_code *code, enum jit_forget why)
+{
+	struct rv_hart *h = arg;
+
+	rv_flush_jumps(h); /* the decoded block stays hot, and asks again */
+}
+
+/* --- leaving --- */
+
+enum next { NEXT, RETURN };
+
+static enum next fault(struct rv_hart *h, struct hull_exit *exit)
+{
+	return rv_take_trap(h, exit) ? RETURN : NEXT;
+}
+
+/* The bits of the instruction at h->pc, as they were translated. */
+static uint32_t insn_bits(struct rv_hart *h)
+{
+	const struct jit_code *c = jit_cache_of(h->jit->cache, h->cpu.site);
+	unsigned offset = h->pc & HULL_PAGE_MASK;
+	const uint8_t *code;
+
+	if (!c)
+		return 0;
+	code = jit_code_guest(c);
+	for (unsigned i = 0; i < c->range_count; i++) {
+		const struct jit_range *r = &c->ranges[i].range;
+
+		if (offset >= r->offset && offset < r->offset + r->bytes) {
+			code += offset - r->offset;
+			return hull_rv_length(load_le16(code)) == 4 ? load_le32(code)
+			                                            : load_le16(code);
+		}
+		code += r->bytes;
+	}
+	return 0;
+}
+
+static enum next left_by_fault(struct rv_hart *h, struct hull_exit *exit)
+{
+	struct rv_jit *j = h->jit;
+
+	sync(h);
+	if (j->finish) {
+		j->finish = false;
+		rv_finish_access(h, &j->eval, insn_bits(h), j->value);
+		return NEXT;
+	}
+	if (h->cause == RV_ILLEGAL)
+		h->tval = insn_bits(h);
+	return fault(h, exit);
+}
+
+static enum next left_by_call(struct rv_hart *h, struct hull_exit *exit)
+{
+	unsigned id = JIT_DESC_NUMBER(h->cpu.desc);
+	enum rv_after after = RV_AFTER_GO;
+	bool ok = false;
+
+	h->pc = h->cpu.page + JIT_DESC_OFFSET(h->cpu.desc);
+	switch (id) {
+	case RV_CALL_ecall:
+		if (h->sbi && h->priv == RV_PRIV_S) {
+			rv_hypercall(h, exit);
+			return RETURN;
+		}
+		rv_raise(h, RV_ECALL_U + h->priv, 0);
+		break;
+	case RV_CALL_mret: ok = rv_sys_mret(h); break;
+	case RV_CALL_sret: ok = rv_sys_sret(h); break;
+	default: ok = rv_sys_wfi(h, &after); h->pc += ok ? 4 : 0;
+	}
+	if (!ok && h->cause == RV_ILLEGAL)
+		h->tval = insn_bits(h);
+	if (!ok)
+		return fault(h, exit);
+	h->retired++;
+	if (after == RV_AFTER_GO)
+		return NEXT;
+	exit->kind = HULL_EXIT_HALT;
+	return RETURN;
+}
+
+/* The exit can go straight on next time if there is code for its target. */
+static enum next left_by_link(struct rv_hart *h)
+{
+	struct rv_jit *j = h->jit;
+	unsigned exit = JIT_DESC_NUMBER(h->cpu.desc);
+	const struct rv_fetch_entry *e;
+	struct jit_code *from, *to;
+
+	h->pc = h->cpu.page + JIT_DESC_OFFSET(h->cpu.desc);
+	from = exit < JIT_EXITS ? jit_cache_of(j->cache, h->cpu.site) : NULL;
+	if (!from || h->cpu.fuel < 0 || from->epoch != h->code_epoch)
+		return NEXT;
+	e = rv_fetch_page(h, h->pc);
+	if (!e || e->gpa != (from->gpa & ~HULL_PAGE_MASK))
+		return NEXT;
+	to = find(h, h->pc, e);
+	if (to) {
+		jit_cache_link(j->cache, from, exit, to);
+		enter_jump(h, h->pc, to);
+	}
+	return NEXT;
+}
+
+static enum next interpret(struct rv_hart *h, struct hull_exit *exit, int *ret)
+{
+	rv_fp_collect(h);
+	h->host_flags = NULL;
+	*ret = rv_interpret(h, exit);
+	(void)host_fp_flags();
+	h->host_flags = host_fp_flags;
+	rv_fp_mode_changed(h);
+	return *ret || exit->kind != (enum hull_exit_kind)RV_EXIT_HOT ? RETURN : NEXT;
+}
+
+/* One instruction by the interpreter. */
+static enum next step(struct rv_hart *h, struct hull_exit *exit, int *ret)
+{
+	enum next next;
+
+	sync(h);
+	h->step_from = h->retired + 1;
+	next = interpret(h, exit, ret);
+	h->step_from = 0;
+	return next;
+}
+
+static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *exit, int *ret)
+{
+	struct rv_jit *j = h->jit;
+	uint64_t room = h->retire_limit - RV_JIT_MARGIN - h->retired, reason;
+
+	h->cpu.page = h->pc & ~HULL_PAGE_MASK;
+	h->cpu.fuel = (int64_t)MIN(room, (uint64_t)RV_JIT_SLICE) - 1;
+	h->cpu.fuel_base = h->retired + (uint64_t)h->cpu.fuel;
+	j->retire_limit = h->retire_limit;
+	reason = j->enter(h, code);
+	h->retired = h->cpu.fuel_base - (uint64_t)h->cpu.fuel;
+	switch (reason) {
+	case JIT_EXIT_LINK: return left_by_link(h);
+	case JIT_EXIT_JUMP: h->pc = h->cpu.target; return NEXT;
+	case JIT_EXIT_FAULT: return left_by_fault(h, exit);
+	case JIT_EXIT_CALL: return left_by_call(h, exit);
+	default: return step(h, exit, ret);
+	}
+}
+
+/* Code for h->pc; NULL: the interpreter has to do it, or (*ret_fault) fetching faults. */
+static const void *code_here(struct rv_hart *h, bool *ret_fault)
+{
+	const struct engine_jump_entry *jump = rv_jump_find(h, h->pc);
+	const struct rv_fetch_entry *e;
+	struct jit_code *c;
+
+	if (h->retire_limit < RV_JIT_MARGIN || h->retired >= h->retire_limit - RV_JIT_MARGIN)
+		return NULL;
+	if (jump && jump->code)
+		return jump->code;
+	e = rv_fetch_page(h, h->pc);
+	*ret_fault = !e;
+	if (!e)
+		return NULL;
+	c = find(h, h->pc, e);
+	if (!c)
+		return NULL;
+	enter_jump(h, h->pc, c);
+	return c->entry;
+}
+
+static int run(struct rv_hart *h, struct hull_exit *exit)
+{
+	const uint32_t *attention = &h->vcpu->attention;
+	bool hot = false;
+	int rc = 0;
+
+	for (;;) {
+		bool faulted = false;
+		enum next next;
+		const void *code;
+
+		if (hull_load_seqcst(attention)) { /* pairs with hull_vcpu_post */
+			rv_poll(h);
+			if (hull_load_seqcst(&h->vcpu->requests) & HULL_REQ_STOP) {
+				exit->kind = HULL_EXIT_KICKED;
+				return 0;
+			}
+		} else if (h->mip & h->csr.mie) {
+			rv_take_interrupt(h);
+		}
+		code = code_here(h, &faulted);
+		if (!code && hot) {
+			struct jit_code *c = translate(h);
+
+			if (c) {
+				enter_jump(h, h->pc, c);
+				code = c->entry;
+			}
+		}
+		hot = false;
+		if (faulted) {
+			next = fault(h, exit);
+		} else if (code) {
+			next = enter(h, code, exit, &rc);
+		} else {
+			next = interpret(h, exit, &rc);
+			hot = true;
+		}
+		if (next == RETURN)
+			return rc;
+	}
+}
+
+int rv_jit_run(struct rv_hart *h, struct hull_exit *exit)
+{
+	int rc;
+
+	(void)host_fp_flags();
+	h->host_flags = host_fp_flags;
+	rv_fp_mode_changed(h);
+	rc = run(h, exit);
+	rv_fp_collect(h);
+	h->host_flags = NULL;
+	return rc;
+}
+
+/* --- set-up --- */
+
+/* Ways in and out, and thunks: generated, too. */
+static bool make_glue(struct rv_hart *h)
+{
+	struct rv_jit *j = h->jit;
+	struct jit_pin pins[HULL_IR_SLOTS];
+	struct host_pin host_pins[HULL_IR_SLOTS];
+	unsigned n = jit_canonical_pins(&rv_jit_arch, pins, ARRAY_LEN(pins));
+	struct host_emit *e = calloc(1, sizeof(*e));
+	uint32_t at[JIT_STUBS] = { 0 };
+	bool ok;
+
+	if (!e)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		host_pins[i] =
+			(struct host_pin){ pins[i].reg, rv_jit_arch.slot_state[pins[i].slot] };
+	host_begin(e, j->glue_rw, GLUE_BYTES);
+	host_entry(e, host_pins, n);
+	for (unsigned i = 0; i < JIT_STUBS; i++) {
+		bool keep_f = i >= JIT_STUBS_END;
+
+		at[i] = host_here(e);
+		if (i < JIT_EXITS_END)
+			host_exit(e, host_pins, n, i);
+		else
+			host_thunk(e, thunks[keep_f ? i - JIT_KEEP_F : i], keep_f);
+	}
+	ok = host_end(e);
+	host_sync_code(j->glue_rw, j->glue_rx, GLUE_BYTES);
+	for (unsigned i = 0; i < JIT_STUBS; i++)
+		h->cpu.stub[i] = (const uint8_t *)j->glue_rx + at[i];
+	j->enter = (uint64_t (*)(void *, const void *))(uintptr_t)j->glue_rx;
+	free(e);
+	return ok;
+}
+
+int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint64_t bytes,
+                struct hull_err *err)
+{
+	const struct hull_hal *hal = hull_vm_hal(h->vm);
+	struct jit_cache_user user = { .forget = forget, .arg = h };
+	struct rv_jit *j = calloc(1, sizeof(*j));
+	int rc = HULL_ENOMEM;
+
+	h->jit = j;
+	if (!j)
+		return hull_fail(err, rc, 801, "no memory for the translator");
+	j->hal = hal;
+	j->gen = jit_gen_new(&rv_jit_arch, hull_vm_vcpu_count(h->vm) > 1);
+	if (!hal->code_alloc)
+		rc = HULL_ENOTSUP;
+	else if (j->gen)
+		rc = hal->code_alloc(hal, GLUE_BYTES, &j->glue_rw, &j->glue_rx);
+	if (!rc)
+		rc = jit_cache_new(hal, bytes, (enum jit_policy)config->cache_policy, &user,
+		                   &j->cache);
+	if (!rc && !make_glue(h))
+		rc = HULL_EINVAL;
+	if (rc) {
+		rv_jit_fini(h);
+		return hull_fail(err, rc, 801, "no memory for translated code");
+	}
+	h->cache->profile = true;
+	h->cache->hot_limit = config->tier1_threshold ? config->tier1_threshold : TIER1_THRESHOLD;
+	return 0;
+}
+
+void rv_jit_fini(struct rv_hart *h)
+{
+	struct rv_jit *j = h->jit;
+
+	if (!j)
+		return;
+	jit_cache_free(j->cache);
+	if (j->glue_rw)
+		j->hal->code_free(j->hal, GLUE_BYTES, j->glue_rw, j->glue_rx);
+	jit_gen_free(j->gen);
+	free(j);
+	h->jit = NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Generated code for a riscv64 hart: when it is made, how it is entered and left.
+ *
+ * Units are found by guest-physical address and compared with memory when fence.i has made them
+ * suspect (rv_hart.code_epoch): all units of a page together, before the first of them is
+ * entered, so that links inside a page need no checks.  Links never leave a page; jumps to other
+ * pages go through the jump cache, whose entries belong to a translation context.
+ */
+#ifndef HULL_ENGINE_RISCV64_JIT_H
+#define HULL_ENGINE_RISCV64_JIT_H
+
+#include <hull/config.h>
+
+#include "engine/jit/cache.h"
+#include "engine/jit/gen.h"
+#include "engine/riscv64/block.h"
+#include "engine/riscv64/lift.h"
+
+extern const struct jit_arch rv_jit_arch;
+
+enum {
+	/* Instructions between looks at requests: a few microseconds. */
+	RV_JIT_SLICE = 8192,
+	/* Generated code is entered only if so many instructions fit into the budget. */
+	RV_JIT_MARGIN = RV_BLOCK_INSNS,
+};
+
+struct rv_jit {
+	const struct hull_hal *hal;
+	struct jit_cache *cache;
+	struct jit_gen *gen;
+	uint64_t (*enter)(void *hart, const void *code);
+	void *glue_rw, *glue_rx;
+	uint64_t retire_limit; /* rv_hart's, when generated code was entered */
+	bool finish;    /* the access that failed was made; the instruction is to be finished */
+	uint64_t value; /* that was loaded */
+	struct rv_eval eval;
+	struct hull_ir ir;
+};
+
+#endif
