@@ -10,6 +10,7 @@
 
 /* `started_ns`: HAL time at which the process began, for --timing. */
 int hull_app_run(int argc, char *const argv[], char *const envp[], uint64_t started_ns);
+int hull_app_jit(int argc, char *const argv[], char *const envp[], uint64_t started_ns);
 int hull_app_doctor(int argc, char *const argv[]);
 
 #endif

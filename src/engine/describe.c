@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What people see of the engine's work: guest code as text. */
+/* What people see of the engine's work: the code that it has, guest code as text. */
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "engine/engine.h"
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/lift.h"
 #include "isa/riscv64/disasm.h"
 
 /* Two bytes of code at `va`, without side effects. */
@@ -33,4 +34,72 @@ unsigned hull_engine_disasm(struct hull_vcpu *vcpu, hull_va pc, char *dst, size_
 		return 0;
 	hull_rv_disasm(&h->cache->decoder, low | (uint32_t)high << 16, pc, dst, size);
 	return length;
+}
+
+unsigned hull_engine_disasm_bytes(struct hull_vcpu *vcpu, const uint8_t *code, size_t avail,
+                                  hull_va pc, char *dst, size_t size)
+{
+	struct rv_hart *h = hull_vcpu_accel_state(vcpu);
+	unsigned length = avail < 2 ? 0 : hull_rv_length(load_le16(code));
+
+	dst[0] = 0;
+	if (!length || length > avail)
+		return 0;
+	hull_rv_disasm(&h->cache->decoder, length == 4 ? load_le32(code) : load_le16(code), pc, dst,
+	               size);
+	return length;
+}
+
+/* Does one of the block's instructions begin at this offset? */
+static bool begins_at(const struct rv_block *b, uint64_t offset)
+{
+	const uint8_t *code = rv_block_code(b);
+	unsigned at = 0;
+
+	while (at < b->bytes && at < offset)
+		at += hull_rv_length(load_le16(code + at));
+	return at < b->bytes && at == offset;
+}
+
+static void describe_block(struct rv_hart *h, const struct rv_block *b, hull_va pc,
+                           struct hull_ir *room, hull_code_fn fn, void *arg)
+{
+	struct hull_code c = {
+		.pc = pc,
+		.gpa = b->gpa,
+		.tier = HULL_TIER_INTERP,
+		.insns = b->insns,
+		.guest_bytes = b->bytes,
+		.guest = rv_block_code(b),
+		.ir = room,
+		.executions = b->heat,
+	};
+
+	if (!rv_lift(&h->cache->decoder, c.guest, c.guest_bytes, room))
+		c.ir = NULL;
+	fn(arg, &c);
+}
+
+unsigned hull_engine_describe(struct hull_vcpu *vcpu, uint64_t address, struct hull_ir *room,
+                              hull_code_fn fn, void *arg)
+{
+	struct rv_hart *h = hull_vcpu_accel_state(vcpu);
+	uint64_t gpa = address;
+	unsigned n = 0;
+
+	if (address & 1)
+		return 0;
+	if (!rv_translate(h, address, RV_FETCH, &gpa))
+		gpa = address;
+	for (unsigned i = 0; i < RV_HASH_SIZE; i++) {
+		for (const struct rv_block *b = h->cache->hash[i]; b; b = b->hash_next) {
+			uint64_t offset = gpa - b->gpa;
+
+			if (offset >= b->bytes || !begins_at(b, offset))
+				continue;
+			describe_block(h, b, address - offset, room, fn, arg);
+			n++;
+		}
+	}
+	return n;
 }

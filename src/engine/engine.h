@@ -6,6 +6,8 @@
 #include <hull/config.h>
 #include <hull/vm.h>
 
+#include "engine/ir/ir.h"
+
 /* Ways to run guest code; bits. */
 enum hull_engine_tier {
 	HULL_TIER_INTERP = 1,
@@ -25,5 +27,32 @@ enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode);
  * in bytes, 0 if no code is mapped there.  The vCPU is one of this engine and does not run.
  */
 unsigned hull_engine_disasm(struct hull_vcpu *vcpu, hull_va pc, char *dst, size_t size);
+
+/* A piece of code that the engine has, decoded or translated. */
+struct hull_code {
+	hull_va pc; /* of its first instruction */
+	hull_gpa gpa;
+	enum hull_engine_tier tier;
+	unsigned insns, guest_bytes;
+	const uint8_t *guest;     /* the guest's code as it was when the engine read it */
+	const struct hull_ir *ir; /* NULL: not known */
+	const uint8_t *host;      /* NULL: there is none */
+	size_t host_bytes;
+	uint64_t executions; /* as far as they were counted; 0: not at all */
+};
+
+/* `code` is valid during the call. */
+typedef void (*hull_code_fn)(void *arg, const struct hull_code *code);
+
+/*
+ * Give fn each piece of this vCPU's code that has an instruction at `address`, virtual or
+ * physical.  `room` is overwritten.  Returns how many there are.  The vCPU does not run.
+ */
+unsigned hull_engine_describe(struct hull_vcpu *vcpu, uint64_t address, struct hull_ir *room,
+                              hull_code_fn fn, void *arg);
+
+/* An instruction out of hull_code.guest as text; returns its length, 0 if `avail` is too short. */
+unsigned hull_engine_disasm_bytes(struct hull_vcpu *vcpu, const uint8_t *code, size_t avail,
+                                  hull_va pc, char *dst, size_t size);
 
 #endif

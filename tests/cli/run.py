@@ -82,6 +82,36 @@ def engine_stats():
          r["traps"] == 0, stderr)
 
 
+def jit(*arguments):
+    p = subprocess.run([HULL, "jit", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                       timeout=LIMIT_S, check=False)
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+def jit_code():
+    kernel = write("code", tiny.say("x\n") + tiny.off())
+    code, out, err = jit("dump", "--at", "0x80000000", kernel)
+    case("guest code and IR", code == 0 and "jal a1," in out and "IR:\n" in out and
+         "goto" in out and "x\n" not in out.splitlines(), out + err)
+    code, out, err = jit("dump", "--json", "--at=0x8000_0000", kernel)
+    r = json.loads(out) if code == 0 else {"code": [{}]}
+    case("the same as JSON", r["code"][0].get("guest", [""])[0].startswith("jal a1,") and
+         r["code"][0]["physical"] == 0x80000000, out + err)
+    code, out, err = jit("explain", "--at", "0x80000000", kernel)
+    case("in a line", code == 0 and out.count("\n") == 1 and "instructions" in out, out + err)
+    code, out, err = jit("stats", kernel)
+    case("numbers", code == 0 and "blocks_decoded" in err, out + err)
+    for name, status, number, arguments in [
+            ("code that never ran", 3, "E1102", ["dump", "--at", "0x80000800", "--insns", "1000", kernel]),
+            ("no address", 2, "E0002", ["dump", kernel]),
+            ("an address that is none", 2, "E0004", ["dump", "--at", "here", kernel]),
+            ("too many addresses", 2, "E0005", ["dump", *["--at=2"] * 17, kernel]),
+            ("an option that is none", 2, "E0001", ["explain", "--at=2", "--nothing", kernel]),
+            ("neither stats nor dump", 2, "E0007", ["smp"]), ("nothing", 2, "E0007", [])]:
+        code, _, err = jit(*arguments)
+        case("hull jit: " + name, code == status and number in err, "%d %s" % (code, err))
+
+
 def reboots():
     """A guest that reboots for ever; the second start must print, too."""
     kernel = write("reboot", tiny.say("start\n") + tiny.reboot())
@@ -193,6 +223,7 @@ def main():
         os.chdir(work)
         endings()
         engine_stats()
+        jit_code()
         reboots()
         wrong_files()
         disks()
