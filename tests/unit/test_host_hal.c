@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <hull/error.h>
@@ -36,6 +37,49 @@ static void pages_are_aligned_zeroed_and_lazy(void **state)
 	assert_null(hal->pages_alloc(hal, 0, 4096, true));
 	assert_null(hal->pages_alloc(hal, 4096, 12288, true));
 	hal->pages_free(hal, NULL, 4096);
+}
+
+/* Are all pages of a range mapped with these permissions, such as "r-x"? */
+static void permissions_are(const void *p, uint64_t bytes, const char *expected)
+{
+	unsigned long from, to;
+	uint64_t seen = 0;
+	char line[512], flags[5];
+	FILE *f = fopen("/proc/self/maps", "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, flags) != 3 || to <= (uintptr_t)p ||
+		    from >= (uintptr_t)p + bytes)
+			continue;
+		assert_memory_equal(flags, expected, 3);
+		seen += to - from;
+	}
+	fclose(f);
+	assert_true(seen >= bytes);
+}
+
+static void code_is_never_writable_and_executable(void **state)
+{
+	enum { BYTES = 1 << 20 };
+	void *rw = NULL, *rx = NULL;
+	uint8_t *w;
+	const volatile uint8_t *x;
+
+	assert_int_equal(hal->code_alloc(hal, BYTES, &rw, &rx), 0);
+	w = rw;
+	x = rx;
+	assert_int_equal(w[0] | x[BYTES - 1], 0);
+	w[BYTES - 1] = 0x5a;
+	w[7] = 0xa5;
+	assert_int_equal(x[BYTES - 1], 0x5a);
+	assert_int_equal(x[7], 0xa5);
+	permissions_are(rw, BYTES, "rw-");
+	permissions_are(rx, BYTES, "r-x");
+	hal->code_free(hal, BYTES, rw, rx);
+	assert_int_equal(hal->code_alloc(hal, 0, &rw, &rx), HULL_EINVAL);
+	assert_int_equal(hal->code_alloc(hal, 4097, &rw, &rx), HULL_EINVAL);
+	assert_int_equal(hal->code_alloc(hal, UINT64_C(1) << 62, &rw, &rx), HULL_ENOMEM);
 }
 
 static void ranges_cannot_be_claimed(void **state)
@@ -113,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_are_aligned_zeroed_and_lazy),
+		cmocka_unit_test(code_is_never_writable_and_executable),
 		cmocka_unit_test(ranges_cannot_be_claimed),
 		cmocka_unit_test(clocks_and_chance),
 		cmocka_unit_test(wait_ends_at_its_deadline),

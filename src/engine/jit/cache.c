@@ -466,7 +466,7 @@ struct jit_code *jit_cache_add(struct jit_cache *c, const struct jit_unit *u,
 	if (c->keep)
 		jit_cache_touch(c->keep);
 
-	jit_cache_begin(c, n.code);
+	jit_cache_begin(c, n);
 	limit_versions(c, (range_gpas[0] & ~(uint64_t)HULL_PAGE_MASK) | u->offset, u->tier);
 	ref = jit_cache_allot(c, &c->gen[u->tier == 2 ? OLD : YOUNG], n, &offset);
 	code = cache_at(c, ref);

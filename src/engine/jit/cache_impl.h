@@ -65,7 +65,7 @@ struct jit_cache {
 	enum jit_policy policy, now; /* asked for, at work */
 	uint32_t credit;             /* code bytes that may be kept before others must die */
 	uint64_t started;            /* when this pause began; 0: no pause yet */
-	uint64_t added;              /* code bytes since jobs were made */
+	uint64_t added;              /* code bytes (or data in proportion) since jobs were made */
 	struct {                     /* JIT_ADAPTIVE: the time since it was decided last */
 		uint64_t adds, pause_max_ns;
 		uint64_t moved, died; /* counts of then */
@@ -118,8 +118,8 @@ void jit_cache_policy_init(struct jit_cache *c);
 /* Make room for a record and a block in a generation and allot it: returns the record's offset. */
 uint32_t jit_cache_allot(struct jit_cache *c, struct cache_gen *g, struct cache_size n,
                          uint32_t *ret_code_offset);
-/* Before and after an add of `bytes` of code. */
-void jit_cache_begin(struct jit_cache *c, uint32_t bytes);
+/* Before and after an add. */
+void jit_cache_begin(struct jit_cache *c, struct cache_size n);
 void jit_cache_end(struct jit_cache *c);
 /* Get the jobs back, wherever they are, and carry them out. */
 void jit_cache_finish_jobs(struct jit_cache *c);

@@ -24,7 +24,7 @@ static const struct cache_params params[JIT_POLICIES] = {
 
 enum {
 	CREDIT_FACTOR = 8,       /* bytes that may be kept for each byte that is added */
-	PROBATION = 8,           /* this part of a ring is on probation */
+	PROBATION = 3,           /* this part of a ring is on probation */
 	JOBS_EVERY = 16 << 10,   /* code bytes added between rounds of jobs */
 	DECIDE_EVERY = 256,      /* adds that had to reclaim, JIT_ADAPTIVE */
 	LONG_PAUSE_NS = 1000000, /* longer ones end JIT_GENERATIONAL there */
@@ -207,7 +207,7 @@ static void retire(struct jit_cache *c, struct cache_gen *g)
 uint32_t jit_cache_allot(struct jit_cache *c, struct cache_gen *g, struct cache_size n,
                          uint32_t *ret_code_offset)
 {
-	uint32_t batch = MIN(params[c->now].batch, g->code_size / PROBATION);
+	uint32_t batch = MIN(params[c->now].batch, g->code_size / 8);
 
 	put_on_probation(c, g, n, batch);
 	for (bool begun = false;; begun = true) {
@@ -286,17 +286,17 @@ static void make_job(struct jit_cache *c, struct jit_code *code)
 static void make_jobs(struct jit_cache *c)
 {
 	struct cache_gen *g = &c->gen[YOUNG];
+	uint32_t zone = g->code_size / PROBATION / 2;
 	uint64_t at = g->tail;
 
-	if (c->job_count || c->added < JOBS_EVERY)
+	if (c->job_count || c->added < MIN((uint32_t)JOBS_EVERY, zone / 8))
 		return;
 	c->added = 0;
 	for (; c->job_count < CACHE_JOBS; at += code_at(c, g, at)->size) {
 		struct jit_code *code;
 
 		at = skip_gaps(c, g, at);
-		if (at >= g->cursor || !in_the_way(c, g, at, (struct cache_size){ 0, 0 },
-		                                   g->code_size / PROBATION / 2))
+		if (at >= g->cursor || !in_the_way(c, g, at, (struct cache_size){ 0, 0 }, zone))
 			break;
 		code = code_at(c, g, at);
 		if ((code->flags & (JIT_CODE_USED | JIT_CODE_DEAD)) == JIT_CODE_USED &&
@@ -368,14 +368,14 @@ static void adapt(struct jit_cache *c)
 	c->since.died = died;
 }
 
-void jit_cache_begin(struct jit_cache *c, uint32_t bytes)
+void jit_cache_begin(struct jit_cache *c, struct cache_size n)
 {
 	c->started = 0;
 	if (c->policy == JIT_ADAPTIVE && c->since.adds >= DECIDE_EVERY)
 		adapt(c);
-	c->credit = (uint32_t)MIN(c->credit + (uint64_t)bytes * CREDIT_FACTOR,
-	                          (uint64_t)MAX(params[c->now].credit, bytes));
-	c->added += bytes;
+	c->credit = (uint32_t)MIN(c->credit + (uint64_t)n.code * CREDIT_FACTOR,
+	                          (uint64_t)MAX(params[c->now].credit, n.code));
+	c->added += MAX(n.code, n.data / 3 * 8);
 	if (hull_load_acquire(&c->jobs_state) == JOBS_DONE) {
 		pause_begins(c);
 		jit_cache_finish_jobs(c);
