@@ -552,7 +552,8 @@ void host_select(struct host_emit *e, enum host_cond cond, struct host_operand a
 {
 	unsigned cc = compare(e, cond, a, b);
 
-	if (x86_is(yes, d)) {
+	/* What is in d stays there; else a constant is better put there than into scratch. */
+	if (x86_is(yes, d) || (is_imm(yes) && !is_imm(no) && !x86_is(no, d))) {
 		swap(&yes, &no);
 		cc ^= 1;
 	}

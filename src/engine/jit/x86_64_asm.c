@@ -179,9 +179,7 @@ static void encode(struct host_emit *e, unsigned op, unsigned add, bool w, unsig
 		put(e, rex | 0x40);
 	if (rows[op].map)
 		put(e, 0x0f);
-	if (rows[op].map == 2)
-		put(e, 0x38);
-	else if (rows[op].map == 3)
+	if (rows[op].map == 3) /* 2: only with VEX */
 		put(e, 0x3a);
 	put(e, rows[op].opcode + add);
 	put_operands(e, reg, rm);

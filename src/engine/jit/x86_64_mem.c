@@ -146,12 +146,41 @@ static void combine(struct host_emit *e, enum host_atomic op, bool w, struct hos
 	}
 }
 
+/* Nobody wants the old value. */
+static void combine_memory(struct host_emit *e, enum host_atomic op, bool w, struct host_operand v,
+                           struct x86_rm to)
+{
+	static const struct {
+		uint8_t insn, digit;
+	} how[] = { [HOST_A_ADD] = { X86_ADD_MR, 0 },
+		    [HOST_A_XOR] = { X86_XOR_MR, 6 },
+		    [HOST_A_AND] = { X86_AND_MR, 4 },
+		    [HOST_A_OR] = { X86_OR_MR, 1 } };
+
+	if (v.kind == HOST_IMM && !w)
+		v.imm = (uint64_t)(int32_t)v.imm;
+	if (v.kind == HOST_IMM && x86_fits32(v.imm)) {
+		bool small = x86_fits8((int64_t)v.imm);
+
+		locked(e, small ? X86_GROUP1_I8 : X86_GROUP1_I32, w, how[op].digit, to);
+		x86_imm(e, v.imm, small ? 1 : 4);
+	} else {
+		host_reg x = x86_in(e, v, RDX);
+
+		locked(e, how[op].insn, w, x, to);
+	}
+}
+
 void host_atomic(struct host_emit *e, enum host_atomic op, unsigned bits, host_reg d,
                  struct host_operand v, host_reg addend, struct host_operand base)
 {
 	bool w = bits == 64;
 	host_reg old = RAX;
 
+	if (d == HOST_NO_REG && op >= HOST_A_ADD && op <= HOST_A_OR) {
+		combine_memory(e, op, w, v, address(e, addend, base, 0));
+		return;
+	}
 	if (e->smp && (op == HOST_A_SWAP || op == HOST_A_ADD)) {
 		x86_move(e, RDX, x86_in(e, v, RDX));
 		locked(e, op == HOST_A_ADD ? X86_XADD : X86_XCHG, w, RDX,
