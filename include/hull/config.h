@@ -86,8 +86,11 @@ struct hull_engine_config {
 	enum hull_promotion promotion;
 	enum hull_engine_perf perf; /* tell the host's profiler about translated code */
 	uint64_t cache_bytes;       /* for code of all vCPUs together, page aligned; 0: 128 MiB */
-	/* Executions of a block before tier 1 and tier 2 translate it, if promotion is FIXED. */
-	uint32_t tier1_threshold, tier2_threshold; /* tier1 <= tier2 */
+	/*
+	 * Executions of a block before tier 1 and tier 2 translate it, if promotion is FIXED; 0: as
+	 * the engine likes, else tier1 <= tier2.
+	 */
+	uint32_t tier1_threshold, tier2_threshold;
 	uint64_t chaos;                       /* seed for random switches of the tier; 0: none */
 	char cache_dir[HULL_ENGINE_PATH_MAX]; /* where code is kept between runs; empty: nowhere */
 	char perf_dir[HULL_ENGINE_PATH_MAX];  /* for the dump of HULL_PERF_JITDUMP; empty: /tmp */

@@ -228,7 +228,7 @@ static int check_engine(const struct hull_engine_config *e, struct hull_err *err
 		return hull_fail(err, HULL_EINVAL, E_VALUE,
 		                 "engine.cache_bytes 0x%llx is not page aligned",
 		                 LL(e->cache_bytes));
-	if (e->tier1_threshold > e->tier2_threshold)
+	if (e->tier2_threshold && e->tier1_threshold > e->tier2_threshold)
 		return hull_fail(err, HULL_EINVAL, E_CONTRADICT,
 		                 "engine.tier1_threshold %u is larger than tier2_threshold %u",
 		                 e->tier1_threshold, e->tier2_threshold);

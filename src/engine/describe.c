@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "engine/engine.h"
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/jit.h"
 #include "engine/riscv64/lift.h"
 #include "isa/riscv64/disasm.h"
 
@@ -50,15 +51,14 @@ unsigned hull_engine_disasm_bytes(struct hull_vcpu *vcpu, const uint8_t *code, s
 	return length;
 }
 
-/* Does one of the block's instructions begin at this offset? */
-static bool begins_at(const struct rv_block *b, uint64_t offset)
+/* Does one of the instructions begin at this offset? */
+static bool begins_at(const uint8_t *code, unsigned bytes, uint64_t offset)
 {
-	const uint8_t *code = rv_block_code(b);
 	unsigned at = 0;
 
-	while (at < b->bytes && at < offset)
+	while (at < bytes && at < offset)
 		at += hull_rv_length(load_le16(code + at));
-	return at < b->bytes && at == offset;
+	return at < bytes && at == offset;
 }
 
 static void describe_block(struct rv_hart *h, const struct rv_block *b, hull_va pc,
@@ -80,26 +80,65 @@ static void describe_block(struct rv_hart *h, const struct rv_block *b, hull_va 
 	fn(arg, &c);
 }
 
+struct translated {
+	struct rv_hart *h;
+	uint64_t address, gpa;
+	struct hull_ir *room;
+	hull_code_fn fn;
+	void *arg;
+	unsigned count;
+};
+
+/* What a translator has made; the IR is that of the one block, before any optimisation. */
+static void describe_translated(void *arg, const struct jit_code *code,
+                                const struct jit_code_range *r, const uint8_t *guest)
+{
+	struct translated *t = arg;
+	uint64_t offset = t->gpa - r->gpa;
+	struct hull_code c = {
+		.pc = t->address - offset,
+		.gpa = r->gpa,
+		.tier = code->tier == 1 ? HULL_TIER_BLOCK : HULL_TIER_REGION,
+		.insns = code->insns,
+		.guest_bytes = r->range.bytes,
+		.guest = guest,
+		.host = code->entry,
+		.host_bytes = code->code_bytes,
+	};
+
+	if (!begins_at(guest, c.guest_bytes, offset))
+		return;
+	if (code->tier == 1 &&
+	    rv_lift(&t->h->cache->decoder, c.guest, c.guest_bytes, t->room) == c.insns)
+		c.ir = t->room;
+	t->fn(t->arg, &c);
+	t->count++;
+}
+
 unsigned hull_engine_describe(struct hull_vcpu *vcpu, uint64_t address, struct hull_ir *room,
                               hull_code_fn fn, void *arg)
 {
 	struct rv_hart *h = hull_vcpu_accel_state(vcpu);
 	uint64_t gpa = address;
+	struct translated t;
 	unsigned n = 0;
 
 	if (address & 1)
 		return 0;
 	if (!rv_translate(h, address, RV_FETCH, &gpa))
 		gpa = address;
+	t = (struct translated){ h, address, gpa, room, fn, arg, 0 };
 	for (unsigned i = 0; i < RV_HASH_SIZE; i++) {
 		for (const struct rv_block *b = h->cache->hash[i]; b; b = b->hash_next) {
 			uint64_t offset = gpa - b->gpa;
 
-			if (offset >= b->bytes || !begins_at(b, offset))
+			if (offset >= b->bytes || !begins_at(rv_block_code(b), b->bytes, offset))
 				continue;
 			describe_block(h, b, address - offset, room, fn, arg);
 			n++;
 		}
 	}
-	return n;
+	if (h->jit)
+		rv_jit_describe(h, gpa, describe_translated, &t);
+	return n + t.count;
 }

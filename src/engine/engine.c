@@ -16,6 +16,7 @@
 #include "engine/hardfloat.h"
 #include "engine/jit/cache.h"
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/jit.h"
 #include "engine/jit/host.h"
 #include "engine/riscv64/lift.h"
 
@@ -27,6 +28,7 @@
 
 struct engine_vm {
 	enum hull_engine_tier tier;
+	struct jit_perf *perf;                /* NULL: none */
 	struct rv_eval *eval[HULL_MAX_VCPUS]; /* HULL_TIER_EVAL only */
 };
 
@@ -85,6 +87,7 @@ enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode)
 
 static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 {
+	const struct hull_engine_config *c = &hull_vm_config(vm)->engine;
 	struct engine_vm *e = hull_vm_accel_state(vm);
 
 	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
@@ -96,11 +99,16 @@ static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 		return hull_fail(
 			err, HULL_ENOTSUP, 802,
 			"the host's floating-point unit is not in its IEEE 754 default mode");
-	return 0;
+	if (!(e->tier & (HULL_TIER_BLOCK | HULL_TIER_REGION)))
+		return 0;
+	return jit_perf_open(c->perf, c->perf_dir, &e->perf, err);
 }
 
 static void engine_vm_fini(struct hull_vm *vm)
 {
+	struct engine_vm *e = hull_vm_accel_state(vm);
+
+	jit_perf_close(e->perf);
 }
 
 static int engine_map(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, unsigned attr)
@@ -163,6 +171,7 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 			rv_cache_fini(h, hal);
 			return rc;
 		}
+		h->jit->perf = e->perf;
 	}
 	rv_hart_reset(h);
 	return 0;
@@ -235,9 +244,15 @@ static void engine_stats(struct hull_vm *vm, uint32_t id, hull_stat_fn fn, void 
 	const char *name, *text;
 	uint64_t value;
 
-	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++)
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++) {
+		const struct rv_hart *h = hart(hull_vm_vcpu(vm, i));
+		struct hull_engine_stats s = h->stats;
+
+		if (h->jit)
+			rv_jit_stats(h, &s);
 		if (id == UINT32_MAX || id == i)
-			hull_engine_stats_add(&sum, &hart(hull_vm_vcpu(vm, i))->stats);
+			hull_engine_stats_add(&sum, &s);
+	}
 	for (unsigned i = 0; (name = hull_engine_stats_get(&sum, i, &text, &value)); i++)
 		fn(arg, name, text, value);
 }

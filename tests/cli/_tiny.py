@@ -19,6 +19,10 @@ def li(reg, value):
     return _word(high | reg << 7 | 0x37) + _word((low & 0xFFF) << 20 | reg << 15 | reg << 7 | 0x1B)
 
 
+def addi(reg, source, value):
+    return _word((value & 0xFFF) << 20 | source << 15 | reg << 7 | 0x13)
+
+
 def jal(reg, offset):
     imm = (offset >> 20 & 1) << 31 | (offset >> 1 & 0x3FF) << 21 | (offset >> 11 & 1) << 20
     return _word(imm | (offset >> 12 & 0xFF) << 12 | reg << 7 | 0x6F)

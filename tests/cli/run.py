@@ -59,7 +59,8 @@ def endings():
     expect("an engine that is not there", 13, ["--engine", "opt", hello], err="E1301")
     expect("the translator", 0, ["--engine", "jit", hello], out="hello")
     expect("the evaluator", 0, ["--engine", "eval", hello], out="hello")
-    expect("perf without translated code", 13, ["--perf", "map", hello], err="E1301")
+    expect("a dump for perf that has no place", 1, ["--engine", "jit", "--perf", "jitdump", "--perf-dir", "/nowhere", hello],
+           err="E1101")
     expect("a code cache that is no cache", 2, ["--code-cache-size", "5000", hello], err="E0005")
     expect("an unknown policy", 2, ["--code-cache-policy", "lru", hello], err="E0006")
     expect("no device tree", 0, ["--machine-dtb", "none", hello], out="hello")
@@ -71,7 +72,7 @@ def endings():
 
 def engine_stats():
     kernel = write("count", tiny.say("x\n") + tiny.off())
-    code, _, stderr = run("--engine-stats", "--cpus", "2", kernel)
+    code, _, stderr = run("--engine-stats", "--engine", "interp", "--cpus", "2", kernel)
     case("what the engine counted", code == 0 and "engine interp" in stderr and
          "instructions of the guest" in stderr and "vCPU 1" in stderr, stderr)
     code, _, stderr = run("--engine-stats", "--json", "--engine", "interp", kernel)
@@ -86,6 +87,31 @@ def jit(*arguments):
     p = subprocess.run([HULL, "jit", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
                        timeout=LIMIT_S, check=False)
     return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+def translated():
+    spin = write("loop", tiny.say("x\n") + tiny.spin())
+    arguments = ["--engine", "jit", "--jit-min-threshold", "5", spin]
+    code, out, err = jit("dump", "--json", "--at=0x8000002c", *arguments)
+    code = [c for c in json.loads(out)["code"] if c["what"] == "translated block"] if code == 0 else []
+    case("a translated block", len(code) == 1 and len(code[0]["host"]) == 2 * code[0]["host_bytes"] > 10 and
+         "goto" in code[0]["ir"], out + err)
+    code, out, err = jit("dump", "--at=0x8000002c", *arguments)
+    case("host code", code == 0 and "host:\n" in out, out + err)
+    code, _, err = run("--engine-stats", "--deterministic", "--json", "--exit-on", "y", "--engine", "jit", write(
+        "both", tiny.li(tiny.A0, 0) + tiny.li(tiny.A1, 100000) + tiny.addi(tiny.A0, tiny.A0, 1) +
+        tiny.blt(tiny.A0, tiny.A1, -4) + tiny.say("y\n") + tiny.off()))
+    line = [t for t in err.splitlines() if "hull.engine-stats/1" in t]
+    r = json.loads(line[0]) if line else {}
+    case("what the translator counted", code == 0 and r.get("blocks_translated", 0) > 0 and r["entries"] > 0 and
+         r["exit_poll"] > 0 and r["host_bytes"] > r["guest_insns_translated"], err)
+    folder = os.path.abspath("perf")
+    os.mkdir(folder)
+    run("--engine", "jit", "--jit-min-threshold", "5", "--perf", "jitdump", "--perf-dir", folder,
+        "--exit-on", "y", "both")
+    dumps = os.listdir(folder)
+    data = open(os.path.join(folder, dumps[0]), "rb").read() if dumps else b""
+    case("a dump for perf", data[:4] == b"DTiJ" and b"guest:0x800000" in data, dumps)
 
 
 def jit_code():
@@ -224,6 +250,8 @@ def main():
         endings()
         engine_stats()
         jit_code()
+        if jit("dump", "--engine", "jit", "--at=0x80000000", "code")[0] != 13:
+            translated()
         reboots()
         wrong_files()
         disks()

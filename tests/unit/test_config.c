@@ -52,7 +52,7 @@ static void test_bad_values(void **state)
 	BAD("engine", c.engine.mode = (enum hull_engine_mode)7);
 	BAD("engine", c.engine.cache_policy = (enum hull_code_cache_policy) - 1);
 	BAD("engine", c.engine.cache_bytes = 4097);
-	BAD("engine", c.engine.tier1_threshold = 1);
+	BAD("engine", c.engine.tier1_threshold = 2; c.engine.tier2_threshold = 1);
 	BAD("engine", memset(c.engine.cache_dir, 'x', sizeof(c.engine.cache_dir)));
 	BAD("cpu.count", c.cpu_num = 0);
 	BAD("cpu.count", c.cpu_num = 65);

@@ -6,6 +6,7 @@
 
 #include "base/atomic.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "core/vcpu.h"
 
 #include <hull/vm.h>
@@ -38,6 +39,7 @@ static bool after_slow(struct rv_hart *h, uint64_t value)
 static bool slow_load(struct rv_hart *h, unsigned bits, uint64_t *ret)
 {
 	sync(h);
+	h->stats.call_load++;
 	return rv_load_slow(h, h->cpu.arg[0] + h->cpu.arg[2], bits, ret) && after_slow(h, *ret);
 }
 
@@ -61,6 +63,7 @@ SLOW_LOAD(s32, int32_t, 32)
 static bool slow_store(struct rv_hart *h, unsigned bits)
 {
 	sync(h);
+	h->stats.call_store++;
 	return rv_store_slow(h, h->cpu.arg[0] + h->cpu.arg[2], bits,
 	                     h->cpu.arg[1] & low_mask(bits)) &&
 	       after_slow(h, 0);
@@ -91,6 +94,7 @@ static bool helper(void *state)
 	struct rv_hart *h = state;
 
 	sync(h);
+	h->stats.call_helper++;
 	return rv_helper(h, h->cpu.arg[3] >> 32, (uint32_t)h->cpu.arg[3], h->cpu.arg,
 	                 &h->cpu.arg[3]);
 }
@@ -99,6 +103,7 @@ static bool compute(void *state)
 {
 	struct rv_hart *h = state;
 
+	h->stats.call_compute++;
 	h->cpu.arg[3] =
 		hull_ir_compute((enum hull_ir_op)h->cpu.arg[3], h->cpu.arg[0], h->cpu.arg[1], 0);
 	return true;
@@ -109,6 +114,7 @@ static bool look(void *state)
 {
 	struct rv_hart *h = state;
 
+	h->stats.call_look++;
 	return !hull_load_seqcst(&h->vcpu->attention) && !(h->mip & h->csr.mie) &&
 	       h->retire_limit == h->jit->retire_limit;
 }
@@ -161,10 +167,12 @@ static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
 
 		if (c->epoch == h->code_epoch)
 			continue;
-		if (same_guest_code(h, c, e))
+		if (same_guest_code(h, c, e)) {
 			c->epoch = h->code_epoch;
-		else
+		} else {
+			h->stats.code_invalidated++;
 			jit_cache_unlink_into(cache, c);
+		}
 	}
 }
 
@@ -203,6 +211,16 @@ static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
 	jit_cache_touch(c);
 }
 
+static void tell_perf(struct rv_hart *h, const struct jit_code *c)
+{
+	char name[64];
+
+	if (!h->jit->perf)
+		return;
+	hull_format(name, sizeof(name), "guest:0x%llx tier %u", (unsigned long long)h->pc, c->tier);
+	jit_perf_add(h->jit->perf, c->entry, c->code_bytes, name);
+}
+
 /* The interpreter found h->pc hot: make code for the block there.  NULL if that cannot be done. */
 static struct jit_code *translate(struct rv_hart *h)
 {
@@ -212,24 +230,53 @@ static struct jit_code *translate(struct rv_hart *h)
 	struct jit_range range;
 	struct jit_unit unit;
 	struct jit_code *c;
+	enum jit_bail bail;
 
-	if (!b || b->gpa == UINT64_MAX)
+	if (!b || b->gpa == UINT64_MAX) {
+		h->stats.bail_not_kept++;
 		return NULL;
+	}
 	b->heat = 0; /* if nothing comes of it, later again */
 	range = (struct jit_range){ 0, b->gpa & HULL_PAGE_MASK, b->bytes };
 	block = (struct jit_block){ &j->ir, range.offset, b->insns };
-	if (rv_lift(&h->cache->decoder, rv_block_code(b), b->bytes, &j->ir) != b->insns)
+	if (rv_lift(&h->cache->decoder, rv_block_code(b), b->bytes, &j->ir) != b->insns) {
+		h->stats.bail_not_lifted++;
 		return NULL;
-	if (jit_generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0 }, &unit))
+	}
+	bail = jit_generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0 }, &unit);
+	h->stats.bail_too_long += bail == JIT_BAIL_TOO_LONG;
+	h->stats.bail_no_host_op += bail == JIT_BAIL_UNKNOWN_OP;
+	if (bail)
 		return NULL;
 	unit.ranges = &range;
 	unit.range_count = 1;
 	unit.guest = rv_block_code(b);
 	c = jit_cache_add(j->cache, &unit, &b->gpa, NULL);
-	if (!c)
+	if (!c) {
+		h->stats.bail_no_room++;
 		return NULL;
+	}
 	c->epoch = h->code_epoch;
 	b->heat = UINT32_MAX;
+	tell_perf(h, c);
+	return c;
+}
+
+/* The same, counted. */
+static struct jit_code *translate_hot(struct rv_hart *h)
+{
+	const struct hull_hal *hal = h->jit->hal;
+	uint64_t start = hal->now_ns(hal), ns;
+	struct jit_code *c = translate(h);
+
+	ns = hal->now_ns(hal) - start;
+	h->stats.translate_ns += ns;
+	h->stats.compile_max_ns = MAX(h->stats.compile_max_ns, ns);
+	if (!c)
+		return NULL;
+	h->stats.blocks_translated++;
+	h->stats.guest_insns_translated += c->insns;
+	h->stats.host_bytes += c->code_bytes;
 	return c;
 }
 
@@ -372,14 +419,23 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 	h->cpu.fuel = (int64_t)MIN(room, (uint64_t)RV_JIT_SLICE) - 1;
 	h->cpu.fuel_base = h->retired + (uint64_t)h->cpu.fuel;
 	j->retire_limit = h->retire_limit;
+	h->stats.entries++;
 	reason = j->enter(h, code);
 	h->retired = h->cpu.fuel_base - (uint64_t)h->cpu.fuel;
 	switch (reason) {
-	case JIT_EXIT_LINK: return left_by_link(h);
-	case JIT_EXIT_JUMP: h->pc = h->cpu.target; return NEXT;
-	case JIT_EXIT_FAULT: return left_by_fault(h, exit);
-	case JIT_EXIT_CALL: return left_by_call(h, exit);
-	default: return step(h, exit, ret);
+	case JIT_EXIT_LINK:
+		if (h->cpu.fuel < 0)
+			h->stats.exit_poll++;
+		else
+			h->stats.exit_link++;
+		return left_by_link(h);
+	case JIT_EXIT_JUMP:
+		h->stats.exit_jump_miss++;
+		h->pc = h->cpu.target;
+		return NEXT;
+	case JIT_EXIT_FAULT: h->stats.exit_fault++; return left_by_fault(h, exit);
+	case JIT_EXIT_CALL: h->stats.exit_call++; return left_by_call(h, exit);
+	default: h->stats.exit_step++; return step(h, exit, ret);
 	}
 }
 
@@ -427,7 +483,7 @@ static int run(struct rv_hart *h, struct hull_exit *exit)
 		}
 		code = code_here(h, &faulted);
 		if (!code && hot) {
-			struct jit_code *c = translate(h);
+			struct jit_code *c = translate_hot(h);
 
 			if (c) {
 				enter_jump(h, h->pc, c);
@@ -459,6 +515,45 @@ int rv_jit_run(struct rv_hart *h, struct hull_exit *exit)
 	rv_fp_collect(h);
 	h->host_flags = NULL;
 	return rc;
+}
+
+/* --- what people see --- */
+
+void rv_jit_stats(const struct rv_hart *h, struct hull_engine_stats *ret)
+{
+	const struct jit_cache_stats *s = jit_cache_stats(h->jit->cache);
+
+	ret->links_made = s->links_made;
+	ret->links_undone = s->links_undone;
+	ret->cache_evictions = s->died[JIT_DEATH_UNUSED] + s->died[JIT_DEATH_VERSION];
+	ret->cache_evictions_forced = s->died[JIT_DEATH_FORCED];
+	ret->cache_moves = s->moved;
+	ret->cache_bytes = s->bytes;
+	ret->cache_bytes_peak = s->bytes_peak;
+	ret->pauses = s->pauses;
+	ret->pause_ns = s->pause_total_ns;
+	ret->pause_max_ns = s->pause_max_ns;
+}
+
+unsigned rv_jit_describe(struct rv_hart *h, uint64_t gpa, rv_jit_code_fn fn, void *arg)
+{
+	const struct jit_code *c = NULL;
+	unsigned n = 0;
+
+	while ((c = jit_cache_next(h->jit->cache, c))) {
+		const uint8_t *guest = jit_code_guest(c);
+
+		for (unsigned i = 0; i < c->range_count; i++) {
+			const struct jit_code_range *r = &c->ranges[i];
+
+			if (gpa - r->gpa < r->range.bytes) {
+				fn(arg, c, r, guest);
+				n++;
+			}
+			guest += r->range.bytes;
+		}
+	}
+	return n;
 }
 
 /* --- set-up --- */

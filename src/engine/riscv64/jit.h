@@ -14,6 +14,7 @@
 
 #include "engine/jit/cache.h"
 #include "engine/jit/gen.h"
+#include "engine/jit/perf.h"
 #include "engine/riscv64/block.h"
 #include "engine/riscv64/lift.h"
 
@@ -30,6 +31,7 @@ struct rv_jit {
 	const struct hull_hal *hal;
 	struct jit_cache *cache;
 	struct jit_gen *gen;
+	struct jit_perf *perf; /* the VM's; NULL: none */
 	uint64_t (*enter)(void *hart, const void *code);
 	void *glue_rw, *glue_rx;
 	uint64_t retire_limit; /* rv_hart's, when generated code was entered */
@@ -38,5 +40,13 @@ struct rv_jit {
 	struct rv_eval eval;
 	struct hull_ir ir;
 };
+
+/* Counters that the code cache keeps. */
+void rv_jit_stats(const struct rv_hart *h, struct hull_engine_stats *ret);
+
+/* Give fn each piece of code with a range that holds `gpa`, that range and its guest code. */
+typedef void (*rv_jit_code_fn)(void *arg, const struct jit_code *c, const struct jit_code_range *r,
+                               const uint8_t *guest);
+unsigned rv_jit_describe(struct rv_hart *h, uint64_t gpa, rv_jit_code_fn fn, void *arg);
 
 #endif
