@@ -47,6 +47,7 @@ enum a64_cond {
 	A64_GE = 10,
 	A64_LT = 11,
 	A64_GT = 12,
+	A64_AL = 14,
 };
 
 enum a64_fixup { A64_IMM26, A64_IMM19 };
@@ -137,6 +138,12 @@ unsigned a64_use_z(struct host_emit *e, struct host_operand a, unsigned scratch)
 
 /* A jump: B, or B_COND with the condition, CBZ, CBNZ with a register in the low bits. */
 void a64_branch(struct host_emit *e, uint32_t word, host_label to);
+
+/* The jump at offset `at` leads here. */
+void a64_land(struct host_emit *e, uint32_t at);
+
+/* What is left to emit at the end. */
+void a64_late(struct host_emit *e);
 
 /* A short jump forward within one function: here, and then where it leads to. */
 uint8_t *a64_skip(struct host_emit *e, uint32_t word);

@@ -64,6 +64,7 @@ static bool set_distance(uint8_t *at, enum a64_fixup kind, int64_t bytes)
 
 bool host_end(struct host_emit *e)
 {
+	a64_late(e);
 	for (unsigned i = 0; i < e->fixup_count && !e->full; i++) {
 		uint32_t at = e->fixup[i].at, to = e->label_at[e->fixup[i].label];
 		if (to == 0 || !set_distance(e->start + at, e->fixup[i].kind, (int64_t)to - 1 - at))
@@ -84,6 +85,12 @@ void a64_branch(struct host_emit *e, uint32_t word, host_label to)
 	e->fixup[e->fixup_count].label = to;
 	e->fixup[e->fixup_count++].kind = far ? A64_IMM26 : A64_IMM19;
 	a64_put(e, word);
+}
+
+void a64_land(struct host_emit *e, uint32_t at)
+{
+	if (!e->full && !set_distance(e->start + at, A64_IMM19, (int64_t)host_here(e) - at))
+		e->full = true;
 }
 
 uint8_t *a64_skip(struct host_emit *e, uint32_t word)

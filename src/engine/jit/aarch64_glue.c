@@ -132,6 +132,7 @@ void host_thunk(struct host_emit *e, bool (*fn)(void *state), bool keep_f)
 	/* A bool's upper bits are anything. */
 	a64_bfm(e, A64_UBFM, A64_X16, 0, 0, 7);
 	caller_saved(e, A64_LDP, A64_LDP_D, keep_f);
+	a64_mem(e, A64_LDR, 8, A64_FUEL, A64_STATE, ENGINE_STATE(fuel));
 	pair(e, A64_LDP, A64_FP, A64_LR, 0);
 	move_sp(e, A64_ADD_I, bytes);
 	a64_put(e, A64_RET | A64_LR << 5);

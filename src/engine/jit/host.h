@@ -64,25 +64,32 @@ enum host_feature {
 };
 unsigned host_features(void);
 
-enum { HOST_LABELS = 2048, HOST_FIXUPS = 4096 };
+enum { HOST_LABELS = 2048, HOST_FIXUPS = 4096, HOST_LATE = 1024 };
 
 struct host_emit {
 	uint8_t *start, *p, *end;
 	unsigned features; /* enum host_feature; those that may be used */
 	bool full;
 	bool smp; /* other CPUs see guest memory: atomics must be atomic, fences fence */
-	unsigned label_count, fixup_count;
+	unsigned label_count, fixup_count, late_count;
 	uint32_t label_at[HOST_LABELS]; /* offset + 1; 0: not bound yet */
 	struct {
 		uint32_t at;
 		host_label label;
 		uint8_t kind;
 	} fixup[HOST_FIXUPS];
+	/* The host's own: rare code that host_end() puts behind all other. */
+	struct host_late {
+		uint32_t at; /* the jump to it; it comes back behind that */
+		uint8_t op, bits;
+		host_reg d, a, b, c;
+	} late[HOST_LATE];
 };
 
 /* Sets all fields; features and smp to what this host has and true, which the caller may change. */
 void host_begin(struct host_emit *e, void *buffer, size_t size);
-/* Resolve all labels.  False if anything did not fit or a label was never bound. */
+/* Finish the code: resolve all labels.  False if anything did not fit or a label was never bound.
+ */
 bool host_end(struct host_emit *e);
 host_label host_new_label(struct host_emit *e);
 void host_bind(struct host_emit *e, host_label l);
