@@ -120,7 +120,7 @@ static void wrong(const struct fcase *c, uint64_t want, unsigned want_flags, uin
  * Run; the result is `want` of `bits` bits in c->d with exactly the soft flags; if may_slow it
  * may also go to `slow`, with nothing changed and none but those flags.
  */
-static void end_case(struct fcase *c, unsigned bits, uint64_t want, bool must_slow, bool fd_stays)
+static void end_case(struct fcase *c, unsigned bits, uint64_t want, bool may_slow, bool fd_stays)
 {
 	uint64_t why, got;
 	unsigned flags;
@@ -130,10 +130,10 @@ static void end_case(struct fcase *c, unsigned bits, uint64_t want, bool must_sl
 	why = run(true);
 	flags = host_fp_flags();
 	got = cut(bits, st->w[index_f(c->d)]);
-	if (why != (must_slow ? SLOW : DONE) || (!must_slow && got != want) ||
-	    (fd_stays && must_slow ? flags & ~c->soft.flags : flags != c->soft.flags))
+	if (why == DONE ? got != want || flags != c->soft.flags
+	                : !may_slow || (fd_stays ? flags & ~c->soft.flags : flags != c->soft.flags))
 		wrong(c, want, c->soft.flags, got, flags, why);
-	if (must_slow && fd_stays)
+	if (why == SLOW && fd_stays)
 		changed_f = HOST_NO_REG;
 	check_rest(fp_op_names[c->op]);
 	assert_int_equal(host_fp_flags(), 0);

@@ -224,8 +224,8 @@ void host_branch_unboxed(struct host_emit *e, int32_t state, host_label to);
 
 /*
  * Results and sticky flags are IEEE 754's (rounding: the host register's, nearest even in fast
- * mode); a result that is a NaN goes to `nan`, where the generator puts the canonical one
- * into fd and comes back.
+ * mode); a result that is a NaN but not the canonical one goes to `nan`, where the generator puts
+ * the canonical one into fd and comes back.
  */
 enum host_fop { HOST_FADD, HOST_FSUB, HOST_FMUL, HOST_FDIV };
 void host_fop(struct host_emit *e, enum host_fop op, unsigned bits, host_reg fd, host_reg fa,
@@ -233,7 +233,7 @@ void host_fop(struct host_emit *e, enum host_fop op, unsigned bits, host_reg fd,
 void host_fsqrt(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_label nan);
 /*
  * fd = ±(fa * fb) ± fc, one rounding; false without FMA.  negate_product, negate_c as named.  A
- * result that is a NaN goes to `slow` before fd has changed: there the flags may still lack
+ * result that is a NaN may go to `slow` before fd has changed: there the flags may still lack
  * infinity * 0 + a quiet NaN, which is invalid on RISC-V and not on x86.
  */
 bool host_fma(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_reg fb,
