@@ -201,13 +201,17 @@ static struct jit_code *find(struct rv_hart *h, uint64_t pc, const struct rv_fet
 	return find_good(h, gpa);
 }
 
+/* jit_code.user: which entry of the jump cache may lead to the code, + 1; or several may. */
+enum { JUMPS_NONE, JUMPS_MANY = ENGINE_JUMP_SIZE + 1 };
+
 static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
 {
-	unsigned bit = (pc >> 12) & 4095;
+	unsigned bit = (pc >> 12) & 4095, jump = engine_jump_index(pc) + 1;
 
 	h->code_pages[bit / 64] |= BIT(bit % 64);
 	h->cpu.jumps[engine_jump_index(pc)] =
 		(struct engine_jump_entry){ .pc = pc, .key = h->cpu.jump_key, .code = c->entry };
+	c->user = c->user == JUMPS_NONE || c->user == jump ? jump : JUMPS_MANY;
 	jit_cache_touch(c);
 }
 
@@ -284,7 +288,16 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 {
 	struct rv_hart *h = arg;
 
-	rv_flush_jumps(h); /* the decoded block stays hot, and asks again */
+	/* The decoded block stays hot, and asks again. */
+	if (code->user == JUMPS_MANY) {
+		rv_flush_jumps(h);
+	} else if (code->user != JUMPS_NONE) {
+		struct engine_jump_entry *jump = &h->cpu.jumps[code->user - 1];
+
+		if (jump->code == code->entry)
+			*jump = (struct engine_jump_entry){ 0 };
+	}
+	code->user = JUMPS_NONE;
 }
 
 /* --- leaving --- */
