@@ -26,7 +26,6 @@ extern struct state *st, before; /* now, and when run() began */
 extern struct host_emit em;
 extern uint8_t buffer[BUFFER_BYTES];
 extern uint8_t *code, *site, *other; /* other: a piece of code that leaves with OTHER */
-extern uint64_t (*enter)(void *state, const void *code);
 extern unsigned features, thunk_calls;
 extern host_label slow;
 extern host_reg changed, changed_too, changed_f; /* what the case writes; HOST_NO_REG: nothing */
@@ -41,6 +40,8 @@ void begin(void);
 /* The floating-point registers from and to their words. */
 void begin_f(void);
 void end_f(void);
+/* What host_entry() made. */
+uint64_t enter(void *state, const void *at);
 /* Copy what was emitted into executable memory. */
 void *place(uint32_t at);
 /* End the code, run it; the reason why it left: DONE, SLOW or OTHER. */

@@ -192,7 +192,7 @@ static void fused(void)
 		                                 (uint32_t)c.v[1], (uint32_t)(c.v[2] ^ nc << 31))
 		                  : hull_f64_fma(&c.soft, c.v[0] ^ np << 63, c.v[1],
 		                                 c.v[2] ^ nc << 63);
-		end_case(&c, bits, want, is_nan(bits, want), true);
+		end_case(&c, bits, want, is_nan(bits, want), false);
 	}
 }
 

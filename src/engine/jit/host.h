@@ -80,7 +80,8 @@ struct host_emit {
 	} fixup[HOST_FIXUPS];
 	/* The host's own: rare code that host_end() puts behind all other. */
 	struct host_late {
-		uint32_t at; /* the jump to it; it comes back behind that */
+		uint32_t at;   /* the jump to it; it comes back behind that, */
+		host_label to; /* or goes on here */
 		uint8_t op, bits;
 		host_reg d, a, b, c;
 	} late[HOST_LATE];
@@ -231,13 +232,9 @@ enum host_fop { HOST_FADD, HOST_FSUB, HOST_FMUL, HOST_FDIV };
 void host_fop(struct host_emit *e, enum host_fop op, unsigned bits, host_reg fd, host_reg fa,
               host_reg fb, host_label nan);
 void host_fsqrt(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_label nan);
-/*
- * fd = ±(fa * fb) ± fc, one rounding; false without FMA.  negate_product, negate_c as named.  A
- * result that is a NaN may go to `slow` before fd has changed: there the flags may still lack
- * infinity * 0 + a quiet NaN, which is invalid on RISC-V and not on x86.
- */
+/* fd = ±(fa * fb) ± fc, one rounding; false without FMA.  negate_product, negate_c as named. */
 bool host_fma(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_reg fb,
-              host_reg fc, bool negate_product, bool negate_c, host_label slow);
+              host_reg fc, bool negate_product, bool negate_c, host_label nan);
 void host_fnan(struct host_emit *e, unsigned bits, host_reg fd); /* the canonical NaN */
 /* Sign games: fd = fa with its sign cleared, flipped, or both set (abs, neg, -abs). */
 enum host_fsign { HOST_FABS, HOST_FNEG };

@@ -125,4 +125,7 @@ void x86_jump(struct host_emit *e, unsigned cc, host_label to);
 uint8_t *x86_skip(struct host_emit *e, unsigned cc);
 void x86_land(struct host_emit *e, uint8_t *from);
 
+/* The rare cases of host_fma(). */
+void x86_fma_late(struct host_emit *e);
+
 #endif

@@ -79,6 +79,7 @@ void host_begin(struct host_emit *e, void *buffer, size_t size)
 	e->label_at[0] = 0;
 	e->label_count = 1;
 	e->fixup_count = 0;
+	e->late_count = 0;
 }
 
 /* --- encodings --- */
@@ -345,6 +346,7 @@ void x86_land(struct host_emit *e, uint8_t *from)
 
 bool host_end(struct host_emit *e)
 {
+	x86_fma_late(e);
 	for (unsigned i = 0; i < e->fixup_count && !e->full; i++) {
 		uint32_t at = e->fixup[i].at, target = e->label_at[e->fixup[i].label];
 

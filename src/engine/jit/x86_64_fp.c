@@ -6,6 +6,7 @@
  * the denormal one, which is ignored.  Only 128-bit forms are used, so upper halves stay clean.
  */
 #if defined(__x86_64__)
+#include "base/bits.h"
 #include "engine/jit/x86_64.h"
 #include "isa/fp.h"
 
@@ -140,18 +141,52 @@ void host_fsqrt(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, ho
 }
 
 bool host_fma(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_reg fb,
-              host_reg fc, bool negate_product, bool negate_c, host_label slow)
+              host_reg fc, bool negate_product, bool negate_c, host_label nan)
 {
 	static const uint8_t ops[2][2] = { { X86_FMADD213, X86_FMSUB213 },
 		                           { X86_FNMADD213, X86_FNMSUB213 } };
 
+	struct host_late *late = &e->late[e->late_count];
+
 	if (!(e->features & HOST_FMA))
 		return false;
+	if (e->late_count == HOST_LATE) {
+		e->full = true;
+		return true;
+	}
 	two(e, X86_MOVAPS, false, 0, x86_r(fa));
 	x86_vex(e, ops[negate_product][negate_c], bits == 64, 0, fb, x86_r(fc));
-	to_nan(e, bits, 0, slow);
+	two(e, pick(X86_UCOMISS, bits), false, 0, x86_r(0));
+	x86_bytes(e, 0x8a0f, 2); /* jp */
+	x86_imm(e, 0, 4);
+	e->late_count++;
+	*late = (struct host_late){
+		.at = host_here(e), .to = nan, .bits = (uint8_t)bits, .d = fd, .a = fa, .b = fb
+	};
 	host_fmov(e, fd, 0);
 	return true;
+}
+
+/*
+ * Infinity * 0 + a quiet NaN is invalid on RISC-V, on x86 it is not.  |fa| * |fb| + infinity is
+ * invalid then, and otherwise raises nothing that has not been raised.
+ */
+void x86_fma_late(struct host_emit *e)
+{
+	for (unsigned i = 0; i < e->late_count && !e->full; i++) {
+		const struct host_late *l = &e->late[i];
+		bool w = l->bits == 64;
+
+		store_le32(e->start + l->at - 4, host_here(e) - l->at);
+		x86_vex(e, X86_PCMPEQD, false, 0, 0, x86_r(0));
+		x86_vex(e, w ? X86_PSHIFTQ_I : X86_PSHIFTD_I, false, 2, 0, x86_r(0));
+		x86_imm(e, 1, 1);
+		x86_vex(e, X86_ANDPS, false, 1, 0, x86_r(l->b));
+		x86_vex(e, X86_ANDPS, false, 0, 0, x86_r(l->a));
+		host_f_from_gpr(e, l->bits, l->d, host_i(w ? 0x7ff0000000000000 : 0x7f800000));
+		x86_vex(e, X86_FMADD213, w, 0, 1, x86_r(l->d));
+		x86_jump(e, CC_ALWAYS, l->to);
+	}
 }
 
 void host_fnan(struct host_emit *e, unsigned bits, host_reg fd)
