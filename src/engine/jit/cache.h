@@ -95,7 +95,7 @@ enum jit_policy {
 	JIT_ADAPTIVE,     /* one of the others, by measured pauses and deaths */
 	JIT_GENERATIONAL, /* as much as 256 KiB at a time: least work */
 	JIT_INCREMENTAL,  /* at each add as much as it needs */
-	JIT_CONCURRENT,   /* incremental, and jit_cache_background() copies */
+	JIT_CONCURRENT,   /* incremental, and jit_cache_background() copies if it is ever called */
 	JIT_POLICIES,
 };
 

@@ -380,7 +380,8 @@ void jit_cache_begin(struct jit_cache *c, struct cache_size n)
 		pause_begins(c);
 		jit_cache_finish_jobs(c);
 	}
-	if (params[c->now].background)
+	/* Without somebody to copy, nothing is gained by preparing it. */
+	if (params[c->now].background && (c->user.wake || hull_load_relaxed(&c->seen)))
 		make_jobs(c);
 }
 
