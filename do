@@ -117,7 +117,7 @@ build_sanitized() {
 
 # The engine's unit tests for aarch64, under UBSan; sets $cross, where what runs them is.
 build_aarch64() {
-	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-aarch64 qemu-user \
+	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
 		/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 	cross=$(python3 tools/cross.py aarch64) || die "no libraries for aarch64"
 	configure build-aarch64 --buildtype=debugoptimized -Db_sanitize=undefined \

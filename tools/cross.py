@@ -5,8 +5,9 @@
   cross.py aarch64    print the path of a folder: cross.ini is a Meson cross file, and the
                       script `run` runs a program under QEMU
 
-Debian's cross compiler, its libc and QEMU's user mode are packages of this machine.  The
-libraries that the tests need are not: they are fetched through a private apt
+Debian's cross compiler and its libc are packages of this machine.  The libraries that the tests
+need are not, and QEMU may be too old: before 8.1 it ignores IC IVAU, so that code
+which was written through another mapping goes unnoticed.  They are fetched through a private apt
 into ${XDG_CACHE_HOME:-~/.cache}/hull, once.
 """
 import fcntl
@@ -18,7 +19,9 @@ import tempfile
 import guest
 
 apt = guest.apt
-LAYOUT = 1  # of the cache folder; a change fetches anew
+LAYOUT = 2  # of the cache folder; a change fetches anew
+
+EMULATOR = ("trixie", "qemu-user")  # its programs are static
 
 MACHINES = {
     "aarch64": {"debian": "arm64", "triplet": "aarch64-linux-gnu", "packages": [
@@ -50,7 +53,7 @@ c_args = ['-isystem', '{root}/usr/include/{triplet}']
 
 RUN = """\
 #!/bin/sh
-exec qemu-{arch} -L /usr/{triplet} -E LD_LIBRARY_PATH={root}/usr/lib/{triplet} "$@"
+exec {root}/qemu-{arch} -L /usr/{triplet} -E LD_LIBRARY_PATH={root}/usr/lib/{triplet} "$@"
 """
 
 
@@ -71,6 +74,14 @@ def fetch(arch, out):
         packages.update()
         for name in machine["packages"]:
             subprocess.run(["dpkg-deb", "-x", packages.download(name), new], check=True)
+        suite, package = EMULATOR
+        here = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True,
+                              text=True).stdout.strip()
+        packages = apt.Apt(os.path.join(work, "apt-emulator"), suite, here)
+        packages.update()
+        program = "qemu-" + arch
+        guest.unpack(packages.download(package), lambda n: os.path.join(new, program)
+                     if n == "./usr/bin/" + program else None)
         for name, text in (("cross.ini", CROSS_FILE), ("run", RUN)):
             text = text.format(arch=arch, triplet=machine["triplet"], root=out)
             guest.write_whole(os.path.join(new, name), text.encode())

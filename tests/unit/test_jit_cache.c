@@ -62,6 +62,8 @@ struct rig {
 	bool stop;            /* atomic: of the background thread */
 };
 
+enum { MAX_PAD = JIT_CODE_BYTES * 23 / 25 };
+
 /* Runs from the entry through the first link, or leaves with the unit's seed. */
 static void make(const struct fake *f, struct made *m)
 {
@@ -69,7 +71,8 @@ static void make(const struct fake *f, struct made *m)
 	unsigned bytes = 0;
 
 	host_begin(e, m->code, sizeof(m->code));
-	for (unsigned i = 0; i < f->pad; i++)
+	/* 7 bytes each on x86-64, 8 on aarch64. */
+	for (unsigned i = 0; i < f->pad && host_here(e) < MAX_PAD; i++)
 		host_set_state8(e, ENGINE_STATE(fp_fast), (uint8_t)(f->seed + i));
 	for (unsigned i = 0; i < f->exits; i++) {
 		m->stub[i] = host_new_label(e);

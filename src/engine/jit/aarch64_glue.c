@@ -14,7 +14,7 @@
 
 unsigned host_features(void)
 {
-	return HOST_FMA | HOST_POPCNT | (getauxval(AT_HWCAP) & HWCAP_PMULL ? HOST_PCLMUL : 0);
+	return HOST_FMA | (getauxval(AT_HWCAP) & HWCAP_PMULL ? HOST_PCLMUL : 0);
 }
 
 /*
