@@ -463,7 +463,7 @@ int hull_vm_image_regions(struct hull_vm *vm, hull_gpa gpa, uint64_t len, hull_s
 	return ret;
 }
 
-bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *ret)
+bool hull_aspace_range(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_range *ret)
 {
 	const struct hull_map *m;
 	bool found = false;
@@ -471,8 +471,10 @@ bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *re
 	hull_rw_read(vm);
 	m = find(vm, gpa);
 	if (m && !(m->attr & HULL_MEM_DEVICE)) {
-		*ret = (struct hull_ram_page){
-			.hva = m->hva + align_down(gpa - m->gpa, HULL_PAGE_SIZE),
+		*ret = (struct hull_ram_range){
+			.gpa = m->gpa,
+			.len = m->len,
+			.hva = m->hva,
 			.attr = m->attr,
 			.log_write = m->dirty != NULL,
 		};
@@ -480,6 +482,20 @@ bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *re
 	}
 	hull_rw_done(vm);
 	return found;
+}
+
+bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *ret)
+{
+	struct hull_ram_range r;
+
+	if (!hull_aspace_range(vm, gpa, &r))
+		return false;
+	*ret = (struct hull_ram_page){
+		.hva = r.hva + align_down(gpa - r.gpa, HULL_PAGE_SIZE),
+		.attr = r.attr,
+		.log_write = r.log_write,
+	};
+	return true;
 }
 
 void hull_aspace_dirty(struct hull_vm *vm, hull_gpa gpa)

@@ -22,6 +22,22 @@ struct hull_ram_page {
 /* Find the RAM or ROM page that contains `gpa`.  False: it is none.  Any thread. */
 bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *ret);
 
+/* A whole mapping of RAM or ROM. */
+struct hull_ram_range {
+	hull_gpa gpa;
+	uint64_t len;
+	uint8_t *hva;
+	unsigned attr;  /* HULL_MEM_* */
+	bool log_write; /* as above */
+};
+
+/*
+ * Find the mapping that contains `gpa`.  A CPU engine may keep the answer as long as translations
+ * that it made of it: until the accelerator's unmap, protect or dirty_log.  False: it is no
+ * memory.  Any thread.
+ */
+bool hull_aspace_range(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_range *ret);
+
 /* For accelerators on bare metal: what hull_vm_stage2_root() answers.  In vm_init. */
 void hull_aspace_set_root(struct hull_vm *vm, hull_hpa root);
 

@@ -30,7 +30,7 @@ void rv_hart_reset(struct rv_hart *h)
 	h->csr.stimecmp = UINT64_MAX;
 	h->csr.mstatus = UINT64_C(2) << 32 | UINT64_C(2) << 34; /* UXL and SXL: 64 bits */
 	rv_fp_changed(h);
-	rv_flush_tlb(h);
+	rv_flush_host(h);
 	h->code_epoch++;
 }
 
@@ -262,7 +262,7 @@ bool rv_poll(struct rv_hart *h)
 		hull_vcpu_done(h->vcpu, HULL_REQ_IRQ_EDGE);
 	}
 	if (req & HULL_REQ_FLUSH_TLB)
-		rv_flush_tlb(h);
+		rv_flush_host(h);
 	if (req & HULL_REQ_FLUSH_CODE)
 		rv_sys_fence_i(h);
 	if (req & ~(uint32_t)HULL_REQ_IRQ_EDGE)

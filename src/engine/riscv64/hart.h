@@ -15,6 +15,7 @@
 #ifndef HULL_ENGINE_RISCV64_HART_H
 #define HULL_ENGINE_RISCV64_HART_H
 
+#include "core/aspace.h"
 #include "core/vcpu.h"
 #include "engine/cpu.h"
 #include "engine/stats.h"
@@ -29,6 +30,7 @@ enum {
 	RV_X_DISCARD = 32,       /* writes to x0 go here */
 	RV_TRAP_LOOP = 1000, /* traps in a row without a retired instruction: the caller may look */
 	RV_PMP_COUNT = 16,
+	RV_RANGES = 4,
 };
 
 struct rv_block;
@@ -111,6 +113,14 @@ struct rv_hart {
 	 */
 	uint64_t super_low[2], super_high[2];
 	uint64_t code_pages[64]; /* Bloom filter of virtual pages in the jump cache */
+
+	/*
+	 * Mappings of guest memory in use, without those that a dirty log watches (length 0: free).
+	 * Good as long as the TLB is as far as the host is concerned; sfence.vma is no reason to
+	 * drop them.
+	 */
+	struct hull_ram_range ranges[RV_RANGES];
+	uint32_t next_range;
 
 	struct rv_fetch_entry fetch_tlb[RV_FETCH_TLB_SIZE];
 	struct hull_engine_stats stats; /* since the VM was made */
@@ -223,6 +233,8 @@ enum rv_access { RV_READ, RV_WRITE, RV_FETCH };
 void rv_update_contexts(struct rv_hart *h);
 /* Drop all translations and jump targets. */
 void rv_flush_tlb(struct rv_hart *h);
+/* The same and what is known of the host's mappings: the host changed them. */
+void rv_flush_host(struct rv_hart *h);
 /* sfence.vma; a register number of 0 means all. */
 void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asids, uint64_t asid);
 /* Drop the targets of jumps only. */
@@ -285,9 +297,18 @@ void rv_sys_fence_i(struct rv_hart *h);
 
 /* --- pmp.c --- */
 
+/* rv_pmp_check() when an entry is on. */
+bool rv_pmp_match(const struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind,
+                  unsigned priv, bool *ret_page);
 /* May [gpa, gpa + len) be accessed?  *ret_page: the answer holds for the whole 4 KiB page. */
-bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind, unsigned priv,
-                  bool *ret_page);
+static inline bool rv_pmp_check(const struct rv_hart *h, uint64_t gpa, unsigned len,
+                                enum rv_access kind, unsigned priv, bool *ret_page)
+{
+	*ret_page = true;
+	if (h->pmp_active)
+		return rv_pmp_match(h, gpa, len, kind, priv, ret_page);
+	return priv == RV_PRIV_M || h->sbi; /* without M-mode software there is no PMP */
+}
 void rv_pmp_write_cfg(struct rv_hart *h, unsigned reg, uint64_t value);
 uint64_t rv_pmp_read_cfg(const struct rv_hart *h, unsigned reg);
 void rv_pmp_write_addr(struct rv_hart *h, unsigned i, uint64_t value);

@@ -104,6 +104,12 @@ void rv_flush_tlb(struct rv_hart *h)
 	rv_update_contexts(h);
 }
 
+void rv_flush_host(struct rv_hart *h)
+{
+	memset(h->ranges, 0, sizeof(h->ranges));
+	rv_flush_tlb(h);
+}
+
 static unsigned bloom_bit(uint64_t va)
 {
 	return (va >> 12) & 4095;
@@ -144,6 +150,25 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 	memset(h->code_pages, 0, sizeof(h->code_pages));
 	h->jump_epoch++;
 	rv_update_contexts(h);
+}
+
+/* hull_aspace_page() for guest code: the host may be about to take the memory away otherwise. */
+static bool ram_page(struct rv_hart *h, uint64_t gpa, struct hull_ram_page *ret)
+{
+	struct hull_ram_range *r = h->ranges, new;
+
+	while (r < h->ranges + RV_RANGES && gpa - r->gpa >= r->len)
+		r++;
+	if (r == h->ranges + RV_RANGES) {
+		if (!hull_aspace_range(h->vm, gpa, &new))
+			return false;
+		r = &new;
+		if (!new.log_write)
+			h->ranges[h->next_range++ % RV_RANGES] = new;
+	}
+	*ret = (struct hull_ram_page){ r->hva + align_down(gpa - r->gpa, HULL_PAGE_SIZE), r->attr,
+		                       r->log_write };
+	return true;
 }
 
 /* A page-table entry that may be walked through or used, as 12.3.2 asks. */
@@ -251,7 +276,8 @@ again:
 		uint64_t *slot, pte;
 
 		if (!rv_pmp_check(h, slot_gpa, 8, RV_READ, RV_PRIV_S, &whole) ||
-		    !hull_aspace_page(h->vm, slot_gpa, &page))
+		    !(side_effects ? ram_page(h, slot_gpa, &page)
+		                   : hull_aspace_page(h->vm, slot_gpa, &page)))
 			return WALK_ACCESS_FAULT;
 		slot = (uint64_t *)((char *)page.hva + (slot_gpa & HULL_PAGE_MASK));
 		pte = hull_load_relaxed(slot); /* pairs with guest stores and our CAS */
@@ -361,7 +387,7 @@ static bool resolve(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access
 		return rv_raise(h, access_fault[kind], va);
 	*ret_gpa = leaf.gpa;
 	*ret_hva = NULL;
-	if (!hull_aspace_page(h->vm, leaf.gpa, &page))
+	if (!ram_page(h, leaf.gpa, &page))
 		return true;
 	if (kind == RV_WRITE) {
 		if (!(page.attr & HULL_MEM_W))
@@ -515,7 +541,7 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc)
 	if (!translate(h, pc, RV_FETCH, true, &leaf))
 		return NULL;
 	if (!rv_pmp_check(h, leaf.gpa, 2, RV_FETCH, h->priv, &whole) ||
-	    !hull_aspace_page(h->vm, leaf.gpa, &page) || !(page.attr & HULL_MEM_X)) {
+	    !ram_page(h, leaf.gpa, &page) || !(page.attr & HULL_MEM_X)) {
 		rv_raise(h, RV_INSN_ACCESS, pc);
 		return NULL;
 	}

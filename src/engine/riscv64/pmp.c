@@ -37,15 +37,12 @@ static bool entry_range(const struct rv_hart *h, unsigned i, uint64_t *lo, uint6
 	}
 }
 
-bool rv_pmp_check(struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind, unsigned priv,
-                  bool *ret_page)
+bool rv_pmp_match(const struct rv_hart *h, uint64_t gpa, unsigned len, enum rv_access kind,
+                  unsigned priv, bool *ret_page)
 {
 	static const uint8_t need[] = { [RV_READ] = CFG_R, [RV_WRITE] = CFG_W, [RV_FETCH] = CFG_X };
 	uint64_t page = gpa & ~HULL_PAGE_MASK;
 
-	*ret_page = true;
-	if (!h->pmp_active) /* without M-mode software there is no PMP */
-		return priv == RV_PRIV_M || h->sbi;
 	for (unsigned i = 0; i < RV_PMP_COUNT; i++) {
 		uint64_t lo, hi;
 
