@@ -61,10 +61,12 @@ static unsigned block_at(const struct jit_gen *g, int32_t target)
 /* Leave for page + target, here. */
 static void exit_to_page(struct jit_gen *g, int32_t target, unsigned insns)
 {
-	unsigned inside = target >= 0 && target < 4096 ? block_at(g, target) : 0;
+	unsigned inside = target >= 0 && target < 4094 ? block_at(g, target) : 0;
 	struct stub *s, *miss;
 
-	if (target < 0 || target >= 4096) {
+	/* At the end of the page an instruction may go on in the next, which nothing but the jump
+	 * cache knows. */
+	if (target < 0 || target >= 4094) {
 		s = gen_stub(g, STUB_OVER_PAGE);
 		miss = gen_stub(g, STUB_MISS);
 		s->offset = target;

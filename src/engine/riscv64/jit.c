@@ -139,7 +139,10 @@ _Static_assert(ARRAY_LEN(thunks) == JIT_STUBS_END, "a function for each thunk");
 
 /* --- finding and making code --- */
 
-/* Compare every range with memory; those of other pages must be mapped where they were. */
+/*
+ * Compare the ranges that are in the entry's page with memory.  Others are compared when the unit
+ * is looked up: which page they are in depends on the translation.
+ */
 static bool same_guest_code(struct rv_hart *h, const struct jit_code *c,
                             const struct rv_fetch_entry *e)
 {
@@ -148,9 +151,32 @@ static bool same_guest_code(struct rv_hart *h, const struct jit_code *c,
 	for (unsigned i = 0; i < c->range_count; i++) {
 		const struct jit_range *r = &c->ranges[i].range;
 
-		if (!rv_same_code(kept, e->hva + r->offset, r->bytes))
+		if (!r->page && !rv_same_code(kept, e->hva + r->offset, r->bytes))
 			return false;
 		kept += r->bytes;
+	}
+	return true;
+}
+
+/* Are the ranges in other pages still mapped where they were, and the same? */
+static bool same_elsewhere(struct rv_hart *h, const struct jit_code *c, uint64_t pc)
+{
+	const uint8_t *kept = jit_code_guest(c);
+
+	for (unsigned i = 0; i < c->range_count; i++) {
+		const struct jit_code_range *r = &c->ranges[i];
+		const struct rv_fetch_entry *e;
+
+		if (r->range.page) {
+			uint64_t page = (pc & ~HULL_PAGE_MASK) +
+			                ((uint64_t)(int64_t)r->range.page * HULL_PAGE_SIZE);
+
+			e = rv_fetch_page(h, page + r->range.offset);
+			if (!e || !e->tag || (e->gpa | r->range.offset) != r->gpa ||
+			    !rv_same_code(kept, e->hva + r->range.offset, r->range.bytes))
+				return false;
+		}
+		kept += r->range.bytes;
 	}
 	return true;
 }
@@ -165,7 +191,7 @@ static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
 	while ((r = jit_cache_page(cache, e->gpa, r))) {
 		struct jit_code *c = jit_cache_owner(cache, r);
 
-		if (c->epoch == h->code_epoch)
+		if (c->epoch == h->code_epoch || (c->gpa & ~HULL_PAGE_MASK) != e->gpa)
 			continue;
 		if (same_guest_code(h, c, e)) {
 			c->epoch = h->code_epoch;
@@ -176,12 +202,12 @@ static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
 	}
 }
 
-static struct jit_code *find_good(struct rv_hart *h, uint64_t gpa)
+static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 {
 	struct jit_code *c = NULL;
 
 	while ((c = jit_cache_find(h->jit->cache, gpa, c)))
-		if (c->epoch == h->code_epoch)
+		if (c->epoch == h->code_epoch && same_elsewhere(h, c, pc))
 			return c;
 	return NULL;
 }
@@ -192,13 +218,13 @@ static struct jit_code *find(struct rv_hart *h, uint64_t pc, const struct rv_fet
 	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
 	struct jit_code *c;
 
-	if (!rv_code_is_kept(e, pc) || !jit_cache_find(h->jit->cache, gpa, NULL))
+	if (!e->tag || !jit_cache_find(h->jit->cache, gpa, NULL))
 		return NULL;
-	c = find_good(h, gpa);
+	c = find_good(h, pc, gpa);
 	if (c)
 		return c;
 	verify_page(h, e);
-	return find_good(h, gpa);
+	return find_good(h, pc, gpa);
 }
 
 /* jit_code.user: which entry of the jump cache may lead to the code, + 1; or several may. */
@@ -225,25 +251,24 @@ static void tell_perf(struct rv_hart *h, const struct jit_code *c)
 	jit_perf_add(h->jit->perf, c->entry, c->code_bytes, name);
 }
 
-/* The interpreter found h->pc hot: make code for the block there.  NULL if that cannot be done. */
-static struct jit_code *translate(struct rv_hart *h)
+/* Guest code that is translated. */
+struct source {
+	struct jit_range ranges[2];
+	uint64_t gpas[2];
+	unsigned count; /* of ranges */
+	unsigned bytes, insns;
+	const uint8_t *code;
+};
+
+static struct jit_code *make(struct rv_hart *h, const struct source *s)
 {
 	struct rv_jit *j = h->jit;
-	struct rv_block *b = rv_block_at(h, h->pc, false);
-	struct jit_block block;
-	struct jit_range range;
+	struct jit_block block = { &j->ir, s->ranges[0].offset, (uint16_t)s->insns };
 	struct jit_unit unit;
 	struct jit_code *c;
 	enum jit_bail bail;
 
-	if (!b || b->gpa == UINT64_MAX) {
-		h->stats.bail_not_kept++;
-		return NULL;
-	}
-	b->heat = 0; /* if nothing comes of it, later again */
-	range = (struct jit_range){ 0, b->gpa & HULL_PAGE_MASK, b->bytes };
-	block = (struct jit_block){ &j->ir, range.offset, b->insns };
-	if (rv_lift(&h->cache->decoder, rv_block_code(b), b->bytes, &j->ir) != b->insns) {
+	if (rv_lift(&h->cache->decoder, s->code, s->bytes, &j->ir) != s->insns) {
 		h->stats.bail_not_lifted++;
 		return NULL;
 	}
@@ -252,26 +277,25 @@ static struct jit_code *translate(struct rv_hart *h)
 	h->stats.bail_no_host_op += bail == JIT_BAIL_UNKNOWN_OP;
 	if (bail)
 		return NULL;
-	unit.ranges = &range;
-	unit.range_count = 1;
-	unit.guest = rv_block_code(b);
-	c = jit_cache_add(j->cache, &unit, &b->gpa, NULL);
+	unit.ranges = s->ranges;
+	unit.range_count = (uint8_t)s->count;
+	unit.guest = s->code;
+	c = jit_cache_add(j->cache, &unit, s->gpas, NULL);
 	if (!c) {
 		h->stats.bail_no_room++;
 		return NULL;
 	}
 	c->epoch = h->code_epoch;
-	b->heat = UINT32_MAX;
 	tell_perf(h, c);
 	return c;
 }
 
 /* The same, counted. */
-static struct jit_code *translate_hot(struct rv_hart *h)
+static struct jit_code *make_counted(struct rv_hart *h, const struct source *s)
 {
 	const struct hull_hal *hal = h->jit->hal;
 	uint64_t start = hal->now_ns(hal), ns;
-	struct jit_code *c = translate(h);
+	struct jit_code *c = make(h, s);
 
 	ns = hal->now_ns(hal) - start;
 	h->stats.translate_ns += ns;
@@ -282,6 +306,58 @@ static struct jit_code *translate_hot(struct rv_hart *h)
 	h->stats.guest_insns_translated += c->insns;
 	h->stats.host_bytes += c->code_bytes;
 	return c;
+}
+
+/* The interpreter found h->pc hot: make code for the block there.  NULL if that cannot be done. */
+static struct jit_code *translate(struct rv_hart *h)
+{
+	struct rv_block *b = rv_block_at(h, h->pc, false);
+	struct jit_code *c;
+	struct source s;
+
+	if (!b || b->gpa == UINT64_MAX) {
+		h->stats.bail_not_kept++;
+		return NULL;
+	}
+	b->heat = 0; /* if nothing comes of it, later again */
+	s = (struct source){ { { 0, b->gpa & HULL_PAGE_MASK, b->bytes } },
+		             { b->gpa },
+		             1,
+		             b->bytes,
+		             b->insns,
+		             rv_block_code(b) };
+	c = make_counted(h, &s);
+	if (c)
+		b->heat = UINT32_MAX;
+	return c;
+}
+
+/*
+ * An instruction that spans two pages is a unit of its own: it depends on how both are mapped, so
+ * it is entered through the jump cache only.
+ */
+static struct jit_code *translate_spanning(struct rv_hart *h)
+{
+	struct rv_jit *j = h->jit;
+	const struct rv_fetch_entry *e = rv_fetch_page(h, h->pc);
+	struct source s = { { { 0, HULL_PAGE_SIZE - 2, 2 }, { 1, 0, 2 } }, { 0 }, 2, 4, 1, NULL };
+	uint8_t *heat = &j->span_heat[h->pc >> 12 & (sizeof(j->span_heat) - 1)], code[4];
+	uint32_t insn;
+
+	if ((h->pc & HULL_PAGE_MASK) != HULL_PAGE_SIZE - 2 || !e || !e->tag ||
+	    rv_code_is_kept(e, h->pc))
+		return NULL;
+	if (++*heat < MIN(h->cache->hot_limit, 200u))
+		return NULL;
+	*heat = 0;
+	s.gpas[0] = e->gpa | s.ranges[0].offset;
+	e = rv_fetch_page(h, h->pc + 2);
+	if (!e || !e->tag || !rv_fetch(h, h->pc, &insn) || hull_rv_length((uint16_t)insn) != 4)
+		return NULL;
+	s.gpas[1] = e->gpa;
+	store_le32(code, insn);
+	s.code = code;
+	return make_counted(h, &s);
 }
 
 static void forget(void *arg, struct jit_code *code, enum jit_forget why)
@@ -452,6 +528,12 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 	}
 }
 
+/* Does the budget leave room for a whole unit? */
+static bool room(const struct rv_hart *h)
+{
+	return h->retire_limit > RV_JIT_MARGIN && h->retired < h->retire_limit - RV_JIT_MARGIN;
+}
+
 /* Code for h->pc; NULL: the interpreter has to do it, or (*ret_fault) fetching faults. */
 static const void *code_here(struct rv_hart *h, bool *ret_fault)
 {
@@ -459,7 +541,7 @@ static const void *code_here(struct rv_hart *h, bool *ret_fault)
 	const struct rv_fetch_entry *e;
 	struct jit_code *c;
 
-	if (h->retire_limit < RV_JIT_MARGIN || h->retired >= h->retire_limit - RV_JIT_MARGIN)
+	if (!room(h))
 		return NULL;
 	if (jump && jump->code)
 		return jump->code;
@@ -495,8 +577,8 @@ static int run(struct rv_hart *h, struct hull_exit *exit)
 			rv_take_interrupt(h);
 		}
 		code = code_here(h, &faulted);
-		if (!code && hot) {
-			struct jit_code *c = translate_hot(h);
+		if (!code && !faulted && room(h)) {
+			struct jit_code *c = hot ? translate(h) : translate_spanning(h);
 
 			if (c) {
 				enter_jump(h, h->pc, c);

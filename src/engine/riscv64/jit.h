@@ -37,6 +37,7 @@ struct rv_jit {
 	uint64_t retire_limit; /* rv_hart's, when generated code was entered */
 	bool finish;    /* the access that failed was made; the instruction is to be finished */
 	uint64_t value; /* that was loaded */
+	uint8_t span_heat[256]; /* of instructions that span pages, by page */
 	struct rv_eval eval;
 	struct hull_ir ir;
 };
