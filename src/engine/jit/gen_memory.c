@@ -391,36 +391,58 @@ unsigned gen_group(struct jit_gen *g, unsigned at)
 	return group.end;
 }
 
-/* Each access of the group by itself, as if there were no group. */
-void gen_group_slow(struct jit_gen *g, unsigned first, unsigned count, struct host_operand base,
-                    bool keep_f)
+static void single_load(struct jit_gen *g, const struct member *m, struct stub *s)
+{
+	struct host_emit *e = &g->e;
+	int32_t bytes = (int32_t)hull_ir_load_bits(m->width) / 8;
+
+	host_tlb(e, false, s->a, m->offset, m->offset + bytes - 1, host_info.addend, s->at);
+	if (m->f_bits)
+		host_load_f(e, m->f_bits, m->d, host_info.addend, s->a, m->offset);
+	else
+		host_load(e, m->width, m->d, host_info.addend, s->a, m->offset);
+	host_bind(e, s->back);
+	if (m->pin != HOST_NO_REG)
+		host_fmov(e, m->pin, m->d);
+	if (m->slot && m->f_bits)
+		host_fput(e, m->f_bits, g->arch->slot_state[m->slot - 1], m->d);
+	else if (m->slot)
+		host_set_state(e, g->arch->slot_state[m->slot - 1], host_r(m->d));
+}
+
+static void single_store(struct jit_gen *g, const struct member *m, struct stub *s)
 {
 	struct host_emit *e = &g->e;
 
+	s->b = m->value;
+	s->b_is_f = m->f_bits != 0;
+	host_tlb(e, true, s->a, m->offset, m->offset + m->width / 8 - 1, host_info.addend, s->at);
+	if (m->f_bits)
+		host_store_f(e, m->width, m->d, host_info.addend, s->a, m->offset);
+	else
+		host_store(e, m->width, m->value, host_info.addend, s->a, m->offset);
+	host_bind(e, s->back);
+}
+
+/* Each access of the group by itself, as if there were no group: it spans two pages, say. */
+void gen_group_slow(struct jit_gen *g, unsigned first, unsigned count, struct host_operand base,
+                    bool keep_f)
+{
 	for (unsigned i = first; i < first + count; i++) {
 		const struct member *m = &g->members[i];
-		unsigned thunk = m->write ? JIT_SLOW_STORE + (unsigned)__builtin_ctz(m->width / 8)
-		                          : (unsigned)JIT_SLOW_LOAD + m->width;
+		struct stub *s = gen_stub(g, m->write ? STUB_STORE : STUB_LOAD);
 
-		host_set_state(e, ENGINE_STATE(arg[0]), base);
-		if (m->write && m->f_bits)
-			host_fput(e, m->f_bits, ENGINE_STATE(arg[1]), m->d);
-		else if (m->write)
-			host_set_state(e, ENGINE_STATE(arg[1]), m->value);
-		host_set_state(e, ENGINE_STATE(arg[2]), host_i((uint64_t)(int64_t)m->offset));
-		host_call(e, thunk + (keep_f ? JIT_KEEP_F : 0), m->desc, keep_f);
-		host_call_done(e, m->write || m->f_bits ? HOST_NO_REG : m->d, m->fault);
+		s->a = base;
+		s->offset = m->offset;
+		s->number = m->width;
+		s->f_bits = m->f_bits;
+		s->d = m->d;
+		s->keep_f = keep_f;
+		s->desc = m->desc;
+		s->imm = m->fault;
 		if (m->write)
-			continue;
-		if (m->f_bits)
-			host_fget(e, m->f_bits, m->d, ENGINE_STATE(arg[3]));
-		if (m->pin != HOST_NO_REG)
-			host_fmov(e, m->pin, m->d);
-		if (!m->slot)
-			continue;
-		if (m->f_bits)
-			host_fput(e, m->f_bits, g->arch->slot_state[m->slot - 1], m->d);
+			single_store(g, m, s);
 		else
-			host_set_state(e, g->arch->slot_state[m->slot - 1], host_r(m->d));
+			single_load(g, m, s);
 	}
 }
