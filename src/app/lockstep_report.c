@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The report of a comparison; see lockstep.h. */
 #include <stdio.h>
+#include <string.h>
 
 #include <hull/regs.h>
 #include "app/lockstep_impl.h"
@@ -113,6 +114,21 @@ static void print_kind(const struct lockstep *l)
 	}
 }
 
+/* Does the instruction's first operand, as a rule its result, name a register that differs? */
+static bool is_suspect(const struct lockstep *l, const struct lockstep_insn *t)
+{
+	const char *operand = strchr(t->text, ' ');
+	size_t n = operand ? strcspn(operand + 1, ",") : 0;
+	char name[32];
+
+	for (unsigned i = 0; n && i < l->ndifferent; i++) {
+		register_name(l->different[i].reg, name, sizeof(name));
+		if (strlen(name) == n && !memcmp(operand + 1, name, n))
+			return true;
+	}
+	return false;
+}
+
 void lockstep_print(const struct lockstep *l)
 {
 	char name[32];
@@ -136,11 +152,13 @@ void lockstep_print(const struct lockstep *l)
 	}
 	fprintf(stderr, "  %s\n",
 	        l->exact ? "the last instructions; the last one differs:"
-	                 : "one of these, which short pieces of code do not show:");
+	                 : "one of these, which short pieces of code do not show (*: a register "
+	                   "that differs):");
 	for (uint64_t i = first_shown(l); i < l->traced; i++) {
 		const struct lockstep_insn *t = &l->trace[i % LOCKSTEP_TRACE];
 
-		fprintf(stderr, "  vCPU %u  0x%016llx  %s\n", t->vcpu, (ull)t->pc, t->text);
+		fprintf(stderr, "%c vCPU %u  0x%016llx  %s\n", is_suspect(l, t) ? '*' : ' ',
+		        t->vcpu, (ull)t->pc, t->text);
 	}
 }
 

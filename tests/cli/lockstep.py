@@ -59,6 +59,12 @@ def different(spin):
     case("a mistake of whole blocks is found by its block", code == 1 and not r["exact"] and
          r["repeats"] and 5000 <= r["instructions"] <= 5064, out + err)
     code, out, err = lockstep("interp", "--lockstep-inject", "100", spin)
+    gp = 3
+    with open("count", "wb") as f:
+        f.write(tiny.addi(gp, gp, 2) + tiny.jal(tiny.ZERO, -4))
+    _, _, other = lockstep("interp", "--lockstep-inject", "100", "count")
+    case("who wrote that register", any(t.startswith("* vCPU 0") and t.endswith("addi gp,gp,2")
+                                        for t in other.splitlines()) and "* vCPU 0" not in err, other)
     case("the report for people", code == 1 and "0x0000000000000001 0x0000000000000000" in err, err)
 
 
