@@ -71,8 +71,16 @@ static void exit_to_page(struct jit_gen *g, int32_t target, unsigned insns)
 		miss = gen_stub(g, STUB_MISS);
 		s->offset = target;
 		s->back = miss->at;
+		gen_glue_out(g);
 		host_fuel(&g->e, insns, s->at);
 		host_jump_page(&g->e, target, miss->at);
+		return;
+	}
+	if (inside) {
+		s = gen_stub(g, STUB_OVER);
+		s->desc = JIT_DESC(target, JIT_EXITS);
+		host_fuel(&g->e, insns, s->at);
+		host_jump(&g->e, g->block_label[inside - 1]);
 		return;
 	}
 	s = gen_stub(g, STUB_UNLINKED);
@@ -80,12 +88,9 @@ static void exit_to_page(struct jit_gen *g, int32_t target, unsigned insns)
 		g->bail = JIT_BAIL_TOO_LONG;
 		return;
 	}
-	s->desc = JIT_DESC(target, inside ? JIT_EXITS : g->exit_count);
+	s->desc = JIT_DESC(target, g->exit_count);
+	gen_glue_out(g);
 	host_fuel(&g->e, insns, s->at);
-	if (inside) {
-		host_jump(&g->e, g->block_label[inside - 1]);
-		return;
-	}
 	g->exits[g->exit_count++] = (struct jit_exit){
 		.site = host_link(&g->e, s->at),
 		.target = (uint16_t)target,
@@ -133,6 +138,12 @@ static void jump(struct jit_gen *g, unsigned n)
 	}
 	s->a = host_r(gen_in_reg(g, a));
 	s->offset = offset;
+	if (g->regional) { /* the pins change: the target goes along in a temporary */
+		if (s->a.reg != g->temps[1])
+			host_mov(&g->e, g->temps[0], s->a);
+		s->a = host_r(s->a.reg == g->temps[1] ? g->temps[1] : g->temps[0]);
+		gen_glue_out(g);
+	}
 	s->d = s->a.reg == g->temps[0] ? g->temps[1] : g->temps[0];
 	s->back = miss->at;
 	host_fuel(&g->e, retired_here(g), s->at);
@@ -146,6 +157,7 @@ static void trap(struct jit_gen *g, unsigned n)
 
 	gen_put(g, g->arch->tval, node->a);
 	host_set_state(&g->e, g->arch->cause, host_i(node->imm));
+	gen_glue_out(g);
 	host_leave(&g->e, JIT_EXIT_FAULT, gen_desc(g));
 	gen_release(g, node->a);
 }
@@ -158,6 +170,7 @@ static void look(struct jit_gen *g, unsigned n)
 
 	s->offset = target;
 	s->back = miss->at;
+	gen_glue_out(g);
 	host_fuel(&g->e, retired_here(g), s->at);
 	host_call(&g->e, JIT_LOOK, 0, false);
 	host_call_done(&g->e, HOST_NO_REG, s->at);
@@ -236,7 +249,15 @@ static void emit_stub(struct jit_gen *g, const struct stub *s)
 	case STUB_TAKEN: exit_to_page(g, s->offset, s->insns); return;
 	case STUB_UNLINKED: host_leave(e, JIT_EXIT_LINK, s->desc); return;
 	case STUB_MISS: host_leave(e, JIT_EXIT_JUMP, 0); return;
-	case STUB_LEAVE: host_leave(e, s->number, s->desc); return;
+	case STUB_OVER:
+		gen_glue_out(g);
+		host_leave(e, JIT_EXIT_LINK, s->desc);
+		return;
+	case STUB_LEAVE:
+		if (!s->canonical)
+			gen_glue_out(g);
+		host_leave(e, s->number, s->desc);
+		return;
 	case STUB_OVER_PAGE:
 		host_page_address(e, g->temps[0], s->offset);
 		host_set_state(e, ENGINE_STATE(target), host_r(g->temps[0]));
@@ -303,6 +324,7 @@ static void get(struct jit_gen *g, unsigned i)
 	} else {
 		v->freg = g->pin_reg[slot];
 		v->f_bits = g->pin_bits[slot];
+		v->boxed = v->f_bits == 32;
 	}
 }
 
@@ -435,6 +457,10 @@ enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct
 	for (unsigned b = 0; b < in->block_count; b++) {
 		g->block_label[b] = host_new_label(&g->e);
 		g->page_map[in->blocks[b].offset / 2] = (uint8_t)(b + 1);
+	}
+	if (g->regional) {
+		gen_find_dirty(g);
+		gen_glue_in(g);
 	}
 	for (unsigned b = 0; b < in->block_count && !g->bail && !g->e.full; b++)
 		generate_block(g, b);

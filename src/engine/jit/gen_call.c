@@ -237,6 +237,7 @@ static void leaves(struct jit_gen *g, unsigned n)
 
 	if (index)
 		host_fuel_add(&g->e, -(int32_t)index);
+	gen_glue_out(g);
 	host_leave(&g->e, JIT_EXIT_CALL,
 	           JIT_DESC(g->block->offset + HULL_IR_INSN_OFFSET(g->insn), gen_node(g, n)->aux));
 }

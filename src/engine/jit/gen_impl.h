@@ -13,7 +13,8 @@ struct value {
 	bool done;     /* computed: its operands have been released */
 	host_reg reg;  /* general register: a temporary, or the pin of a slot that has this value */
 	host_reg freg; /* floating-point register */
-	uint8_t f_bits; /* width of the number in freg or, if f_spill, in memory */
+	uint8_t f_bits; /* width of the number in freg */
+	bool boxed;     /* freg has the payload of a value that the architecture sees boxed */
 	uint8_t home;   /* slot + 1 whose word of the state has the value; 0: none */
 	uint8_t spill;  /* spill word + 1 */
 	uint8_t set;    /* slot + 1 that it will be SET to, 0: none */
@@ -28,6 +29,7 @@ struct stub {
 		STUB_OVER_PAGE, /* no fuel before a jump to page + offset */
 		STUB_OVER_JUMP, /* no fuel before a jump to a + add */
 		STUB_TAKEN,     /* taken branch */
+		STUB_OVER,      /* no fuel before a jump to another block of the unit */
 		STUB_LEAVE,     /* leave through `number` with desc */
 		STUB_LOAD,
 		STUB_STORE,
@@ -47,6 +49,7 @@ struct stub {
 	uint64_t imm;
 	uint16_t insns;
 	bool a_is_f, b_is_f;
+	bool canonical; /* LEAVE: the pins are the canonical ones there */
 };
 
 /* One access of a group, see gen_group(). */
@@ -87,6 +90,7 @@ struct jit_gen {
 	unsigned pin_count, canonical_count;
 	bool regional;                   /* pins are not the canonical ones */
 	host_reg pin_reg[HULL_IR_SLOTS]; /* HOST_NO_REG: in memory */
+	uint64_t dirty;                  /* pinned slots that are SET somewhere in the unit */
 	uint8_t pin_bits[HULL_IR_SLOTS]; /* as jit_pin.f_bits */
 	host_reg temps[24], f_temps[32];
 	unsigned temp_count, f_temp_count;
@@ -147,6 +151,15 @@ static inline bool gen_slot_wanted(const struct jit_gen *g, unsigned slot)
 bool gen_const(const struct jit_gen *g, unsigned n, uint64_t *ret);
 /* Store n's value into a word of the state. */
 void gen_put(struct jit_gen *g, int32_t state, unsigned n);
+
+/* --- gen_region.c --- */
+
+/* From the canonical pins to the unit's, at its entry, and back, at its exits.  Temporaries keep.
+ */
+void gen_glue_in(struct jit_gen *g);
+void gen_glue_out(struct jit_gen *g);
+/* Which pinned slots the unit changes. */
+void gen_find_dirty(struct jit_gen *g);
 
 /* --- gen_pure.c --- */
 

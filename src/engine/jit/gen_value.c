@@ -31,15 +31,6 @@ static bool is_f_slot(const struct jit_gen *g, unsigned slot)
 	return slot >= g->arch->first_f;
 }
 
-/* The register of a pinned slot holds a number that the architecture sees boxed. */
-static bool is_boxed_pin(const struct jit_gen *g, host_reg r)
-{
-	for (unsigned i = 0; i < g->pin_count; i++)
-		if (g->pins[i].f_bits && g->pins[i].reg == r)
-			return g->pins[i].f_bits == 32;
-	return false;
-}
-
 static int32_t spill_state(unsigned spill)
 {
 	return ENGINE_STATE(spill) + 8 * (int32_t)(spill - 1);
@@ -115,6 +106,7 @@ static host_reg take_f_temp(struct jit_gen *g, unsigned n, unsigned bits)
 	g->f_temp_value[k] = (uint16_t)n;
 	g->v[n].freg = g->f_temps[k];
 	g->v[n].f_bits = (uint8_t)bits;
+	g->v[n].boxed = false;
 	return g->f_temps[k];
 }
 
@@ -216,20 +208,15 @@ static void displace(struct jit_gen *g, unsigned slot)
 	struct value *v = &g->v[old];
 
 	if (is_f_slot(g, slot)) {
-		unsigned bits = is_pinned(g, slot) ? v->f_bits : 64;
+		bool boxed = v->boxed;
 
 		if (!is_pinned(g, slot)) {
 			gen_in_freg(g, old, 64);
 			return;
 		}
-		if (bits == 32) { /* temporaries hold no boxed numbers: through memory */
-			v->freg = pin;
-			spill(g, v);
-			v->freg = HOST_NO_REG;
-			return;
-		}
 		v->freg = HOST_NO_REG;
-		host_fmov(&g->e, take_f_temp(g, old, bits), pin);
+		host_fmov(&g->e, take_f_temp(g, old, v->f_bits), pin);
+		v->boxed = boxed;
 		return;
 	}
 	if (!is_pinned(g, slot)) {
@@ -290,9 +277,10 @@ host_reg gen_f_result(struct jit_gen *g, unsigned n, unsigned bits)
 
 	v->done = true;
 	if (v->set && is_f_slot(g, slot) && is_pinned(g, slot) && g->pin_bits[slot] == bits &&
-	    bits == 64 && !in_the_way(g, slot, 0)) {
+	    !in_the_way(g, slot, 0)) {
 		forget_slot(g, slot);
 		v->freg = g->pin_reg[slot];
+		v->boxed = false; /* the number itself; its BOX32 is what the slot gets */
 		v->f_bits = (uint8_t)bits;
 		g->slot_value[slot] = (uint16_t)n;
 		return v->freg;
@@ -319,7 +307,7 @@ static void from_freg(struct jit_gen *g, unsigned n)
 	host_reg f = v->freg, r = take_temp(g, n);
 
 	host_f_to_gpr(&g->e, v->f_bits, r, f);
-	if (v->f_bits == 32 && is_boxed_pin(g, f))
+	if (v->boxed)
 		host_compute(&g->e, HULL_IR_BOX32, r, host_r(r), host_i(0));
 }
 
@@ -388,7 +376,7 @@ static host_reg unbox(struct jit_gen *g, unsigned n)
 
 	if (node->op == HULL_IR_BOX32 && !v->done)
 		return gen_in_freg(g, node->a, 32);
-	if (v->freg != HOST_NO_REG && v->f_bits == 32 && is_boxed_pin(g, v->freg))
+	if (v->freg != HOST_NO_REG && v->boxed)
 		return v->freg;
 	if (v->home && v->reg == HOST_NO_REG && v->freg == HOST_NO_REG) {
 		int32_t state = g->arch->slot_state[v->home - 1];
@@ -413,7 +401,7 @@ host_reg gen_in_freg(struct jit_gen *g, unsigned n, unsigned bits)
 	if (g->bail)
 		return g->f_temps[0];
 	if (v->freg != HOST_NO_REG && (v->f_bits == bits || (v->f_bits == 64 && bits == 32)))
-		return v->freg;
+		return v->freg; /* a boxed number's low half is what a store of 32 bits wants */
 	if (node->op == HULL_IR_UNBOX32 && bits == 32 && !has_place(v))
 		return unbox(g, n);
 	gen_eval(g, n);
@@ -433,36 +421,54 @@ host_reg gen_in_freg(struct jit_gen *g, unsigned n, unsigned bits)
 	return r;
 }
 
+/* The number whose BOX32 n is, if n has not been computed; else 0. */
+static unsigned payload_of(const struct jit_gen *g, unsigned n)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+
+	return node->op == HULL_IR_BOX32 && !g->v[n].done && !has_place(&g->v[n]) ? node->a : 0;
+}
+
+/*
+ * A pinned slot gets the number in node n: a pin of 32 bits the payload of a boxed one.  Its
+ * content is known by that node.
+ */
+static void set_f_pin(struct jit_gen *g, unsigned slot, unsigned n)
+{
+	unsigned bits = g->pin_bits[slot], payload = bits == 32 ? payload_of(g, n) : 0;
+	unsigned known = payload ? payload : n;
+	host_reg r = gen_in_freg(g, known, bits), pin = g->pin_reg[slot];
+
+	if (r != pin) {
+		if (in_the_way(g, slot, 0))
+			displace(g, slot);
+		host_fmov(&g->e, pin, r);
+	}
+	if (g->slot_value[slot] != known)
+		forget_slot(g, slot);
+	g->slot_value[slot] = (uint16_t)known;
+	if (!is_f_temp(g, g->v[known].freg)) {
+		g->v[known].freg = pin;
+		g->v[known].f_bits = (uint8_t)bits;
+	}
+}
+
 static void set_f(struct jit_gen *g, unsigned slot, unsigned n)
 {
 	int32_t state = g->arch->slot_state[slot];
-	unsigned boxed =
-		gen_node(g, n)->op == HULL_IR_BOX32 && !g->v[n].done && !has_place(&g->v[n])
-			? gen_node(g, n)->a
-			: 0;
-	host_reg r;
+	unsigned boxed = payload_of(g, n);
 
-	if (is_pinned(g, slot)) {
-		unsigned bits = g->pin_bits[slot];
-
-		r = bits == 32 && boxed ? gen_in_freg(g, boxed, 32) : gen_in_freg(g, n, bits);
-		if (r != g->pin_reg[slot]) {
-			if (in_the_way(g, slot, 0))
-				displace(g, slot);
-			host_fmov(&g->e, g->pin_reg[slot], r);
-		}
-		return;
-	}
 	if (boxed) {
 		gen_eval(g, boxed);
-		if (g->v[boxed].freg != HOST_NO_REG) {
+		if (g->v[boxed].freg != HOST_NO_REG && !g->v[boxed].boxed) {
 			host_fput(&g->e, 32, state, g->v[boxed].freg);
 			return;
 		}
 	}
 	gen_eval(g, n);
-	if (g->v[n].freg != HOST_NO_REG && g->v[n].reg == HOST_NO_REG && g->v[n].f_bits == 64)
-		host_fput(&g->e, 64, state, g->v[n].freg);
+	if (g->v[n].freg != HOST_NO_REG && g->v[n].reg == HOST_NO_REG &&
+	    (g->v[n].f_bits == 64 || g->v[n].boxed))
+		host_fput(&g->e, g->v[n].f_bits, state, g->v[n].freg);
 	else
 		host_set_state(&g->e, state, gen_operand(g, n));
 }
@@ -498,9 +504,14 @@ void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
 {
 	struct value *v = &g->v[n];
 	bool same = g->slot_value[slot] == n;
-	bool here = is_pinned(g, slot) && (v->reg == g->pin_reg[slot]);
+	bool here = is_pinned(g, slot) ? v->reg == g->pin_reg[slot] : v->home == slot + 1;
 
-	if (!(same && (here || v->home == slot + 1))) {
+	if (is_f_slot(g, slot) && is_pinned(g, slot)) {
+		set_f_pin(g, slot, n);
+		gen_release(g, n);
+		return;
+	}
+	if (!(same && here)) {
 		if (!same && in_the_way(g, slot, uses_below(g, n, g->slot_value[slot])))
 			displace(g, slot);
 		if (is_f_slot(g, slot))
@@ -511,15 +522,8 @@ void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
 	if (g->slot_value[slot] != n)
 		forget_slot(g, slot);
 	g->slot_value[slot] = (uint16_t)n;
-	if (is_pinned(g, slot)) {
-		/* Boxed pins are aliases of what is in them only as long as BOX32 is lazy. */
-		if (is_f_slot(g, slot) && g->pin_bits[slot] == 64 && !is_f_temp(g, v->freg)) {
-			v->freg = g->pin_reg[slot];
-			v->f_bits = 64;
-		}
-	} else {
+	if (!is_pinned(g, slot))
 		v->home = (uint8_t)(slot + 1);
-	}
 	gen_release(g, n);
 }
 

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Regions: pins of their own, and the way from and to the canonical ones. */
+#include "engine/jit/gen_impl.h"
+
+#include "base/bits.h"
+
+/* Does the slot stay where it is, in the same register on both sides? */
+static bool stays(const struct jit_gen *g, const struct jit_pin *canonical)
+{
+	return g->pin_reg[canonical->slot] == canonical->reg;
+}
+
+static bool is_canonical(const struct jit_gen *g, const struct jit_pin *pin)
+{
+	for (unsigned i = 0; i < g->canonical_count; i++)
+		if (g->canonical[i].slot == pin->slot && g->canonical[i].reg == pin->reg)
+			return true;
+	return false;
+}
+
+void gen_find_dirty(struct jit_gen *g)
+{
+	g->dirty = 0;
+	for (unsigned b = 0; b < g->in->block_count; b++) {
+		const struct hull_ir *ir = g->in->blocks[b].ir;
+
+		for (unsigned i = 1; i < ir->count; i++)
+			if (ir->nodes[i].op == HULL_IR_SET)
+				g->dirty |= BIT(ir->nodes[i].imm);
+	}
+}
+
+void gen_glue_in(struct jit_gen *g)
+{
+	struct host_emit *e = &g->e;
+	struct stub *s = NULL;
+
+	for (unsigned i = 0; i < g->pin_count; i++) {
+		if (g->pins[i].f_bits != 32)
+			continue;
+		if (!s) { /* another tier takes it from here, until the number is boxed */
+			s = gen_stub(g, STUB_LEAVE);
+			s->number = JIT_EXIT_STEP;
+			s->canonical = true;
+			s->desc = JIT_DESC(g->in->blocks[0].offset, 0);
+		}
+		host_branch_unboxed(e, g->arch->slot_state[g->pins[i].slot], s->at);
+	}
+	for (unsigned i = 0; i < g->canonical_count; i++)
+		if (!stays(g, &g->canonical[i]))
+			host_set_state(e, g->arch->slot_state[g->canonical[i].slot],
+			               host_r(g->canonical[i].reg));
+	for (unsigned i = 0; i < g->pin_count; i++) {
+		const struct jit_pin *p = &g->pins[i];
+
+		if (p->f_bits)
+			host_fget(e, p->f_bits, p->reg, g->arch->slot_state[p->slot]);
+		else if (!is_canonical(g, p))
+			host_mov(e, p->reg, host_s(g->arch->slot_state[p->slot]));
+	}
+}
+
+void gen_glue_out(struct jit_gen *g)
+{
+	struct host_emit *e = &g->e;
+
+	if (!g->regional)
+		return;
+	for (unsigned i = 0; i < g->pin_count; i++) {
+		const struct jit_pin *p = &g->pins[i];
+
+		if (!(g->dirty & BIT(p->slot)))
+			continue;
+		if (p->f_bits)
+			host_fput(e, p->f_bits, g->arch->slot_state[p->slot], p->reg);
+		else if (!is_canonical(g, p))
+			host_set_state(e, g->arch->slot_state[p->slot], host_r(p->reg));
+	}
+	for (unsigned i = 0; i < g->canonical_count; i++)
+		if (!stays(g, &g->canonical[i]))
+			host_mov(e, g->canonical[i].reg,
+			         host_s(g->arch->slot_state[g->canonical[i].slot]));
+}
