@@ -62,7 +62,8 @@ static bool fp_usable(void)
 
 unsigned hull_engine_tiers(void)
 {
-	return HULL_TIER_INTERP | HULL_TIER_EVAL | (host_info.gpr_count ? HULL_TIER_BLOCK : 0);
+	return HULL_TIER_INTERP | HULL_TIER_EVAL |
+	       (host_info.gpr_count ? HULL_TIER_BLOCK | HULL_TIER_REGION : 0);
 }
 
 enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode)

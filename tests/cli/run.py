@@ -56,8 +56,9 @@ def endings():
         "Kernel panic - not syncing: a quotation\n") + tiny.off())])
     expect("two CPUs", 0, ["--cpus", "2", hello], out="hello")
     expect("deterministic", 0, ["--deterministic", hello], out="hello")
-    expect("an engine that is not there", 13, ["--engine", "opt", hello], err="E1301")
-    expect("the translator", 0, ["--engine", "jit", hello], out="hello")
+    expect("an engine that is not there", 13, ["--engine", "hw", hello], err="E1301")
+    for engine in "jit", "opt":
+        expect("the translator: " + engine, 0, ["--engine", engine, hello], out="hello")
     expect("the evaluator", 0, ["--engine", "eval", hello], out="hello")
     expect("a dump for perf that has no place", 1, ["--engine", "jit", "--perf", "jitdump", "--perf-dir", "/nowhere", hello],
            err="E1101")

@@ -47,6 +47,12 @@ host_label gen_step(struct jit_gen *g)
 
 /* --- exits --- */
 
+/* Two registers that are temporaries whatever the pins. */
+static host_reg never_pinned(unsigned i)
+{
+	return host_info.gpr[host_info.gpr_count - JIT_TEMPS_MIN + i];
+}
+
 static unsigned retired_here(const struct jit_gen *g)
 {
 	return HULL_IR_INSN_INDEX(g->insn) + 1;
@@ -138,13 +144,12 @@ static void jump(struct jit_gen *g, unsigned n)
 	}
 	s->a = host_r(gen_in_reg(g, a));
 	s->offset = offset;
-	if (g->regional) { /* the pins change: the target goes along in a temporary */
-		if (s->a.reg != g->temps[1])
-			host_mov(&g->e, g->temps[0], s->a);
-		s->a = host_r(s->a.reg == g->temps[1] ? g->temps[1] : g->temps[0]);
+	if (g->regional) { /* the pins change: the target goes along */
+		host_mov(&g->e, never_pinned(1), s->a);
+		s->a = host_r(never_pinned(1));
 		gen_glue_out(g);
 	}
-	s->d = s->a.reg == g->temps[0] ? g->temps[1] : g->temps[0];
+	s->d = never_pinned(0);
 	s->back = miss->at;
 	host_fuel(&g->e, retired_here(g), s->at);
 	host_jump_guest(&g->e, s->a, offset, miss->at);
@@ -259,8 +264,8 @@ static void emit_stub(struct jit_gen *g, const struct stub *s)
 		host_leave(e, s->number, s->desc);
 		return;
 	case STUB_OVER_PAGE:
-		host_page_address(e, g->temps[0], s->offset);
-		host_set_state(e, ENGINE_STATE(target), host_r(g->temps[0]));
+		host_page_address(e, never_pinned(0), s->offset);
+		host_set_state(e, ENGINE_STATE(target), host_r(never_pinned(0)));
 		host_jump(e, s->back);
 		return;
 	case STUB_OVER_JUMP: over_jump(g, s); return;

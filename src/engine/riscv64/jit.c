@@ -2,6 +2,9 @@
 /* Running generated code: entering it, leaving it, and what it calls. */
 #include "engine/riscv64/jit.h"
 
+#include "engine/engine.h"
+#include "engine/riscv64/region.h"
+
 #include <stdlib.h>
 
 #include "base/atomic.h"
@@ -204,12 +207,13 @@ static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
 
 static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 {
-	struct jit_code *c = NULL;
+	struct jit_code *c = NULL, *best = NULL;
 
 	while ((c = jit_cache_find(h->jit->cache, gpa, c)))
-		if (c->epoch == h->code_epoch && same_elsewhere(h, c, pc))
-			return c;
-	return NULL;
+		if (c->epoch == h->code_epoch && (!best || c->tier > best->tier) &&
+		    same_elsewhere(h, c, pc))
+			best = c;
+	return best;
 }
 
 /* Code for pc that is good now, or NULL. */
@@ -376,6 +380,11 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 	code->user = JUMPS_NONE;
 }
 
+void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code)
+{
+	forget(h, code, JIT_DROPPED);
+}
+
 /* --- leaving --- */
 
 enum next { NEXT, RETURN };
@@ -499,6 +508,19 @@ static enum next step(struct rv_hart *h, struct hull_exit *exit, int *ret)
 	return next;
 }
 
+/* The slice of instructions is used up: who used it? */
+static void sample(struct rv_hart *h, uint64_t reason)
+{
+	struct jit_code *c = jit_cache_of(h->jit->cache, h->cpu.site);
+
+	if (!c || c->tier != 1)
+		return;
+	rv_regions_sample(h, c,
+	                  reason == JIT_EXIT_LINK
+	                          ? (c->gpa & ~HULL_PAGE_MASK) | JIT_DESC_OFFSET(h->cpu.desc)
+	                          : c->gpa);
+}
+
 static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *exit, int *ret)
 {
 	struct rv_jit *j = h->jit;
@@ -511,6 +533,8 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 	h->stats.entries++;
 	reason = j->enter(h, code);
 	h->retired = h->cpu.fuel_base - (uint64_t)h->cpu.fuel;
+	if (h->cpu.fuel < 0 && j->regions && reason <= JIT_EXIT_JUMP)
+		sample(h, reason);
 	switch (reason) {
 	case JIT_EXIT_LINK:
 		if (h->cpu.fuel < 0)
@@ -576,6 +600,8 @@ static int run(struct rv_hart *h, struct hull_exit *exit)
 		} else if (h->mip & h->csr.mie) {
 			rv_take_interrupt(h);
 		}
+		if (h->jit->regions && rv_regions_ready(h->jit->regions))
+			rv_regions_install(h);
 		code = code_here(h, &faulted);
 		if (!code && !faulted && room(h)) {
 			struct jit_code *c = hot ? translate(h) : translate_spanning(h);
@@ -715,6 +741,8 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 		rv_jit_fini(h);
 		return hull_fail(err, rc, 801, "no memory for translated code");
 	}
+	if (hull_engine_tier_of(config->mode) == HULL_TIER_REGION)
+		j->regions = rv_regions_new(h, config);
 	h->cache->profile = true;
 	h->cache->hot_limit = config->tier1_threshold ? config->tier1_threshold : TIER1_THRESHOLD;
 	return 0;
@@ -726,6 +754,7 @@ void rv_jit_fini(struct rv_hart *h)
 
 	if (!j)
 		return;
+	rv_regions_free(j->regions);
 	jit_cache_free(j->cache);
 	if (j->glue_rw)
 		j->hal->code_free(j->hal, GLUE_BYTES, j->glue_rw, j->glue_rx);

@@ -31,7 +31,8 @@ struct rv_jit {
 	const struct hull_hal *hal;
 	struct jit_cache *cache;
 	struct jit_gen *gen;
-	struct jit_perf *perf; /* the VM's; NULL: none */
+	struct jit_perf *perf;      /* the VM's; NULL: none */
+	struct rv_regions *regions; /* NULL: tier 1 only */
 	uint64_t (*enter)(void *hart, const void *code);
 	void *glue_rw, *glue_rx;
 	uint64_t retire_limit; /* rv_hart's, when generated code was entered */
@@ -41,6 +42,9 @@ struct rv_jit {
 	struct rv_eval eval;
 	struct hull_ir ir;
 };
+
+/* No entry of the jump cache leads to `code` any more. */
+void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code);
 
 /* Counters that the code cache keeps. */
 void rv_jit_stats(const struct rv_hart *h, struct hull_engine_stats *ret);

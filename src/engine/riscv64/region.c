@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Tier 2: choosing loops, and compiling them on another thread. */
+#include "engine/riscv64/region.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/atomic.h"
+#include "base/mem.h"
+#include "engine/jit/promote.h"
+#include "engine/riscv64/jit.h"
+
+enum {
+	REGION_BLOCKS = 24,
+	REGION_EDGES = 32, /* of a block */
+	REGION_MIN_F_TEMPS = 5,
+	THRESHOLD = 3,
+};
+
+enum state { FREE, QUEUED, DONE };
+
+struct region_block {
+	uint16_t offset, bytes, insns;
+	uint16_t at; /* of its code in `guest` */
+};
+
+struct rv_regions {
+	struct jit_gen *gen;
+	const struct hull_rv_decoder *decoder;
+	const struct jit_promotion *promotion;
+	struct jit_heat heat;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop;      /* under lock */
+	uint32_t state; /* atomic; the thread that may touch the rest follows from it */
+
+	/* The request. */
+	uint64_t page, epoch; /* guest-physical page, code epoch in which the code was good */
+	unsigned count;
+	struct region_block block[REGION_BLOCKS]; /* the head first */
+	uint8_t guest[JIT_GUEST_BYTES];
+
+	/* The answer. */
+	enum jit_bail bail;
+	struct jit_unit unit;
+	struct jit_range ranges[REGION_BLOCKS];
+	uint64_t compile_ns;
+	const struct hull_hal *hal;
+
+	struct hull_ir ir[REGION_BLOCKS]; /* the worker's */
+	struct hull_ir scratch;           /* the vCPU's */
+};
+
+/* --- collecting, on the vCPU's thread --- */
+
+static struct jit_code *block_code(struct rv_hart *h, uint64_t gpa)
+{
+	struct jit_code *c = NULL;
+
+	while ((c = jit_cache_find(h->jit->cache, gpa, c)))
+		if (c->tier == 1 && c->range_count == 1 && c->epoch == h->code_epoch)
+			return c;
+	return NULL;
+}
+
+static bool is_linked_to(const struct jit_code *c, unsigned target)
+{
+	for (unsigned i = 0; i < c->exit_count; i++)
+		if (jit_code_exits(c)[i].exit.target == target && jit_cache_is_linked(c, i))
+			return true;
+	return false;
+}
+
+/* Offsets in the page that the block goes on at, as far as that was seen to happen. */
+static unsigned targets_of(struct rv_regions *r, const struct jit_code *c, uint16_t *ret)
+{
+	unsigned offset = c->gpa & HULL_PAGE_MASK, n = 0;
+
+	if (rv_lift(r->decoder, jit_code_guest(c), c->guest_bytes, &r->scratch) != c->insns)
+		return 0;
+	for (unsigned i = 1; i < r->scratch.count && n < REGION_EDGES; i++) {
+		const struct hull_ir_node *node = &r->scratch.nodes[i];
+		uint64_t target = offset + node->imm;
+
+		if (node->op != HULL_IR_BRANCH && node->op != HULL_IR_GOTO)
+			continue;
+		if (target < HULL_PAGE_SIZE - 2 &&
+		    (target == offset || is_linked_to(c, (unsigned)target)))
+			ret[n++] = (uint16_t)target;
+	}
+	return n;
+}
+
+static unsigned find_block(const struct rv_regions *r, unsigned offset)
+{
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->block[i].offset == offset)
+			return i;
+	return REGION_BLOCKS;
+}
+
+static bool add_block(struct rv_hart *h, struct rv_regions *r, unsigned offset)
+{
+	struct jit_code *c = block_code(h, r->page | offset);
+	unsigned at = r->count ? r->block[r->count - 1].at + r->block[r->count - 1].bytes : 0;
+
+	if (!c || r->count == REGION_BLOCKS || at + c->guest_bytes > sizeof(r->guest))
+		return false;
+	r->block[r->count++] =
+		(struct region_block){ (uint16_t)offset, c->guest_bytes, c->insns, (uint16_t)at };
+	memcpy(r->guest + at, jit_code_guest(c), c->guest_bytes);
+	return true;
+}
+
+/* Blocks that are reached from the head and lead back to it; false if there is no such loop. */
+static bool collect(struct rv_hart *h, struct rv_regions *r, unsigned head)
+{
+	uint16_t edge[REGION_BLOCKS][REGION_EDGES];
+	unsigned edges[REGION_BLOCKS], kept = 0;
+	uint32_t back = 0, before;
+
+	r->count = 0;
+	if (!add_block(h, r, head))
+		return false;
+	for (unsigned i = 0; i < r->count; i++) {
+		edges[i] = targets_of(r, block_code(h, r->page | r->block[i].offset), edge[i]);
+		for (unsigned k = 0; k < edges[i]; k++)
+			if (find_block(r, edge[i][k]) == REGION_BLOCKS)
+				add_block(h, r, edge[i][k]);
+	}
+	do {
+		before = back;
+		for (unsigned i = 0; i < r->count; i++)
+			for (unsigned k = 0; k < edges[i]; k++) {
+				unsigned to = find_block(r, edge[i][k]);
+
+				if (to == 0 || (to < REGION_BLOCKS && (back >> to & 1)))
+					back |= 1u << i;
+			}
+	} while (back != before);
+	if (!(back & 1))
+		return false;
+	for (unsigned i = 0; i < r->count; i++)
+		if (back >> i & 1)
+			r->block[kept++] = r->block[i];
+	r->count = kept;
+	return true;
+}
+
+void rv_regions_sample(struct rv_hart *h, struct jit_code *c, uint64_t gpa)
+{
+	struct rv_regions *r = h->jit->regions;
+	struct jit_code *head;
+
+	if (!r->promotion->sample(&r->heat, &c->heat) || c->tier != 1 ||
+	    hull_load_acquire(&r->state) != FREE)
+		return;
+	head = block_code(h, gpa);
+	if (!head || head->heat == JIT_NEVER) {
+		c->heat = 0;
+		return;
+	}
+	r->page = gpa & ~HULL_PAGE_MASK;
+	r->epoch = h->code_epoch;
+	c->heat = 0;
+	if (!collect(h, r, gpa & HULL_PAGE_MASK)) {
+		h->stats.regions_refused++;
+		head->heat = c == head ? JIT_NEVER : head->heat;
+		return;
+	}
+	head->heat = JIT_NEVER;
+	pthread_mutex_lock(&r->lock);
+	hull_store_release(&r->state, QUEUED); /* pairs with the worker's load */
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool rv_regions_ready(const struct rv_regions *r)
+{
+	return hull_load_acquire(&r->state) == DONE; /* pairs with the worker's store */
+}
+
+void rv_regions_install(struct rv_hart *h)
+{
+	struct rv_regions *r = h->jit->regions;
+	uint64_t gpas[REGION_BLOCKS];
+	struct jit_code *c, *old = NULL;
+
+	h->stats.compile_ns += r->compile_ns;
+	if (!r->bail) {
+		for (unsigned i = 0; i < r->count; i++)
+			gpas[i] = r->page | r->ranges[i].offset;
+		c = jit_cache_add(h->jit->cache, &r->unit, gpas, NULL);
+		if (c) {
+			/* Of an older epoch: compared with memory when it is looked up. */
+			c->epoch = r->epoch;
+			h->stats.regions_compiled++;
+			while ((old = jit_cache_find(h->jit->cache, gpas[0], old)))
+				if (old->tier == 1) {
+					jit_cache_unlink_into(h->jit->cache, old);
+					rv_jit_forget_jumps(h, old);
+				}
+		}
+	}
+	hull_store_release(&r->state, FREE);
+}
+
+/* --- compiling, on the other thread --- */
+
+struct use {
+	unsigned weight;
+	unsigned f32, f64; /* ways in which a floating-point slot is used */
+};
+
+static void count_uses(const struct hull_ir *ir, struct use *use)
+{
+	for (unsigned i = 1; i < ir->count; i++) {
+		const struct hull_ir_node *n = &ir->nodes[i];
+		const uint16_t operands[3] = { n->a, n->b, n->c };
+
+		if (n->op == HULL_IR_SET) {
+			use[n->imm].weight++;
+			if (ir->nodes[n->a].op == HULL_IR_BOX32)
+				use[n->imm].f32++;
+			else
+				use[n->imm].f64++;
+			continue;
+		}
+		for (unsigned k = 0; k < 3; k++) {
+			const struct hull_ir_node *from = &ir->nodes[operands[k]];
+
+			if (!operands[k] || from->op != HULL_IR_GET)
+				continue;
+			use[from->imm].weight++;
+			if (n->op == HULL_IR_UNBOX32)
+				use[from->imm].f32++;
+			else if (n->op != HULL_IR_STORE || n->aux == 64)
+				use[from->imm].f64++;
+		}
+	}
+}
+
+static int best(const struct use *use, unsigned from, unsigned to, uint64_t taken)
+{
+	int at = -1;
+
+	for (unsigned s = from; s < to; s++) {
+		bool mixed = s >= RV_SLOT_F && use[s].f32 && use[s].f64;
+
+		if (!use[s].weight || (taken & BIT(s)) || mixed)
+			continue;
+		if (at < 0 || use[s].weight > use[at].weight)
+			at = (int)s;
+	}
+	return at;
+}
+
+/* The slots that the region uses most; those of the canonical pins stay in their registers. */
+static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
+{
+	struct jit_pin canonical[HULL_IR_SLOTS];
+	unsigned n = jit_canonical_pins(&rv_jit_arch, canonical, HULL_IR_SLOTS), count = 0;
+	uint64_t taken = 0, stay = 0, placed = 0;
+	unsigned f = host_info.fpr_count - REGION_MIN_F_TEMPS;
+	int s;
+
+	for (unsigned i = 0; i < n && (s = best(use, 1, RV_SLOT_F, taken)) >= 0; i++)
+		taken |= BIT(s);
+	for (unsigned i = 0; i < n; i++)
+		if (taken & BIT(canonical[i].slot)) {
+			ret[count++] = canonical[i];
+			stay |= BIT(i);
+			placed |= BIT(canonical[i].slot);
+		}
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t rest = taken & ~placed;
+
+		if ((stay & BIT(i)) || !rest)
+			continue;
+		s = __builtin_ctzll(rest);
+		placed |= BIT(s);
+		ret[count++] = (struct jit_pin){ (uint8_t)s, canonical[i].reg, 0 };
+	}
+	for (unsigned i = 0; i < f && (s = best(use, RV_SLOT_F, HULL_IR_SLOTS, taken)) >= 0; i++) {
+		taken |= BIT(s);
+		ret[count++] =
+			(struct jit_pin){ (uint8_t)s, host_info.fpr[i], use[s].f32 ? 32 : 64 };
+	}
+	return count;
+}
+
+static enum jit_bail compile(struct rv_regions *r)
+{
+	struct jit_block blocks[REGION_BLOCKS];
+	struct use use[HULL_IR_SLOTS] = { 0 };
+	struct jit_pin pins[HULL_IR_SLOTS];
+	enum jit_bail bail;
+	unsigned count;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		const struct region_block *b = &r->block[i];
+
+		if (rv_lift(r->decoder, r->guest + b->at, b->bytes, &r->ir[i]) != b->insns)
+			return JIT_BAIL_UNKNOWN_OP;
+		count_uses(&r->ir[i], use);
+		blocks[i] = (struct jit_block){ &r->ir[i], b->offset, b->insns };
+		r->ranges[i] = (struct jit_range){ 0, b->offset, b->bytes };
+	}
+	count = choose_pins(use, pins);
+	bail = jit_generate(r->gen, &(struct jit_input){ blocks, r->count, pins, count }, &r->unit);
+	if (bail)
+		return bail;
+	/* The guest code of the blocks that were kept, without gaps. */
+	for (unsigned i = 0, at = 0; i < r->count; i++) {
+		memmove(r->guest + at, r->guest + r->block[i].at, r->block[i].bytes);
+		at += r->block[i].bytes;
+	}
+	r->unit.guest = r->guest;
+	r->unit.ranges = r->ranges;
+	r->unit.range_count = (uint8_t)r->count;
+	return JIT_BAIL_NONE;
+}
+
+static void *work(void *arg)
+{
+	struct rv_regions *r = arg;
+
+	pthread_mutex_lock(&r->lock);
+	while (!r->stop) {
+		uint64_t start;
+
+		if (hull_load_acquire(&r->state) != QUEUED) {
+			pthread_cond_wait(&r->wake, &r->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&r->lock);
+		start = r->hal->now_ns(r->hal);
+		r->bail = compile(r);
+		r->compile_ns = r->hal->now_ns(r->hal) - start;
+		pthread_mutex_lock(&r->lock);
+		hull_store_release(&r->state, DONE);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return NULL;
+}
+
+struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config)
+{
+	struct rv_regions *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->gen = jit_gen_new(&rv_jit_arch, hull_vm_vcpu_count(h->vm) > 1);
+	r->decoder = &h->cache->decoder;
+	r->promotion = &jit_promotions[config->promotion];
+	r->heat.threshold = config->tier2_threshold ? config->tier2_threshold : THRESHOLD;
+	r->hal = h->jit->hal;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->wake, NULL);
+	if (!r->gen || pthread_create(&r->thread, NULL, work, r)) {
+		jit_gen_free(r->gen);
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void rv_regions_free(struct rv_regions *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->stop = true;
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
+	pthread_join(r->thread, NULL);
+	jit_gen_free(r->gen);
+	pthread_cond_destroy(&r->wake);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Tier 2: loops of a page as one unit each, generated on another thread.
+ *
+ * The vCPU's thread samples (engine/jit/promote.h), collects the blocks of a loop and their
+ * guest code from tier 1's units, and hands them over; it goes on in tier 1 meanwhile and installs
+ * what comes back.  The other thread touches nothing of the hart but its decoder, which does not
+ * change.
+ */
+#ifndef HULL_ENGINE_RISCV64_REGION_H
+#define HULL_ENGINE_RISCV64_REGION_H
+
+#include "engine/jit/cache.h"
+#include "engine/riscv64/hart.h"
+
+struct rv_regions;
+
+/* NULL: no memory, or no thread. */
+struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config);
+void rv_regions_free(struct rv_regions *r);
+
+/*
+ * The slice of instructions was used up in `c`, and goes on at guest-physical address gpa: if that
+ * is hot, ask for a region around it.
+ */
+void rv_regions_sample(struct rv_hart *h, struct jit_code *c, uint64_t gpa);
+
+/* Is there a region to be installed? */
+bool rv_regions_ready(const struct rv_regions *r);
+/* Put it into the code cache.  Pointers to other code are invalid afterwards. */
+void rv_regions_install(struct rv_hart *h);
+
+#endif
