@@ -21,6 +21,7 @@
 #include "base/prng.h"
 #include "core/vcpu.h"
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/lift.h"
 #include "support/rvasm.h"
 #include "support/rvrig.h"
 
@@ -329,6 +330,32 @@ static void shorten_run(uint64_t value)
 	rig.hart->vcpu->budget = (int64_t)value;
 }
 
+/* Code that has made an access and is told to stop leaves the rest of the load to this. */
+static void loads_are_finished_as_they_began(void **state)
+{
+	static const struct {
+		uint32_t insn;
+		uint64_t want;
+	} rows[] = {
+		{ 0x00058603, (uint64_t)-127 },               /* lb a2,0(a1) */
+		{ 0x0005c603, 0x81 },                         /* lbu */
+		{ 0x0005a603, UINT64_C(0xffffffff80000081) }, /* lw */
+		{ 0x0005e603, 0x80000081 },                   /* lwu */
+		{ 0x0005b603, 0x80000081 },                   /* ld */
+	};
+	static struct rv_eval eval;
+	struct rv_hart *h = rig.hart;
+
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t pc = h->pc, retired = h->retired;
+
+		rv_finish_access(h, &eval, rows[i].insn, 0x80000081);
+		assert_int_equal(h->x[12], rows[i].want);
+		assert_int_equal(h->pc, pc + 4);
+		assert_int_equal(h->retired, retired + 1);
+	}
+}
+
 /* A timer that is set through a device's registers ends the quantum in time. */
 static void budget_cut_by_a_device_is_kept(void **state)
 {
@@ -626,6 +653,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(links_stay_in_their_physical_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_are_heeded_after_a_device_access, setup,
 		                                teardown),
+		cmocka_unit_test_setup_teardown(loads_are_finished_as_they_began, setup, teardown),
 		cmocka_unit_test_setup_teardown(budget_cut_by_a_device_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(code_in_a_page_that_pmp_splits, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_pmp_entry_is_no_permission, setup, teardown),

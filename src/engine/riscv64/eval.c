@@ -285,7 +285,7 @@ void rv_finish_access(struct rv_hart *h, struct rv_eval *e, uint32_t insn, uint6
 		if (n->op == HULL_IR_INSN)
 			r.insn = n->imm;
 		else if (n->op == HULL_IR_LOAD)
-			e->values[i] = value;
+			e->values[i] = extend(n->aux, value);
 		else if (n->op != HULL_IR_STORE)
 			(void)perform(&r, n, &e->values[i]);
 	}

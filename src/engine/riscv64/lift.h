@@ -51,7 +51,8 @@ int rv_evaluate(struct rv_hart *h, struct rv_eval *e, struct hull_exit *exit);
 bool rv_helper(struct rv_hart *h, unsigned id, uint32_t imm, const uint64_t args[3], uint64_t *ret);
 
 /*
- * The rest of one load or store at h->pc whose access has been made: `value` is what was loaded.
+ * The rest of one load or store at h->pc whose access has been made: `value` is what was loaded,
+ * its upper bits do not matter.
  * h->pc and h->retired become those of the next instruction.
  */
 void rv_finish_access(struct rv_hart *h, struct rv_eval *e, uint32_t insn, uint64_t value);
