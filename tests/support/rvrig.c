@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "support/rvrig.h"
 
-#include "core/aspace.h"
+#include <stdio.h>
+#include <string.h>
 
-bool rvrig_init(struct rvrig *r, uint64_t base, uint64_t size)
+#include "base/bits.h"
+#include "core/aspace.h"
+#include "engine/jit/host.h"
+#include "engine/riscv64/block.h"
+
+static bool init(struct rvrig *r, uint64_t base, uint64_t size,
+                 const struct hull_engine_config *engine)
 {
 	struct hull_region_config ram = { .gpa = base,
 		                          .size = size,
@@ -13,7 +20,7 @@ bool rvrig_init(struct rvrig *r, uint64_t base, uint64_t size)
 
 	fake_hal_init(&r->hal);
 	hull_config_init(&config, HULL_ISA_RISCV64, "rig");
-	config.engine.mode = HULL_ENGINE_INTERP; /* tests call the tiers themselves */
+	config.engine = *engine;
 	if (hull_config_add_region(&config, &ram, NULL) ||
 	    hull_vm_create(&config, &r->hal.hal, hull_accel_find("engine"), &r->vm, NULL))
 		return false;
@@ -27,8 +34,26 @@ bool rvrig_init(struct rvrig *r, uint64_t base, uint64_t size)
 	return true;
 }
 
+bool rvrig_init(struct rvrig *r, uint64_t base, uint64_t size)
+{
+	return init(r, base, size, &(struct hull_engine_config){ .mode = HULL_ENGINE_INTERP });
+}
+
+bool rvrig_init_jit(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat,
+                    uint64_t cache_bytes)
+{
+	struct hull_engine_config engine = { .mode = HULL_ENGINE_JIT, .cache_bytes = cache_bytes };
+
+	if (!host_info.gpr_count || !init(r, base, size, &engine))
+		return false;
+	r->hart->cache->hot_limit = heat;
+	return true;
+}
+
 void rvrig_fini(struct rvrig *r)
 {
+	if (!r->vm)
+		return;
 	hull_vm_shutdown(r->vm, HULL_STOP_FORCED, NULL);
 	hull_vm_unref(r->vm);
 	fake_hal_fini(&r->hal);
@@ -41,4 +66,81 @@ enum hull_exit_kind rvrig_run(struct rvrig *r, uint64_t insns)
 	r->hart->retire_limit = r->hart->retired + insns;
 	rv_interpret(r->hart, &exit);
 	return exit.kind;
+}
+
+void rvrig_copy(const struct rvrig *from, struct rvrig *to)
+{
+	const struct rv_hart *h = from->hart;
+	struct rv_hart *g = to->hart;
+
+	memcpy(g->x, h->x, sizeof(g->x));
+	memcpy(g->f, h->f, sizeof(g->f));
+	g->pc = h->pc;
+	g->fp = h->fp;
+	g->frm = h->frm;
+	g->priv = h->priv;
+	g->sbi = h->sbi;
+	g->retired = h->retired;
+	g->cause = h->cause;
+	g->tval = h->tval;
+	g->reserved = h->reserved;
+	g->reserved_value = h->reserved_value;
+	g->mip = h->mip;
+	g->csr = h->csr;
+	g->pmp_active = h->pmp_active;
+	g->trap_loop = h->trap_loop;
+	g->trap_mark = h->trap_mark;
+	rv_set_mstatus(g, rv_mstatus(h));
+	rv_fp_changed(g);
+	rv_flush_tlb(g);
+	memcpy(to->ram, from->ram, from->size);
+	rv_sys_fence_i(g);
+}
+
+static bool differ(const char *what, unsigned nr, uint64_t a, uint64_t b)
+{
+	if (a == b)
+		return false;
+	printf("%s%u: %llx, and not %llx\n", what, nr, (unsigned long long)b,
+	       (unsigned long long)a);
+	return true;
+}
+
+static bool memory_differs(const struct rvrig *a, const struct rvrig *b)
+{
+	uint64_t at = 0;
+
+	if (!memcmp(a->ram, b->ram, a->size))
+		return false;
+	while (a->ram[at] == b->ram[at])
+		at++;
+	return differ("byte ", (unsigned)at, a->ram[at], b->ram[at]);
+}
+
+bool rvrig_differ(const struct rvrig *a, const struct rvrig *b)
+{
+	struct rv_hart *h = a->hart, *g = b->hart;
+	bool bad = false;
+
+	for (unsigned i = 1; i < 32; i++)
+		bad |= differ("x", i, h->x[i], g->x[i]);
+	for (unsigned i = 0; i < 32; i++)
+		bad |= differ("f", i, h->f[i], g->f[i]);
+	bad |= differ("zero ", 0, h->x[0], 0);
+	bad |= differ("zero ", 1, 0, g->x[0]);
+	bad |= differ("pc ", 0, h->pc, g->pc);
+	bad |= differ("fflags ", 0, h->fp.flags, g->fp.flags);
+	bad |= differ("frm ", 0, h->frm, g->frm);
+	bad |= differ("mstatus ", 0, rv_mstatus(h), rv_mstatus(g));
+	bad |= differ("priv ", 0, h->priv, g->priv);
+	bad |= differ("retired ", 0, h->retired, g->retired);
+	bad |= differ("reserved ", 0, h->reserved, g->reserved);
+	bad |= differ("mip ", 0, h->mip, g->mip);
+	for (unsigned i = 0; i < 4096; i++) {
+		uint64_t v = 0, w = 0;
+
+		if (rv_csr_peek(h, i, &v) && rv_csr_peek(g, i, &w))
+			bad |= differ("csr ", i, v, w);
+	}
+	return memory_differs(a, b) || bad;
 }

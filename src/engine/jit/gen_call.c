@@ -40,6 +40,12 @@ static void set_rounding(struct jit_gen *g, unsigned n)
 		host_set_state8(&g->e, g->arch->rm, g->rm == ROUND_DYNAMIC ? 0 : g->rm);
 }
 
+/* A conversion's bits are those of its operand; it is between 32 and 64. */
+static unsigned result_bits(const struct jit_call *c)
+{
+	return c->kind == JIT_C_F_CONVERT ? 96u - c->bits : c->bits;
+}
+
 void gen_helper(struct jit_gen *g, unsigned n, unsigned number, uint64_t imm, bool f_result)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
@@ -59,7 +65,7 @@ void gen_helper(struct jit_gen *g, unsigned n, unsigned number, uint64_t imm, bo
 	gen_release(g, node->b);
 	gen_release(g, node->c);
 	if (v->uses && f_result) {
-		bits = g->arch->calls[node->aux].bits;
+		bits = result_bits(&g->arch->calls[node->aux]);
 		d = gen_f_result(g, n, bits);
 	} else if (v->uses) {
 		d = gen_result(g, n);
@@ -106,7 +112,7 @@ static void fsqrt_or_convert(struct jit_gen *g, unsigned n, const struct jit_cal
 {
 	const struct hull_ir_node *node = gen_node(g, n);
 	host_reg a = gen_in_freg(g, node->a, c->bits), d;
-	unsigned bits = c->kind == JIT_C_F_CONVERT ? 96u - c->bits : c->bits;
+	unsigned bits = result_bits(c);
 	struct stub *s;
 
 	gen_release(g, node->a);

@@ -40,6 +40,13 @@ static unsigned flow_of(const struct hull_rv_insn *i)
 	case HULL_RV_fence_i:
 	case HULL_RV_sfence_vma:
 	case HULL_RV_sinval_vma:
+	case HULL_RV_reserved_c0:
+	case HULL_RV_reserved_addiw:
+	case HULL_RV_reserved_lui:
+	case HULL_RV_reserved_addi16sp:
+	case HULL_RV_reserved_lwsp:
+	case HULL_RV_reserved_ldsp:
+	case HULL_RV_reserved_jr:
 	case HULL_RV_INVALID: return FLOW_LEAVE;
 	case HULL_RV_csrrw:
 	case HULL_RV_csrrs:

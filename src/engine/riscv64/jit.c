@@ -501,7 +501,6 @@ static enum next step(struct rv_hart *h, struct hull_exit *exit, int *ret)
 {
 	enum next next;
 
-	sync(h);
 	h->step_from = h->retired + 1;
 	next = interpret(h, exit, ret);
 	h->step_from = 0;
@@ -548,7 +547,10 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 		return NEXT;
 	case JIT_EXIT_FAULT: h->stats.exit_fault++; return left_by_fault(h, exit);
 	case JIT_EXIT_CALL: h->stats.exit_call++; return left_by_call(h, exit);
-	default: h->stats.exit_step++; return step(h, exit, ret);
+	default:
+		h->stats.exit_step++;
+		sync(h);
+		return step(h, exit, ret);
 	}
 }
 
@@ -611,15 +613,15 @@ static int run(struct rv_hart *h, struct hull_exit *exit)
 				code = c->entry;
 			}
 		}
-		hot = false;
-		if (faulted) {
+		if (faulted)
 			next = fault(h, exit);
-		} else if (code) {
+		else if (code)
 			next = enter(h, code, exit, &rc);
-		} else {
+		else if (hot) /* and cannot be translated: on with it, however hot it is */
+			next = step(h, exit, &rc);
+		else
 			next = interpret(h, exit, &rc);
-			hot = true;
-		}
+		hot = !faulted && !code && !hot;
 		if (next == RETURN)
 			return rc;
 	}
