@@ -166,20 +166,21 @@ bool gen_const(const struct jit_gen *g, unsigned n, uint64_t *ret)
 	return true;
 }
 
-/* Uses of `what` that end when the lazy value n is computed. */
-static unsigned uses_below(const struct jit_gen *g, unsigned n, unsigned what)
+/* Uses of `what` that end when the lazy value n is computed, which others may want, too, if `top`.
+ */
+static unsigned uses_below(const struct jit_gen *g, unsigned n, unsigned what, bool top)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
 
 	if (!n)
 		return 0;
 	if (n == what)
-		return 1;
-	if (g->v[n].done || has_place(&g->v[n]) || g->v[n].uses > 1 || node->op == HULL_IR_CONST ||
-	    node->op == HULL_IR_GET)
+		return !top;
+	if (g->v[n].done || has_place(&g->v[n]) || (!top && g->v[n].uses > 1) ||
+	    node->op == HULL_IR_CONST || node->op == HULL_IR_GET)
 		return 0;
-	return uses_below(g, node->a, what) + uses_below(g, node->b, what) +
-	       uses_below(g, node->c, what);
+	return uses_below(g, node->a, what, false) + uses_below(g, node->b, what, false) +
+	       uses_below(g, node->c, what, false);
 }
 
 /* Would a write to the slot's place now destroy a value that somebody still wants, n's computation
@@ -512,7 +513,7 @@ void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
 		return;
 	}
 	if (!(same && here)) {
-		if (!same && in_the_way(g, slot, uses_below(g, n, g->slot_value[slot])))
+		if (!same && in_the_way(g, slot, uses_below(g, n, g->slot_value[slot], true)))
 			displace(g, slot);
 		if (is_f_slot(g, slot))
 			set_f(g, slot, n);

@@ -14,7 +14,8 @@ enum {
 	REGION_BLOCKS = 24,
 	REGION_EDGES = 32, /* of a block */
 	REGION_MIN_F_TEMPS = 5,
-	THRESHOLD = 3,
+	THRESHOLD = 3,                /* samples */
+	EXECUTIONS_PER_SAMPLE = 1024, /* of a loop of some instructions: what a threshold means */
 };
 
 enum state { FREE, QUEUED, DONE };
@@ -354,7 +355,8 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 	r->gen = jit_gen_new(&rv_jit_arch, hull_vm_vcpu_count(h->vm) > 1);
 	r->decoder = &h->cache->decoder;
 	r->promotion = &jit_promotions[config->promotion];
-	r->heat.threshold = config->tier2_threshold ? config->tier2_threshold : THRESHOLD;
+	r->heat.threshold =
+		MAX(config->tier2_threshold / EXECUTIONS_PER_SAMPLE, (uint32_t)THRESHOLD);
 	r->hal = h->jit->hal;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
