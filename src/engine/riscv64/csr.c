@@ -225,14 +225,14 @@ static uint64_t read_satp(struct rv_hart *h)
 
 static void write_satp(struct rv_hart *h, uint64_t v)
 {
-	uint64_t mode = SATP_MODE(v);
+	uint64_t mode = SATP_MODE(v), old = h->csr.satp;
 
 	if (mode != SATP_BARE && (mode < SATP_SV39 || mode > SATP_SV57))
 		return; /* an unsupported mode leaves the whole register alone (12.1.11) */
-	if (v == h->csr.satp)
+	if (v == old)
 		return;
 	h->csr.satp = v;
-	rv_update_contexts(h);
+	rv_satp_changed(h, old);
 }
 
 /* CBIE = 2 is reserved (CMO 2.6): the field keeps its value. */

@@ -7,10 +7,13 @@
  * reach it through struct hull_vcpu (core/vcpu.h).
  *
  * Translation contexts.  Address translation depends on satp, privilege, SUM
- * and MXR.  Each combination in use gets a small number, and TLB entries
- * carry it, so that switching address spaces or privilege flushes nothing.
- * Forgetting a number is how a context is flushed; when the numbers run out
- * the TLB is wiped and they start again.
+ * and MXR.  TLB entries carry a small number for that, so that switching
+ * address spaces or privilege flushes nothing.  U-mode and M-mode have one for
+ * each (satp, MXR).  S-mode has one for each MXR whatever satp and SUM are:
+ * what it maps is global as a rule, the rest is taken out when satp changes,
+ * and user pages when SUM is cleared (struct rv_local).  Forgetting a number
+ * is how a context is flushed; when the numbers run out the TLB is wiped and
+ * they start again.
  */
 #ifndef HULL_ENGINE_RISCV64_HART_H
 #define HULL_ENGINE_RISCV64_HART_H
@@ -25,7 +28,8 @@
 
 enum {
 	RV_FETCH_TLB_SIZE = 256,
-	RV_CONTEXTS = 16,        /* remembered combinations */
+	RV_CONTEXTS = 16, /* remembered combinations of U-mode and M-mode */
+	RV_LOCAL = 64,
 	RV_CONTEXT_LIMIT = 4096, /* numbers fit below the page offset of a tag */
 	RV_X_DISCARD = 32,       /* writes to x0 go here */
 	RV_TRAP_LOOP = 1000, /* traps in a row without a retired instruction: the caller may look */
@@ -44,9 +48,21 @@ struct rv_fetch_entry {
 
 struct rv_context {
 	uint64_t satp;   /* 0: bare */
-	uint8_t mode;    /* priv | SUM << 2 | MXR << 3 */
+	uint8_t mode;    /* priv | MXR << 3 */
 	uint16_t number; /* 0: free */
 	uint32_t used;   /* for replacement */
+};
+
+/* Entries of the data TLB with S-mode's numbers that do not hold for every satp and SUM. */
+struct rv_local {
+	/* What entries for user pages took the place of, in that order, until SUM is cleared. */
+	struct engine_tlb_entry kept[RV_LOCAL];
+	uint16_t kept_at[RV_LOCAL];
+	uint16_t kept_count;
+	/* Where entries that are not global may be, also among `kept`; > RV_LOCAL: anywhere. */
+	uint16_t count;
+	uint16_t at[RV_LOCAL];
+	bool fetch; /* pages that are not global were fetched */
 };
 
 struct rv_hart {
@@ -72,7 +88,8 @@ struct rv_hart {
 
 	/*
 	 * LR/SC reservation: virtual address (all ones: none) and the value seen.  Given up when
-	 * translations change, since another address may be meant then.
+	 * another address may be meant: by traps and fences, and when satp or the privilege of
+	 * data accesses changes.
 	 */
 	uint64_t reserved, reserved_value;
 
@@ -109,6 +126,9 @@ struct rv_hart {
 
 	struct rv_context contexts[RV_CONTEXTS];
 	uint32_t next_context, context_clock;
+	/* Numbers under the current satp; 0: not given yet.  [privilege][MXR] */
+	uint16_t data_numbers[4][2], fetch_numbers[4];
+	struct rv_local local;
 	/* Pages that were mapped by a superpage: sfence.vma inside flushes everything.  Per half.
 	 */
 	uint64_t super_low[2], super_high[2];
@@ -229,8 +249,10 @@ void rv_set_mstatus(struct rv_hart *h, uint64_t value);
 
 enum rv_access { RV_READ, RV_WRITE, RV_FETCH };
 
-/* Recompute the context numbers after priv, satp, SUM, MXR, MPRV or MPP changed. */
+/* Bring the context numbers up to date after priv, SUM, MXR, MPRV or MPP changed. */
 void rv_update_contexts(struct rv_hart *h);
+/* The same after satp changed. */
+void rv_satp_changed(struct rv_hart *h, uint64_t old);
 /* Drop all translations and jump targets. */
 void rv_flush_tlb(struct rv_hart *h);
 /* The same and what is known of the host's mappings: the host changed them. */

@@ -30,7 +30,6 @@ static void wipe(struct rv_hart *h)
 	if (h->next_context)
 		memset(h->cpu.tlb, 0, sizeof(h->cpu.tlb));
 	memset(h->fetch_tlb, 0, sizeof(h->fetch_tlb));
-	memset(h->contexts, 0, sizeof(h->contexts));
 	memset(h->code_pages, 0, sizeof(h->code_pages));
 	for (unsigned half = 0; half < 2; half++) {
 		h->super_low[half] = UINT64_MAX;
@@ -38,9 +37,20 @@ static void wipe(struct rv_hart *h)
 	}
 	h->next_context = 1;
 	h->jump_epoch++;
+	h->reserved = UINT64_MAX;
 }
 
-static uint32_t context_number(struct rv_hart *h, uint64_t satp, uint8_t mode)
+/* Nothing that the TLBs hold is found any more. */
+static void forget_numbers(struct rv_hart *h)
+{
+	memset(h->contexts, 0, sizeof(h->contexts));
+	memset(h->data_numbers, 0, sizeof(h->data_numbers));
+	memset(h->fetch_numbers, 0, sizeof(h->fetch_numbers));
+	h->local.kept_count = h->local.count = 0;
+	h->local.fetch = false;
+}
+
+static uint16_t context_number(struct rv_hart *h, uint64_t satp, uint8_t mode)
 {
 	struct rv_context *c = h->contexts, *victim = c;
 
@@ -54,10 +64,6 @@ static uint32_t context_number(struct rv_hart *h, uint64_t satp, uint8_t mode)
 		}
 		if (!c->number || (victim->number && c->used < victim->used))
 			victim = c;
-	}
-	if (h->next_context == RV_CONTEXT_LIMIT) {
-		wipe(h);
-		victim = h->contexts;
 	}
 	victim->satp = satp;
 	victim->mode = mode;
@@ -80,23 +86,106 @@ static uint8_t data_mode(const struct rv_hart *h)
 	                 (s & MSTATUS_MXR ? MODE_MXR : 0));
 }
 
+/* Take the entries of user pages out that S-mode made: what was there before holds still. */
+static void end_user_access(struct rv_hart *h)
+{
+	struct rv_local *l = &h->local;
+
+	while (l->kept_count) { /* in this order: an entry may have been taken twice */
+		l->kept_count--;
+		h->cpu.tlb[l->kept_at[l->kept_count]] = l->kept[l->kept_count];
+	}
+}
+
+/* User pages are S-mode's for as long as SUM is set: call before the entry is overwritten. */
+static void keep_entry(struct rv_hart *h, const struct engine_tlb_entry *e)
+{
+	struct rv_local *l = &h->local;
+
+	if (l->kept_count == RV_LOCAL)
+		end_user_access(h);
+	l->kept[l->kept_count] = *e;
+	l->kept_at[l->kept_count++] = (uint16_t)(e - h->cpu.tlb);
+}
+
+/* S-mode's translations that are not global go. */
+static void end_address_space(struct rv_hart *h)
+{
+	struct rv_local *l = &h->local;
+
+	end_user_access(h);
+	if (l->count > RV_LOCAL)
+		memset(h->data_numbers[RV_PRIV_S], 0, sizeof(h->data_numbers[RV_PRIV_S]));
+	for (unsigned i = 0; i < l->count && l->count <= RV_LOCAL; i++)
+		h->cpu.tlb[l->at[i]].read = h->cpu.tlb[l->at[i]].write = 0;
+	l->count = 0;
+	if (l->fetch)
+		h->fetch_numbers[RV_PRIV_S] = 0;
+	l->fetch = false;
+}
+
+static void note_local(struct rv_hart *h, const struct engine_tlb_entry *e)
+{
+	struct rv_local *l = &h->local;
+
+	if (l->count < RV_LOCAL)
+		l->at[l->count] = (uint16_t)(e - h->cpu.tlb);
+	if (l->count <= RV_LOCAL)
+		l->count++;
+}
+
+static void give_numbers(struct rv_hart *h, uint8_t data)
+{
+	uint16_t *number = &h->data_numbers[data & 3][data >> 3];
+	uint16_t *fetch = &h->fetch_numbers[h->priv];
+
+	if (h->next_context > RV_CONTEXT_LIMIT - 2) {
+		forget_numbers(h);
+		wipe(h);
+	}
+	if (!*number)
+		*number = (data & 3) == RV_PRIV_S
+		                  ? (uint16_t)h->next_context++
+		                  : context_number(h, h->csr.satp, data & (uint8_t)~MODE_SUM);
+	if (!*fetch)
+		*fetch = h->priv == RV_PRIV_S ? (uint16_t)h->next_context++
+		                              : context_number(h, h->csr.satp, h->priv);
+}
+
 void rv_update_contexts(struct rv_hart *h)
 {
-	uint32_t fetch, epoch = h->next_context;
+	uint8_t data = data_mode(h);
+	const uint16_t *number = &h->data_numbers[data & 3][data >> 3];
 
-	h->reserved = UINT64_MAX; /* the address may be another one's now */
-	h->cpu.data_context = context_number(h, h->csr.satp, data_mode(h));
-	fetch = context_number(h, h->csr.satp, h->priv);
-	if (h->next_context < epoch) /* numbers were recycled between the two */
-		h->cpu.data_context = context_number(h, h->csr.satp, data_mode(h));
-	h->fetch_context = fetch;
-	h->cpu.jump_key = h->jump_epoch << 12 | fetch;
+	if (UNLIKELY(!*number || !h->fetch_numbers[h->priv]))
+		give_numbers(h, data);
+	if (h->cpu.data_context != *number)
+		h->reserved = UINT64_MAX;
+	h->cpu.data_context = *number;
+	h->fetch_context = h->fetch_numbers[h->priv];
+	h->cpu.jump_key = h->jump_epoch << 12 | h->fetch_context;
+	if (h->local.kept_count && !(h->csr.mstatus & MSTATUS_SUM))
+		end_user_access(h);
+}
+
+void rv_satp_changed(struct rv_hart *h, uint64_t old)
+{
+	h->reserved = UINT64_MAX;
+	end_address_space(h);
+	if (SATP_MODE(old) != SATP_MODE(h->csr.satp)) { /* not even global ones hold */
+		memset(h->data_numbers[RV_PRIV_S], 0, sizeof(h->data_numbers[RV_PRIV_S]));
+		h->fetch_numbers[RV_PRIV_S] = 0;
+	}
+	memset(h->data_numbers[RV_PRIV_U], 0, sizeof(h->data_numbers[RV_PRIV_U]));
+	h->fetch_numbers[RV_PRIV_U] = 0;
+	rv_update_contexts(h);
 }
 
 void rv_flush_tlb(struct rv_hart *h)
 {
 	h->stats.tlb_flushes++;
-	memset(h->contexts, 0, sizeof(h->contexts));
+	h->reserved = UINT64_MAX;
+	forget_numbers(h);
 	if (!h->next_context || h->next_context > RV_CONTEXT_LIMIT - 4)
 		wipe(h);
 	memset(h->code_pages, 0, sizeof(h->code_pages));
@@ -125,7 +214,9 @@ static void flush_page(struct rv_hart *h, uint64_t va)
 		e->read = e->write = 0;
 	if ((f->tag ^ va) >> 12 == 0)
 		f->tag = 0;
+	h->stats.page_flushes++;
 	if (h->code_pages[bit / 64] & BIT(bit % 64)) {
+		h->stats.jump_flushes++;
 		memset(h->code_pages, 0, sizeof(h->code_pages));
 		rv_flush_jumps(h);
 	}
@@ -136,6 +227,7 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 	unsigned half = va >> 63;
 
 	h->reserved = UINT64_MAX;
+	end_user_access(h);
 	if (!all_addresses && (va < h->super_low[half] || va > h->super_high[half])) {
 		flush_page(h, va);
 		return;
@@ -144,12 +236,12 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 		rv_flush_tlb(h);
 		return;
 	}
+	h->stats.asid_flushes++;
 	for (struct rv_context *c = h->contexts; c < h->contexts + RV_CONTEXTS; c++)
 		if (c->number && c->satp && SATP_ASID(c->satp) == (asid & 0xffff))
 			c->number = 0;
-	memset(h->code_pages, 0, sizeof(h->code_pages));
-	h->jump_epoch++;
-	rv_update_contexts(h);
+	if (SATP_ASID(h->csr.satp) == (asid & 0xffff))
+		rv_satp_changed(h, h->csr.satp);
 }
 
 /* hull_aspace_page() for guest code: the host may be about to take the memory away otherwise. */
@@ -362,11 +454,31 @@ static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
 	r = r && (page->attr & HULL_MEM_R) &&
 	    rv_pmp_check(h, leaf->gpa, 1, RV_READ, mode & 3, &whole) && whole;
 	w = w && rv_pmp_check(h, leaf->gpa, 1, RV_WRITE, mode & 3, &whole) && whole;
+	if ((mode & 3) == RV_PRIV_S && (leaf->pte & PTE_U))
+		keep_entry(h, e);
+	else if ((mode & 3) == RV_PRIV_S && !(leaf->pte & PTE_G))
+		note_local(h, e);
 	e->read = r ? tag : 0;
 	e->write = w ? tag : 0;
 	e->gpa = leaf->gpa & ~HULL_PAGE_MASK;
 	e->addend = (uintptr_t)page->hva - (uintptr_t)(va & ~HULL_PAGE_MASK);
 	note_super(h, va, leaf);
+}
+
+/* With SUM S-mode may do to a user page what U-mode may: NULL if U-mode has no entry for it. */
+static const struct engine_tlb_entry *borrow(struct rv_hart *h, uint64_t va, enum rv_access kind,
+                                             uint8_t mode)
+{
+	struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)], mine = *e;
+	uint64_t page = va & ~HULL_PAGE_MASK, user = h->data_numbers[RV_PRIV_U][mode >> 3];
+
+	if (!user || (kind == RV_READ ? e->read : e->write) != (page | user))
+		return NULL;
+	keep_entry(h, e);
+	*e = mine;
+	e->read = mine.read == (page | user) ? page | h->cpu.data_context : 0;
+	e->write = mine.write == (page | user) ? page | h->cpu.data_context : 0;
+	return e;
 }
 
 /*
@@ -377,10 +489,16 @@ static bool resolve(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access
                     uint8_t **ret_hva, uint64_t *ret_gpa)
 {
 	uint8_t mode = data_mode(h);
+	const struct engine_tlb_entry *e;
 	struct hull_ram_page page;
 	struct leaf leaf;
 	bool whole;
 
+	if (mode & MODE_SUM && (e = borrow(h, va, kind, mode))) {
+		*ret_gpa = e->gpa | (va & HULL_PAGE_MASK);
+		*ret_hva = (uint8_t *)(va + e->addend);
+		return true;
+	}
 	if (!translate(h, va, kind, true, &leaf))
 		return false;
 	if (!rv_pmp_check(h, leaf.gpa, len, kind, mode & 3, &whole))
@@ -546,6 +664,8 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc)
 		return NULL;
 	}
 	note_super(h, pc, &leaf);
+	if (h->priv == RV_PRIV_S && !(leaf.pte & PTE_G))
+		h->local.fetch = true;
 	e->tag = whole ? tag : 0; /* a page that PMP splits is looked at each time */
 	e->gpa = leaf.gpa & ~HULL_PAGE_MASK;
 	e->hva = page.hva;
