@@ -146,7 +146,8 @@ static void show(const uint8_t *code, unsigned bytes)
 
 		hull_rv_disasm(&decoder, len == 4 ? load_le32(code + at) : load_le16(code + at),
 		               BASE + at, text, sizeof(text));
-		print_message("  %llx: %s\n", (unsigned long long)(BASE + at), text);
+		print_message("  %llx: %0*x %s\n", (unsigned long long)(BASE + at), (int)(2 * len),
+		              len == 4 ? load_le32(code + at) : load_le16(code + at), text);
 		at += len;
 	}
 }

@@ -343,6 +343,8 @@ void gen_perform(struct jit_gen *g, unsigned i)
 	case HULL_IR_GET: get(g, i); return;
 	case HULL_IR_INSN:
 		g->insn = node->imm;
+		g->spills &= ~g->spills_over;
+		g->spills_over = 0;
 		g->fault = g->step = 0;
 		return;
 	case HULL_IR_SET: gen_set_slot(g, (unsigned)node->imm, node->a); return;

@@ -104,6 +104,7 @@ struct jit_gen {
 	unsigned temp_next, f_temp_next;
 	host_reg locked;        /* temporary that is not to be taken */
 	uint64_t spills;        /* words in use */
+	uint64_t spills_over;   /* of those: until the next INSN, operands may still be there */
 	uint64_t insn;          /* imm of the last INSN */
 	host_label fault, step; /* of this instruction; 0: not yet asked for */
 	bool fp_checked;

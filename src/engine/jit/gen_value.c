@@ -121,7 +121,7 @@ static void free_places(struct jit_gen *g, unsigned n)
 		if (g->f_temp_value[i] == n)
 			g->f_temp_value[i] = 0;
 	if (v->spill)
-		g->spills &= ~BIT(v->spill - 1);
+		g->spills_over |= BIT(v->spill - 1);
 	v->spill = 0;
 }
 
@@ -536,7 +536,7 @@ void gen_values_begin(struct jit_gen *g)
 	memset(g->slot_value, 0, sizeof(g->slot_value));
 	memset(g->temp_value, 0, sizeof(g->temp_value));
 	memset(g->f_temp_value, 0, sizeof(g->f_temp_value));
-	g->spills = 0;
+	g->spills = g->spills_over = 0;
 	for (unsigned i = 0; i < ir->count; i++)
 		g->v[i].reg = g->v[i].freg = HOST_NO_REG;
 	for (unsigned i = ir->count; i-- > 1;) {
