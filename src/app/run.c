@@ -412,6 +412,15 @@ static void set_up_doctor(struct session *s)
 		d->terminal |= hull_char_is_terminal(s->machine.ports[i]);
 }
 
+/* The guest has run all right: what cannot be kept is no failure. */
+static void keep_code(struct session *s)
+{
+	struct hull_err err = { 0 };
+
+	if (hull_engine_save_code(s->machine.machine.vm, &err))
+		note(s, err.text);
+}
+
 static int go(struct session *s, struct hull_err *err)
 {
 	enum hull_stop_reason reason;
@@ -422,6 +431,9 @@ static int go(struct session *s, struct hull_err *err)
 	set_up_doctor(s);
 	s->loaded_ns = now_ns();
 	say_places(s);
+	if (hull_engine_store_note(s->machine.machine.vm))
+		hull_report_note(stderr, s->style, "%s",
+		                 hull_engine_store_note(s->machine.machine.vm));
 	r = hull_app_machine_prepare(&s->machine, err);
 	if (!r)
 		r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);
@@ -436,6 +448,7 @@ static int go(struct session *s, struct hull_err *err)
 	reason = hull_run_wait(s->run);
 	s->ended_ns = now_ns();
 	hull_app_machine_quiet(&s->machine);
+	keep_code(s);
 	if (r)
 		return r;
 	code = reason == HULL_STOP_FAULT ? failure(s) : outcome(s, reason);

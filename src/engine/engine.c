@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "engine/hardfloat.h"
 #include "engine/jit/cache.h"
+#include "engine/jit/store.h"
 #include "engine/riscv64/block.h"
 #include "engine/riscv64/jit.h"
 #include "engine/jit/host.h"
@@ -26,9 +27,13 @@
 /* Generated code of all vCPUs together, if the configuration does not say. */
 #define CODE_BYTES (UINT64_C(128) << 20)
 
+/* A file of code that is kept between runs. */
+#define STORE_BYTES (UINT64_C(64) << 20)
+
 struct engine_vm {
 	enum hull_engine_tier tier;
 	struct jit_perf *perf;                /* NULL: none */
+	struct jit_store *store;              /* NULL: none */
 	struct rv_eval *eval[HULL_MAX_VCPUS]; /* HULL_TIER_EVAL only */
 };
 
@@ -86,10 +91,44 @@ enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode)
 	}
 }
 
+/* Code of earlier runs, if the configuration names a directory for it. */
+static int open_store(struct hull_vm *vm, struct hull_err *err)
+{
+	const char *dir = hull_vm_config(vm)->engine.cache_dir;
+	struct engine_vm *e = hull_vm_accel_state(vm);
+	struct jit_store_key key = { .guest = "riscv64",
+		                     .features = host_features(),
+		                     .smp = hull_vm_config(vm)->cpu_num > 1 };
+
+	return *dir ? jit_store_open(dir, &key, &e->store, err) : 0;
+}
+
+const char *hull_engine_store_note(struct hull_vm *vm)
+{
+	const struct engine_vm *e = hull_vm_accel_state(vm);
+
+	return e->store ? jit_store_note(e->store) : NULL;
+}
+
+int hull_engine_save_code(struct hull_vm *vm, struct hull_err *err)
+{
+	const struct engine_vm *e = hull_vm_accel_state(vm);
+	int rc = 0;
+
+	if (!e->store)
+		return 0;
+	for (uint32_t i = 0; !rc && i < hull_vm_vcpu_count(vm); i++)
+		rc = rv_jit_hand_over(hart(hull_vm_vcpu(vm, i)));
+	if (rc)
+		return hull_fail(err, rc, 120, "no memory for keeping translated code");
+	return jit_store_save(e->store, STORE_BYTES, err);
+}
+
 static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 {
 	const struct hull_engine_config *c = &hull_vm_config(vm)->engine;
 	struct engine_vm *e = hull_vm_accel_state(vm);
+	int rc;
 
 	if (hull_vm_config(vm)->isa != HULL_ISA_RISCV64)
 		return hull_fail(err, HULL_ENOTSUP, 1301, "the engine runs riscv64 guests only");
@@ -102,7 +141,13 @@ static int engine_vm_init(struct hull_vm *vm, struct hull_err *err)
 			"the host's floating-point unit is not in its IEEE 754 default mode");
 	if (!(e->tier & (HULL_TIER_BLOCK | HULL_TIER_REGION)))
 		return 0;
-	return jit_perf_open(c->perf, c->perf_dir, &e->perf, err);
+	rc = open_store(vm, err);
+	if (rc)
+		return rc;
+	rc = jit_perf_open(c->perf, c->perf_dir, &e->perf, err);
+	if (rc)
+		jit_store_close(e->store);
+	return rc;
 }
 
 static void engine_vm_fini(struct hull_vm *vm)
@@ -110,6 +155,7 @@ static void engine_vm_fini(struct hull_vm *vm)
 	struct engine_vm *e = hull_vm_accel_state(vm);
 
 	jit_perf_close(e->perf);
+	jit_store_close(e->store);
 }
 
 static int engine_map(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, unsigned attr)
@@ -144,7 +190,9 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 	struct engine_vm *e = hull_vm_accel_state(vcpu->vm);
 	const struct hull_hal *hal = hull_vm_hal(vcpu->vm);
 	struct rv_hart *h = hart(vcpu);
-	uint64_t bytes = CACHE_BYTES / hull_vm_vcpu_count(vcpu->vm);
+	/* Not hull_vm_vcpu_count(): not all of them are there yet. */
+	uint32_t cpus = hull_vm_config(vcpu->vm)->cpu_num;
+	uint64_t bytes = CACHE_BYTES / cpus;
 	int rc;
 
 	h->vcpu = vcpu;
@@ -166,13 +214,14 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 		const struct hull_engine_config *c = &hull_vm_config(vcpu->vm)->engine;
 		uint64_t code = c->cache_bytes ? c->cache_bytes : CODE_BYTES;
 
-		code = MAX(code / hull_vm_vcpu_count(vcpu->vm), (uint64_t)JIT_CACHE_MIN);
+		code = MAX(code / cpus, (uint64_t)JIT_CACHE_MIN);
 		rc = rv_jit_init(h, c, align_down(code, HULL_PAGE_SIZE), err);
 		if (rc) {
 			rv_cache_fini(h, hal);
 			return rc;
 		}
 		h->jit->perf = e->perf;
+		h->jit->store = e->store;
 	}
 	rv_hart_reset(h);
 	return 0;

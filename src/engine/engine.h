@@ -28,6 +28,17 @@ enum hull_engine_tier hull_engine_tier_of(enum hull_engine_mode mode);
  */
 unsigned hull_engine_disasm(struct hull_vcpu *vcpu, hull_va pc, char *dst, size_t size);
 
+/*
+ * hull_engine_config.cache_dir: why code of an earlier run was not taken; NULL: it was, or there is
+ * none.  The VM is one of this engine.
+ */
+const char *hull_engine_store_note(struct hull_vm *vm);
+/*
+ * Keep translated code for later runs; no vCPU runs.  0 if that was not asked for.  HULL_EIO,
+ * HULL_EBUSY (E1104), HULL_ENOMEM: what an earlier run kept is still there.
+ */
+int hull_engine_save_code(struct hull_vm *vm, struct hull_err *err) HULL_CHECK_RESULT;
+
 /* A piece of code that the engine has, decoded or translated. */
 struct hull_code {
 	hull_va pc; /* of its first instruction */

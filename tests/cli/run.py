@@ -90,6 +90,36 @@ def jit(*arguments):
     return p.returncode, p.stdout.decode(), p.stderr.decode()
 
 
+def counters(*arguments):
+    code, _, err = run("--engine", "jit", "--engine-stats", "--json", "--deterministic", *arguments)
+    line = [t for t in err.splitlines() if "hull.engine-stats/1" in t]
+    return (json.loads(line[0]) if code == 0 and line else {}), err
+
+
+def kept():
+    loop = write("keep", tiny.li(tiny.A0, 0) + tiny.li(tiny.A1, 100000) + tiny.addi(tiny.A0, tiny.A0, 1) +
+                 tiny.blt(tiny.A0, tiny.A1, -4) + tiny.off())
+    folder = os.path.abspath("kept")
+    first, err = counters("--code-cache", folder, loop)
+    case("code to keep", first.get("blocks_translated", 0) > 0 and first["cache_loaded"] == 0 and "kept code" not in err, err)
+    case("nobody else can write it", os.stat(folder).st_mode & 0o777 == 0o700)
+    second, err = counters("--code-cache", folder, loop)
+    case("code that was kept", second.get("cache_loaded", 0) > 0 and second["blocks_translated"] == 0 and
+         second["instructions"] == first["instructions"], err)
+    path = os.path.join(folder, os.listdir(folder)[0])
+    with open(path, "r+b") as f:
+        f.truncate(os.path.getsize(path) - 8)
+    third, err = counters("--code-cache", folder, loop)
+    case("a damaged file", third.get("blocks_translated", 0) > 0 and third["cache_loaded"] == 0 and
+         "cut short" in err, err)
+    fourth, err = counters("--code-cache", folder, loop)
+    case("is replaced", fourth.get("cache_loaded", 0) > 0 and "kept code" not in err, err)
+    os.chmod(folder, 0o777)
+    open_to_all, err = counters("--code-cache", folder, loop)
+    case("a directory for everybody", open_to_all.get("cache_loaded", 1) == 0 and "others may write" in err, err)
+    expect("no place for a directory", 1, ["--engine", "jit", "--code-cache", "/nowhere/kept", loop], err="E1104")
+
+
 def translated():
     spin = write("loop", tiny.say("x\n") + tiny.spin())
     arguments = ["--engine", "jit", "--jit-min-threshold", "5", spin]
@@ -253,6 +283,7 @@ def main():
         jit_code()
         if jit("dump", "--engine", "jit", "--at=0x80000000", "code")[0] != 13:
             translated()
+            kept()
         reboots()
         wrong_files()
         disks()

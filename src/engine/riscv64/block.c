@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Finding, decoding and forgetting blocks. */
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/jit.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
@@ -288,6 +289,8 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 		slot = bucket(c, b->gpa);
 		b->hash_next = *slot;
 		*slot = b;
+		if (rv_jit_is_stored(h, pc, e))
+			b->heat = c->hot_limit; /* needs no warming up */
 	}
 	h->code_pages[bit / 64] |= BIT(bit % 64);
 	*j = (struct engine_jump_entry){ .pc = pc | 1, .key = h->cpu.jump_key, .block = b };

@@ -216,19 +216,33 @@ static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 	return best;
 }
 
-/* Code for pc that is good now, or NULL. */
-static struct jit_code *find(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e)
+static void tell_perf(struct rv_hart *h, const struct jit_code *c)
+{
+	char name[64];
+
+	if (!h->jit->perf)
+		return;
+	hull_format(name, sizeof(name), "guest:0x%llx tier %u", (unsigned long long)h->pc, c->tier);
+	jit_perf_add(h->jit->perf, c->entry, c->code_bytes, name);
+}
+
+/* Code for pc that is good now, or NULL; keep: see jit_cache_add(). */
+static struct jit_code *find(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
+                             struct jit_code **keep)
 {
 	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
 	struct jit_code *c;
 
-	if (!e->tag || !jit_cache_find(h->jit->cache, gpa, NULL))
+	if (!e->tag)
 		return NULL;
 	c = find_good(h, pc, gpa);
-	if (c)
-		return c;
-	verify_page(h, e);
-	return find_good(h, pc, gpa);
+	if (!c && jit_cache_find(h->jit->cache, gpa, NULL)) {
+		verify_page(h, e);
+		c = find_good(h, pc, gpa);
+	}
+	if (!c && (c = rv_jit_restore(h, pc, e, keep)))
+		tell_perf(h, c);
+	return c;
 }
 
 /* jit_code.user: which entry of the jump cache may lead to the code, + 1; or several may. */
@@ -243,16 +257,6 @@ static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
 		(struct engine_jump_entry){ .pc = pc, .key = h->cpu.jump_key, .code = c->entry };
 	c->user = c->user == JUMPS_NONE || c->user == jump ? jump : JUMPS_MANY;
 	jit_cache_touch(c);
-}
-
-static void tell_perf(struct rv_hart *h, const struct jit_code *c)
-{
-	char name[64];
-
-	if (!h->jit->perf)
-		return;
-	hull_format(name, sizeof(name), "guest:0x%llx tier %u", (unsigned long long)h->pc, c->tier);
-	jit_perf_add(h->jit->perf, c->entry, c->code_bytes, name);
 }
 
 /* Guest code that is translated. */
@@ -477,11 +481,11 @@ static enum next left_by_link(struct rv_hart *h)
 	e = rv_fetch_page(h, h->pc);
 	if (!e || e->gpa != (from->gpa & ~HULL_PAGE_MASK))
 		return NEXT;
-	to = find(h, h->pc, e);
-	if (to) {
+	to = find(h, h->pc, e, &from);
+	if (to && from)
 		jit_cache_link(j->cache, from, exit, to);
+	if (to)
 		enter_jump(h, h->pc, to);
-	}
 	return NEXT;
 }
 
@@ -575,7 +579,7 @@ static const void *code_here(struct rv_hart *h, bool *ret_fault)
 	*ret_fault = !e;
 	if (!e)
 		return NULL;
-	c = find(h, h->pc, e);
+	c = find(h, h->pc, e, NULL);
 	if (!c)
 		return NULL;
 	enter_jump(h, h->pc, c);
@@ -729,7 +733,7 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 	if (!j)
 		return hull_fail(err, rc, 801, "no memory for the translator");
 	j->hal = hal;
-	j->gen = jit_gen_new(&rv_jit_arch, hull_vm_vcpu_count(h->vm) > 1);
+	j->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
 	if (!hal->code_alloc)
 		rc = HULL_ENOTSUP;
 	else if (j->gen)

@@ -32,6 +32,7 @@ struct rv_jit {
 	struct jit_cache *cache;
 	struct jit_gen *gen;
 	struct jit_perf *perf;      /* the VM's; NULL: none */
+	struct jit_store *store;    /* the VM's; NULL: none */
 	struct rv_regions *regions; /* NULL: tier 1 only */
 	uint64_t (*enter)(void *hart, const void *code);
 	void *glue_rw, *glue_rx;
@@ -43,6 +44,17 @@ struct rv_jit {
 	struct hull_ir ir;
 };
 
+/* --- jit_store.c --- */
+
+/* Does an earlier run's store have code for pc, in page `e`?  False without h->jit. */
+bool rv_jit_is_stored(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e);
+/* Put that code into the cache; NULL: there is none.  keep: see jit_cache_add(). */
+struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
+                                struct jit_code **keep);
+/* Give h's code to its store; the vCPU does not run.  HULL_ENOMEM. */
+int rv_jit_hand_over(struct rv_hart *h);
+
+/* --- jit.c --- */
 /* No entry of the jump cache leads to `code` any more. */
 void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code);
 
