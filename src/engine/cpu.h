@@ -24,6 +24,9 @@ enum {
 	ENGINE_JUMP_SIZE = 1 << ENGINE_JUMP_SHIFT,
 	ENGINE_SPILLS = 64,
 	ENGINE_STUBS = 96,
+	ENGINE_SITES = 512,
+	ENGINE_CONTEXTS = 512, /* numbers of contexts are below */
+	ENGINE_SITE_SHIFT = 3, /* of the context in a site's tag */
 };
 
 /* A tag is page address | context.  0 matches nothing, since contexts start at 1. */
@@ -46,6 +49,18 @@ struct engine_jump_entry {
 	void *block;
 };
 
+/*
+ * The page that an instruction accessed last, for reading or for writing: a TLB of one entry, at a
+ * place that is known before the address is.  The tag is page | context << ENGINE_SITE_SHIFT;
+ * the bits below are 0, so that an address whose low bits are kept matches only if it is aligned.
+ * Contexts start at 1: 0 matches nothing.  Even sites are for reading, odd ones for writing.
+ * Whoever drops an entry of the TLB drops all sites.
+ */
+struct engine_site {
+	uint64_t tag;
+	uintptr_t addend;
+};
+
 struct engine_cpu {
 	/*
 	 * Instructions that may still be executed before the code must leave; negative:
@@ -61,10 +76,13 @@ struct engine_cpu {
 		mxcsr; /* host floating-point flags, in the host's own encoding, at the last exit */
 	uint64_t arg[4];                /* of helpers */
 	uint64_t data_context;          /* number for loads and stores */
+	uint64_t site_context;          /* data_context << ENGINE_SITE_SHIFT */
+	uint64_t sites_used;            /* not 0: some site has a tag */
 	uint64_t jump_key;              /* never 0 */
 	uint8_t fp_fast;                /* FP unit on and dirty, rounding mode nearest even */
 	const void *stub[ENGINE_STUBS]; /* thunks and ways out, by number */
 	uint64_t spill[ENGINE_SPILLS];
+	struct engine_site sites[ENGINE_SITES];
 	struct engine_tlb_entry tlb[ENGINE_TLB_SIZE];
 	struct engine_jump_entry jumps[ENGINE_JUMP_SIZE];
 };

@@ -351,6 +351,17 @@ void host_tlb(struct host_emit *e, bool write, struct host_operand base, int32_t
 	        ENGINE_STATE(tlb) + (int64_t)offsetof(struct engine_tlb_entry, addend));
 }
 
+bool host_site(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
+               unsigned size, host_reg addend, host_label miss)
+{
+	return false;
+}
+
+void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
+                    host_reg addend)
+{
+}
+
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow)
 {

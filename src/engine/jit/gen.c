@@ -188,6 +188,7 @@ static void slow_load(struct jit_gen *g, const struct stub *s)
 {
 	struct host_emit *e = &g->e;
 
+	gen_site_missed(g, s, false, hull_ir_load_bits(s->number) / 8);
 	host_set_state(e, ENGINE_STATE(arg[0]), s->a);
 	host_set_state(e, ENGINE_STATE(arg[2]), host_i((uint64_t)(int64_t)s->offset));
 	host_call(e, JIT_SLOW_LOAD + s->number + (s->keep_f ? JIT_KEEP_F : 0), s->desc, s->keep_f);
@@ -202,6 +203,7 @@ static void slow_store(struct jit_gen *g, const struct stub *s)
 	unsigned thunk = JIT_SLOW_STORE + (unsigned)__builtin_ctz(s->number / 8);
 	struct host_emit *e = &g->e;
 
+	gen_site_missed(g, s, true, s->number / 8);
 	host_set_state(e, ENGINE_STATE(arg[0]), s->a);
 	if (s->b_is_f)
 		host_fput(e, s->f_bits, ENGINE_STATE(arg[1]), s->d);
@@ -454,6 +456,7 @@ enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct
 	g->in = in;
 	g->bail = JIT_BAIL_NONE;
 	g->exit_count = g->stub_count = g->member_count = 0;
+	g->site_salt = in->blocks[0].offset;
 	g->locked = HOST_NO_REG;
 	g->regional = in->pins != NULL;
 	set_pins(g, in->pins ? in->pins : g->canonical,

@@ -49,7 +49,9 @@ struct stub {
 	uint64_t imm;
 	uint16_t insns;
 	bool a_is_f, b_is_f;
-	bool canonical; /* LEAVE: the pins are the canonical ones there */
+	uint16_t site;   /* LOAD, STORE: + 1 of the site that did not know the page; 0: no site */
+	host_label fast; /* behind the look at the site */
+	bool canonical;  /* LEAVE: the pins are the canonical ones there */
 };
 
 /* One access of a group, see gen_group(). */
@@ -102,6 +104,7 @@ struct jit_gen {
 	uint16_t slot_value[HULL_IR_SLOTS]; /* node whose value the slot has; 0: not known */
 	uint16_t temp_value[24], f_temp_value[32];
 	unsigned temp_next, f_temp_next;
+	uint32_t site_salt;
 	host_reg locked;        /* temporary that is not to be taken */
 	uint64_t spills;        /* words in use */
 	uint64_t spills_over;   /* of those: until the next INSN, operands may still be there */
@@ -186,6 +189,9 @@ void gen_group_slow(struct jit_gen *g, unsigned first, unsigned count, struct ho
 void gen_amo(struct jit_gen *g, unsigned n);
 void gen_lr(struct jit_gen *g, unsigned n);
 void gen_sc(struct jit_gen *g, unsigned n);
+
+/* Where a site does not know the page: ask the TLB. */
+void gen_site_missed(struct jit_gen *g, const struct stub *s, bool write, unsigned bytes);
 
 /* --- gen_call.c --- */
 

@@ -40,6 +40,42 @@ static void drop_unused(struct jit_gen *g, unsigned n)
 	gen_release(g, n);
 }
 
+/*
+ * Sites are shared by chance only, by instructions at the same place of other pages; but loads
+ * and stores never share one: what may be read may not be written.
+ */
+static unsigned site_of(const struct jit_gen *g, bool write)
+{
+	return (g->site_salt + (gen_desc(g) >> 1)) % (ENGINE_SITES / 2) * 2 + write;
+}
+
+/* Get the addend for the access of stub s. */
+static void look_up(struct jit_gen *g, struct stub *s, bool write, unsigned bytes)
+{
+	unsigned site = site_of(g, write);
+
+	s->fast = host_new_label(&g->e);
+	if (host_site(&g->e, site, s->a, s->offset, bytes, host_info.addend, s->at))
+		s->site = (uint16_t)(site + 1);
+	else
+		host_tlb(&g->e, write, s->a, s->offset, s->offset + (int32_t)bytes - 1,
+		         host_info.addend, s->at);
+	host_bind(&g->e, s->fast);
+}
+
+void gen_site_missed(struct jit_gen *g, const struct stub *s, bool write, unsigned bytes)
+{
+	host_label slow = host_new_label(&g->e);
+
+	if (!s->site)
+		return;
+	host_tlb(&g->e, write, s->a, s->offset, s->offset + (int32_t)bytes - 1, host_info.addend,
+	         slow);
+	host_site_fill(&g->e, s->site - 1u, s->a, s->offset, host_info.addend);
+	host_jump(&g->e, s->fast);
+	host_bind(&g->e, slow);
+}
+
 void gen_load(struct jit_gen *g, unsigned n)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
@@ -58,8 +94,7 @@ void gen_load(struct jit_gen *g, unsigned n)
 	s->keep_f = gen_any_f(g);
 	s->desc = gen_desc(g);
 	s->imm = gen_fault(g);
-	host_tlb(&g->e, false, host_r(base), offset, offset + (int32_t)bytes - 1, host_info.addend,
-	         s->at);
+	look_up(g, s, false, bytes);
 	if (f_bits)
 		host_load_f(&g->e, f_bits, d, host_info.addend, host_r(base), offset);
 	else
@@ -99,8 +134,7 @@ void gen_store(struct jit_gen *g, unsigned n)
 	s->keep_f = gen_any_f(g);
 	s->desc = gen_desc(g);
 	s->imm = gen_fault(g);
-	host_tlb(&g->e, true, host_r(base), offset, offset + (int32_t)bits / 8 - 1,
-	         host_info.addend, s->at);
+	look_up(g, s, true, bits / 8);
 	if (is_f)
 		host_store_f(&g->e, bits, v->freg, host_info.addend, host_r(base), offset);
 	else

@@ -167,6 +167,15 @@ void host_branch_byte(struct host_emit *e, int32_t state, host_label if_zero);
  */
 void host_tlb(struct host_emit *e, bool write, struct host_operand base, int32_t lo, int32_t hi,
               host_reg addend, host_label slow);
+/*
+ * The same for an aligned access of size bytes at base + lo through sites[site]: if that does not
+ * know the page, goes to `miss`.  False if this host has no such thing; nothing was written.
+ */
+bool host_site(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
+               unsigned size, host_reg addend, host_label miss);
+/* After host_tlb() for that access: the site knows the page from now on.  Keeps the addend. */
+void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
+                    host_reg addend);
 /* Go to `slow` unless base + off is a multiple of size. */
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow);

@@ -41,6 +41,44 @@ void host_tlb(struct host_emit *e, bool write, struct host_operand base, int32_t
 	x86_op(e, X86_MOV, true, addend, indexed_state(RAX, ENGINE_STATE(tlb[0].addend)));
 }
 
+static int32_t site_state(unsigned site, size_t field)
+{
+	return ENGINE_STATE(sites) + (int32_t)(site * sizeof(struct engine_site) + field);
+}
+
+/* rdx = the tag of the page at base + lo, bits of `keep` included */
+static void site_tag(struct host_emit *e, struct host_operand base, int32_t lo, unsigned keep)
+{
+	host_reg b = x86_in(e, base, RCX);
+
+	x86_op(e, lo ? X86_LEA : X86_MOV, true, RDX, lo ? x86_m(b, lo) : x86_r(b));
+	x86_alu_imm(e, X86_AND, true, x86_r(RDX), (int32_t)(keep | ~0xfffu));
+	x86_op(e, X86_OR, true, RDX, x86_state(ENGINE_STATE(site_context)));
+}
+
+bool host_site(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
+               unsigned size, host_reg addend, host_label miss)
+{
+	site_tag(e, base, lo, size - 1);
+	x86_op(e, X86_CMP, true, RDX,
+	       x86_state(site_state(site, offsetof(struct engine_site, tag))));
+	x86_jump(e, CC_NE, miss);
+	x86_op(e, X86_MOV, true, addend,
+	       x86_state(site_state(site, offsetof(struct engine_site, addend))));
+	return true;
+}
+
+void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
+                    host_reg addend)
+{
+	site_tag(e, base, lo, 0);
+	x86_op(e, X86_MOV_MR, true, addend,
+	       x86_state(site_state(site, offsetof(struct engine_site, addend))));
+	x86_op(e, X86_MOV_MR, true, RDX,
+	       x86_state(site_state(site, offsetof(struct engine_site, tag))));
+	x86_op(e, X86_MOV_MR, true, RDX, x86_state(ENGINE_STATE(sites_used)));
+}
+
 /* rax may be the addend. */
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow)

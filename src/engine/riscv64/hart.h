@@ -30,8 +30,8 @@ enum {
 	RV_FETCH_TLB_SIZE = 256,
 	RV_CONTEXTS = 16, /* remembered combinations of U-mode and M-mode */
 	RV_LOCAL = 64,
-	RV_CONTEXT_LIMIT = 4096, /* numbers fit below the page offset of a tag */
-	RV_X_DISCARD = 32,       /* writes to x0 go here */
+	RV_CONTEXT_LIMIT = ENGINE_CONTEXTS / 2, /* the upper half: sites with SUM set */
+	RV_X_DISCARD = 32,                      /* writes to x0 go here */
 	RV_TRAP_LOOP = 1000, /* traps in a row without a retired instruction: the caller may look */
 	RV_PMP_COUNT = 16,
 	RV_RANGES = 4,
@@ -253,6 +253,14 @@ enum rv_access { RV_READ, RV_WRITE, RV_FETCH };
 void rv_update_contexts(struct rv_hart *h);
 /* The same after satp changed. */
 void rv_satp_changed(struct rv_hart *h, uint64_t old);
+/* Whenever entries of the TLB are dropped other than by forgetting their context. */
+static inline void rv_drop_sites(struct rv_hart *h)
+{
+	if (!h->cpu.sites_used)
+		return;
+	h->cpu.sites_used = 0;
+	__builtin_memset(h->cpu.sites, 0, sizeof(h->cpu.sites));
+}
 /* Drop all translations and jump targets. */
 void rv_flush_tlb(struct rv_hart *h);
 /* The same and what is known of the host's mappings: the host changed them. */

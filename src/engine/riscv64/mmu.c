@@ -26,6 +26,7 @@ static const uint8_t access_fault[] = {
 
 static void wipe(struct rv_hart *h)
 {
+	rv_drop_sites(h);
 	/* A new hart's TLB is zero, and memory that is not touched costs nothing. */
 	if (h->next_context)
 		memset(h->cpu.tlb, 0, sizeof(h->cpu.tlb));
@@ -113,6 +114,7 @@ static void end_address_space(struct rv_hart *h)
 {
 	struct rv_local *l = &h->local;
 
+	rv_drop_sites(h);
 	end_user_access(h);
 	if (l->count > RV_LOCAL)
 		memset(h->data_numbers[RV_PRIV_S], 0, sizeof(h->data_numbers[RV_PRIV_S]));
@@ -162,6 +164,9 @@ void rv_update_contexts(struct rv_hart *h)
 	if (h->cpu.data_context != *number)
 		h->reserved = UINT64_MAX;
 	h->cpu.data_context = *number;
+	/* What S-mode may see of user pages, it sees under a number of its own. */
+	h->cpu.site_context = (*number | (data & MODE_SUM ? RV_CONTEXT_LIMIT : 0u))
+	                      << ENGINE_SITE_SHIFT;
 	h->fetch_context = h->fetch_numbers[h->priv];
 	h->cpu.jump_key = h->jump_epoch << 12 | h->fetch_context;
 	if (h->local.kept_count && !(h->csr.mstatus & MSTATUS_SUM))
@@ -212,6 +217,7 @@ static void flush_page(struct rv_hart *h, uint64_t va)
 
 	if ((e->read ^ va) >> 12 == 0 || (e->write ^ va) >> 12 == 0)
 		e->read = e->write = 0;
+	rv_drop_sites(h);
 	if ((f->tag ^ va) >> 12 == 0)
 		f->tag = 0;
 	h->stats.page_flushes++;
