@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Random programs of many blocks, interpreted and as generated code: after every slice both harts
+ * and memories are the same.  Loops, calls through registers, traps and their handler, groups of
+ * accesses that end up in missing pages, code that is patched, changes of the address space.
+ *
+ * HULL_TEST_CASES: programs of each kind; HULL_TEST_SEED repeats a run.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "engine/riscv64/block.h"
+#include "engine/riscv64/jit.h"
+#include "isa/riscv64/disasm.h"
+#include "support/rvgen.h"
+#include "support/rvrig.h"
+
+#define BASE  UINT64_C(0x80000000)
+#define ALIAS UINT64_C(0x40000000) /* of BASE, if there is paging */
+enum {
+	CODE = 0, /* pages; all offsets below are from BASE */
+	CODE_END = 7 * 4096,
+	HANDLER = 7 * 4096,
+	TABLE = HANDLER + 2048, /* where the handler goes on, by its count */
+	PATCH = 8 * 4096,       /* the only code that changes */
+	DATA = 12 * 4096,       /* middle of four pages; the one behind it is swapped in SATP_B */
+	ROOTS = 16 * 4096,
+	PAGES = 32,
+	BLOCKS = 160,
+	TARGETS = 64,
+	INSNS = 100000, /* of a run */
+};
+enum { GP = 3, TP = 4, SATP_A = 24, SATP_B = 25, AT_BASE = 28, AT_ALIAS = 29, H1 = 30, H2 = 31 };
+
+/* What a program may do. */
+enum { PAGED = 1, IN_M = 2, IN_U = 4, SPLIT = 8, PATCHES = 16, KINDS = 6 };
+
+static struct rvrig left, right; /* interpreted, translated */
+static struct hull_rv_decoder decoder;
+static struct hull_prng prng;
+static uint64_t seed;
+static unsigned kind;
+static unsigned at; /* where the next instruction goes */
+static unsigned blocks[BLOCKS];
+
+static uint64_t from_env(const char *name, uint64_t usual)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 0) : usual;
+}
+
+static unsigned below(unsigned bound)
+{
+	return (unsigned)hull_prng_below(&prng, bound);
+}
+
+static void put(uint32_t bits)
+{
+	unsigned len = hull_rv_length((uint16_t)bits);
+
+	store_le16(left.ram + at, (uint16_t)bits);
+	if (len == 4)
+		store_le16(left.ram + at + 2, (uint16_t)(bits >> 16));
+	at += len;
+}
+
+static void insn(enum hull_rv_id id, unsigned rd, unsigned rs1, unsigned rs2, int imm)
+{
+	struct hull_rv_insn i = { .id = (uint16_t)id,
+		                  .rd = (uint8_t)rd,
+		                  .rs1 = (uint8_t)rs1,
+		                  .rs2 = (uint8_t)rs2,
+		                  .imm = imm };
+
+	put(hull_rv_encode(&decoder, &i));
+}
+
+/* Registers that hold addresses, and those of the handler, stay. */
+static bool kept(unsigned reg)
+{
+	return reg == GP || reg == TP || reg == SATP_A || reg == SATP_B || reg >= AT_BASE;
+}
+
+static unsigned any_register(void)
+{
+	unsigned reg;
+
+	do {
+		reg = 5 + below(25);
+	} while (kept(reg));
+	return reg;
+}
+
+static bool keeps_pointers(const struct hull_rv_insn *i)
+{
+	return !(i->has_rd && kept(i->rd)) && !(i->id == HULL_RV_c_addi16sp);
+}
+
+static bool excluded(const char *name)
+{
+	static const char *const names[] = { "reserved_", "ecall", "ebreak",    "c_ebreak",
+		                             "mret",      "sret",  "wfi",       "sfence_",
+		                             "sinval_",   "csr",   "wrs_",      "fence_i",
+		                             "jal",       "c_j",   "c_addi16sp" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (!strncmp(name, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+/* A register for the base: pinned ones, one in memory, and the stack pointer. */
+static unsigned base_register(void)
+{
+	static const uint8_t some[] = { 2, 8, 9, 15, 21, 26, 27 };
+
+	return some[below(ARRAY_LEN(some))];
+}
+
+/* `reg` = about where data is; now and then at the end of memory. */
+static void aim(unsigned reg, int off)
+{
+	insn(HULL_RV_addi, reg, below(12) ? GP : TP, 0, off);
+}
+
+static int some_offset(void)
+{
+	static const int near[] = { 0, -4, -8, -16, -64, -2, -1, 8, 16, 1 };
+
+	return below(2) ? (int)below(4000) - 2000 : near[below(ARRAY_LEN(near))];
+}
+
+/* A prologue, an epilogue, a copy of a structure: accesses off one register. */
+static void group_unit(void)
+{
+	static const uint16_t loads[] = { HULL_RV_ld, HULL_RV_lw,  HULL_RV_lwu, HULL_RV_lhu,
+		                          HULL_RV_lb, HULL_RV_fld, HULL_RV_flw, HULL_RV_flh };
+	static const uint16_t stores[] = { HULL_RV_sd, HULL_RV_sw,  HULL_RV_sh,
+		                           HULL_RV_sb, HULL_RV_fsd, HULL_RV_fsw };
+	unsigned base = base_register(), count = 2 + below(9);
+	bool write = below(2);
+	int off = (int)below(64) * 4 - 128;
+
+	aim(base, below(4) ? some_offset() & ~7 : some_offset());
+	for (unsigned i = 0; i < count; i++, off += (int)below(5) * 4) {
+		unsigned reg = any_register();
+
+		if (write) {
+			insn((enum hull_rv_id)stores[below(ARRAY_LEN(stores))], 0, base, reg, off);
+			continue;
+		}
+		if (reg == base && i + 1 < count && below(3))
+			reg = 0;
+		insn((enum hull_rv_id)loads[below(ARRAY_LEN(loads))], reg, base, 0, off);
+	}
+	if (!write && below(3) == 0) /* the base goes last */
+		insn(HULL_RV_ld, base, base, 0, off);
+}
+
+static void row_unit(void)
+{
+	struct hull_rv_insn i;
+	enum hull_rv_id id;
+	uint32_t bits;
+
+	do {
+		id = (enum hull_rv_id)below(HULL_RV_COUNT);
+		bits = rvgen_bits(&prng, &decoder, id);
+		hull_rv_decode(&decoder, bits, &i);
+	} while (excluded(hull_rv_rows[id].name) || !keeps_pointers(&i) ||
+	         strpbrk(hull_rv_rows[id].syntax, "bB") || ((i.rm == 5 || i.rm == 6) && below(20)));
+	if (strchr(hull_rv_rows[id].syntax, '(')) {
+		unsigned base = strstr(hull_rv_rows[id].syntax, "(sp)") ? 2 : i.rs1;
+		int off = some_offset();
+
+		if (base == 0 || kept(base))
+			return;
+		if ((bits & 0x7f) == 0x2f && below(8))
+			off &= ~7;
+		aim(base, i.imm > 0 && off - i.imm >= -2048 ? off - i.imm : off);
+	}
+	put(bits);
+}
+
+static void reservation_unit(void)
+{
+	unsigned base = base_register(), rd = any_register();
+	bool wide = below(2);
+
+	aim(base, some_offset() & (below(6) ? ~7 : ~0));
+	insn(wide ? HULL_RV_lr_d : HULL_RV_lr_w, rd == base ? 0 : rd, base, 0, 0);
+	if (below(3) == 0)
+		row_unit();
+	if (below(4) == 0)
+		insn(HULL_RV_addi, base, base, 0, 8);
+	insn(wide ? HULL_RV_sc_d : HULL_RV_sc_w, any_register(), base, any_register(), 0);
+}
+
+static void branch_unit(void)
+{
+	static const uint16_t ids[] = { HULL_RV_beq, HULL_RV_bne,  HULL_RV_blt,
+		                        HULL_RV_bge, HULL_RV_bltu, HULL_RV_bgeu };
+	int to = (int)blocks[below(BLOCKS)] - (int)at;
+
+	if (!below(100))
+		to += 2; /* into the middle of an instruction, perhaps */
+	if (to < -4000 || to > 4000)
+		to = 4 + 2 * (int)below(8);
+	insn((enum hull_rv_id)ids[below(6)], 0, any_register(), below(4) ? any_register() : 0, to);
+}
+
+/* By its address, which may be the other one. */
+static void jump_unit(void)
+{
+	unsigned reg = any_register(), target = blocks[below(BLOCKS)];
+
+	if (below(2)) {
+		insn(HULL_RV_jal, below(2) ? 1 : 0, 0, 0, (int)target - (int)at);
+		return;
+	}
+	insn(HULL_RV_lui, reg, 0, 0, (int)(target + 0x800) & ~0xfff);
+	insn(HULL_RV_addi, reg, reg, 0, ((int)target & 0xfff) - (target & 0x800 ? 0x1000 : 0));
+	insn(HULL_RV_add, reg, reg, below(2) ? AT_BASE : AT_ALIAS, 0); /* BASE or ALIAS */
+	insn(HULL_RV_jalr, below(2), reg, 0, (int)below(2));
+}
+
+static void csr(enum hull_rv_id id, unsigned rd, unsigned nr, unsigned rs1)
+{
+	insn(id, rd, rs1, 0, (int)nr);
+}
+
+static void system_unit(void)
+{
+	unsigned reg = any_register();
+
+	switch (below(12)) {
+	case 0: csr(HULL_RV_csrrwi, reg, 2, below(below(3) ? 5 : 8)); return; /* frm */
+	case 1: csr(HULL_RV_csrrs, reg, 1 + below(3), 0); return;
+	case 2: csr(HULL_RV_csrrwi, reg, 1, below(32)); return;           /* fflags */
+	case 3: csr(HULL_RV_csrrs, reg, 0xc00 + 2 * below(2), 0); return; /* cycle, instret */
+	case 4: csr(HULL_RV_csrrs, reg, 0xc01, 0); return;                /* time */
+	case 5:
+		insn(HULL_RV_lui, reg, 0, 0, 0x6000); /* FS off or initial */
+		csr(HULL_RV_csrrc, 0, kind & IN_M ? 0x300 : 0x100, reg);
+		return;
+	case 6: insn(HULL_RV_fence_i, 0, 0, 0, 0); return;
+	case 7: insn(HULL_RV_sfence_vma, 0, below(2) ? reg : 0, below(2) ? reg : 0, 0); return;
+	case 8: insn(below(2) ? HULL_RV_ecall : HULL_RV_wfi, 0, 0, 0, 0); return;
+	case 9: csr(HULL_RV_csrrsi, 0, kind & IN_M ? 0x344 : 0x144, 2); return; /* SSIP */
+	case 10: csr(HULL_RV_csrrw, 0, 0x180, SATP_A + below(2)); return;       /* satp */
+	default: put(below(2) ? 0x9002 : 0); return; /* c.ebreak, nothing */
+	}
+}
+
+/* Put one of two instructions somewhere into the patched page. */
+static void patch_unit(void)
+{
+	unsigned slot = below(60);
+
+	if (!(kind & PATCHES))
+		return;
+	insn(HULL_RV_lui, 5, 0, 0, PATCH);
+	insn(HULL_RV_add, 5, 5, AT_BASE, 0);
+	insn(HULL_RV_lw, 6, 5, 0, (int)(1024 + 4 * below(2)));
+	insn(HULL_RV_sw, 0, 5, 6, (int)(16 * slot));
+	insn(HULL_RV_fence_i, 0, 0, 0, 0);
+	insn(HULL_RV_jalr, 1, 5, 0, (int)(16 * below(60)));
+}
+
+static void unit(void)
+{
+	switch (below(32)) {
+	case 0:
+	case 1:
+	case 2:
+	case 3: group_unit(); return;
+	case 4: reservation_unit(); return;
+	case 5:
+	case 6: branch_unit(); return;
+	case 7: system_unit(); return;
+	case 8: patch_unit(); return;
+	case 9: insn(HULL_RV_fld, below(32), GP, 0, (int)below(250) * 8 - 1000); return;
+	default: row_unit(); return;
+	}
+}
+
+/* Count, turn the FP unit on, go on where the table says. */
+static void make_handler(void)
+{
+	at = HANDLER;
+	csr(HULL_RV_csrrci, 0, 0x344, 2);
+	csr(HULL_RV_csrrs, H2, 0x340, 0);
+	insn(HULL_RV_addi, H2, H2, 0, 1);
+	csr(HULL_RV_csrrw, 0, 0x340, H2);
+	insn(HULL_RV_andi, H2, H2, 0, TARGETS - 1);
+	insn(HULL_RV_slli, H2, H2, 0, 3);
+	insn(HULL_RV_auipc, H1, 0, 0, 0);
+	insn(HULL_RV_add, H1, H1, H2, 0);
+	insn(HULL_RV_ld, H2, H1, 0, TABLE - HANDLER - 24);
+	csr(HULL_RV_csrrw, 0, 0x341, H2);
+	insn(HULL_RV_lui, H2, 0, 0, 0x6000);
+	csr(HULL_RV_csrrs, 0, 0x300, H2);
+	insn(HULL_RV_mret, 0, 0, 0, 0);
+	for (unsigned i = 0; i < TARGETS; i++) {
+		bool alias = (kind & PAGED) && below(2);
+
+		store_le64(left.ram + TABLE + 8 * i,
+		           (alias ? ALIAS : BASE) + blocks[below(BLOCKS)]);
+	}
+}
+
+static void make_code(void)
+{
+	for (unsigned i = 0; i < BLOCKS; i++) /* targets first: branches go forward, too */
+		blocks[i] = below(CODE_END - 64) & ~1u;
+	for (unsigned i = 1; i < BLOCKS; i++) /* in order, so that they can be placed */
+		for (unsigned k = i; k && blocks[k] < blocks[k - 1]; k--) {
+			unsigned t = blocks[k];
+
+			blocks[k] = blocks[k - 1];
+			blocks[k - 1] = t;
+		}
+	at = CODE;
+	while (at < CODE_END - 64) {
+		unit();
+		if (below(12) == 0)
+			jump_unit();
+	}
+	while (at < CODE_END)
+		put(0x9002);
+	for (unsigned i = 0; i < 64; i++) { /* slots that return */
+		at = PATCH + 16 * i;
+		insn(HULL_RV_addi, 10, 10, 0, 1);
+		insn(HULL_RV_jalr, 0, 1, 0, 0);
+	}
+	at = PATCH + 1024;
+	insn(HULL_RV_xori, 10, 10, 0, 0x55);
+	insn(HULL_RV_addi, 11, 11, 0, 3);
+}
+
+/* Two roots: pages where they are, the second with two of them swapped. */
+static void make_tables(void)
+{
+	uint64_t flags = PTE_V | PTE_R | PTE_W | PTE_X | PTE_A | PTE_D | (kind & IN_U ? PTE_U : 0);
+
+	for (unsigned b = 0; b < 2; b++) {
+		uint64_t root = BASE + ROOTS + b * 3 * 4096;
+		uint8_t *t = left.ram + (root - BASE);
+
+		store_le64(t + 8, BASE >> 2 | flags);
+		store_le64(t + 16, (root + 4096) >> 2 | PTE_V);
+		store_le64(t + 4096, (root + 8192) >> 2 | PTE_V);
+		for (uint64_t i = 0; i < PAGES; i++) {
+			uint64_t to = b && (i == 12 || i == 13) ? 25 - i : i;
+
+			store_le64(t + 8192 + 8 * i, (BASE + to * 4096) >> 2 | flags);
+		}
+	}
+}
+
+static void make_hart(void)
+{
+	struct rv_hart *h = left.hart;
+
+	rv_hart_reset(h);
+	for (unsigned i = 1; i < 32; i++)
+		h->x[i] = rvgen_operand(&prng);
+	for (unsigned i = 0; i < 32; i++)
+		h->f[i] = rvgen_operand(&prng);
+	h->x[GP] = BASE + DATA;
+	h->x[TP] = BASE + PAGES * 4096;
+	h->pc = BASE;
+	h->priv = kind & IN_M ? RV_PRIV_M : kind & IN_U ? RV_PRIV_U : RV_PRIV_S;
+	h->csr.mtvec = h->csr.stvec = BASE + HANDLER;
+	h->csr.menvcfg = ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE;
+	h->csr.senvcfg = ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE;
+	h->csr.mcounteren = h->csr.scounteren = 7;
+	h->csr.mie = BIT(RV_IRQ_SSI);
+	/* Code is read-only even for M. */
+	h->csr.pmpaddr[1] = (BASE >> 2) | (0x8000 / 8 - 1);
+	h->csr.pmpcfg[1] = 0x9d;
+	if (kind & SPLIT) { /* four bytes of a page of code, and of one with data */
+		h->csr.pmpaddr[0] = (BASE + 0x2800) >> 2;
+		h->csr.pmpcfg[0] = 0x15;
+		h->csr.pmpaddr[2] = (BASE + DATA + 0x800) >> 2;
+		h->csr.pmpcfg[2] = 0x91;
+	}
+	h->csr.pmpaddr[15] = low_mask(54);
+	h->csr.pmpcfg[15] = 0x1f;
+	h->pmp_active = true;
+	rv_set_mstatus(h, MSTATUS_FS);
+	if (kind & PAGED) {
+		h->csr.satp = (uint64_t)SATP_SV39 << 60 | (BASE + ROOTS) >> 12;
+		h->x[SATP_A] = h->csr.satp;
+		h->x[SATP_B] = (uint64_t)SATP_SV39 << 60 | UINT64_C(1) << 44 |
+		               (BASE + ROOTS + 3 * 4096) >> 12;
+	}
+	h->x[AT_BASE] = BASE;
+	h->x[AT_ALIAS] = kind & PAGED ? ALIAS : BASE;
+}
+
+static void make_program(uint64_t nr)
+{
+	hull_prng_seed(&prng, seed * 1000003 + nr * KINDS + kind);
+	for (unsigned i = 0; i < PAGES * 4096; i += 8)
+		store_le64(left.ram + i, rvgen_operand(&prng));
+	make_code();
+	make_handler();
+	make_tables();
+	make_hart();
+	rv_flush_tlb(left.hart);
+	rv_sys_fence_i(left.hart);
+	rvrig_copy(&left, &right);
+}
+
+/* Both for `insns` more; what the caller would answer is answered by nobody. */
+static void run_both(uint64_t nr, uint64_t insns)
+{
+	struct rv_hart *h = left.hart, *g = right.hart;
+	uint64_t end = h->retired + insns, from = h->pc;
+
+	while (h->retired < end) {
+		struct hull_exit a = { 0 }, b = { 0 };
+
+		h->retire_limit = g->retire_limit = end;
+		rv_interpret(h, &a);
+		rv_jit_run(g, &b);
+		if (a.kind != b.kind || rvrig_differ(&left, &right))
+			fail_msg("seed %llu, kind %u, program %llu: from %llx to %llx, exits %u "
+			         "and %u",
+			         (unsigned long long)seed, kind, (unsigned long long)nr,
+			         (unsigned long long)from, (unsigned long long)h->pc, a.kind,
+			         b.kind);
+		if (a.kind == HULL_EXIT_BUDGET)
+			return;
+	}
+}
+
+static void programs(unsigned heat)
+{
+	static const uint8_t kinds[KINDS] = { 0,
+		                              IN_M | PATCHES,
+		                              PAGED | PATCHES,
+		                              PAGED | IN_U,
+		                              IN_M | SPLIT | PATCHES,
+		                              PAGED | SPLIT };
+	uint64_t cases = from_env("HULL_TEST_CASES", 2);
+
+	if (!right.vm)
+		skip();
+	right.hart->cache->hot_limit = heat;
+	for (uint64_t nr = 0; nr < cases; nr++)
+		for (unsigned k = 0; k < KINDS; k++) {
+			kind = kinds[k];
+			make_program(nr);
+			for (unsigned done = 0; done < INSNS;) {
+				unsigned slice = 1 + below(below(4) ? 3000 : 20000);
+
+				run_both(nr, slice);
+				done += slice;
+			}
+		}
+}
+
+static void at_once(void **state)
+{
+	programs(0);
+}
+
+static void when_hot(void **state)
+{
+	programs(5);
+}
+
+/* A budget ends the run after exactly so many instructions, wherever that is. */
+static void budgets(void **state)
+{
+	if (!right.vm)
+		skip();
+	right.hart->cache->hot_limit = 0;
+	for (kind = 0; kind <= IN_M; kind++)
+		for (unsigned budget = 1; budget <= 200; budget++) {
+			make_program(budget % 10);
+			run_both(budget % 10, budget);
+			run_both(budget % 10, budget);
+		}
+}
+
+static int setup(void **state)
+{
+	seed = from_env("HULL_TEST_SEED", 1);
+	print_message("HULL_TEST_SEED=%llu\n", (unsigned long long)seed);
+	return hull_rv_decoder_init(&decoder) && rvrig_init(&left, BASE, PAGES * 4096) &&
+	                       (rvrig_init_jit(&right, BASE, PAGES * 4096, 0, 1 << 20) || !right.vm)
+	               ? 0
+	               : -1;
+}
+
+static int teardown(void **state)
+{
+	if (right.vm && getenv("HULL_TEST_STATS")) {
+#define STAT(name, how, text) \
+	print_message(#name " %llu\n", (unsigned long long)right.hart->stats.name);
+#include "engine/stats.def"
+#undef STAT
+	}
+	rvrig_fini(&left);
+	rvrig_fini(&right);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(budgets),
+		cmocka_unit_test(at_once),
+		cmocka_unit_test(when_hot),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
