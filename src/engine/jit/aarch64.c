@@ -351,6 +351,17 @@ void host_tlb(struct host_emit *e, bool write, struct host_operand base, int32_t
 	        ENGINE_STATE(tlb) + (int64_t)offsetof(struct engine_tlb_entry, addend));
 }
 
+bool host_jump_shared(struct host_emit *e, unsigned insns, const struct host_operand *a,
+                      int32_t add, unsigned number)
+{
+	return false;
+}
+
+bool host_jump_glue(struct host_emit *e, unsigned exit)
+{
+	return false;
+}
+
 bool host_site(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
                unsigned size, host_reg addend, host_label miss)
 {

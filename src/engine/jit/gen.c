@@ -73,11 +73,13 @@ static void exit_to_page(struct jit_gen *g, int32_t target, unsigned insns)
 	/* At the end of the page an instruction may go on in the next, which nothing but the jump
 	 * cache knows. */
 	if (target < 0 || target >= 4094) {
+		gen_glue_out(g);
+		if (!g->in->hot && host_jump_shared(&g->e, insns, NULL, target, JIT_LOOKUP))
+			return;
 		s = gen_stub(g, STUB_OVER_PAGE);
 		miss = gen_stub(g, STUB_MISS);
 		s->offset = target;
 		s->back = miss->at;
-		gen_glue_out(g);
 		host_fuel(&g->e, insns, s->at);
 		host_jump_page(&g->e, target, miss->at);
 		return;
@@ -127,7 +129,8 @@ static void jump(struct jit_gen *g, unsigned n)
 {
 	const struct hull_ir_node *node = gen_node(g, n), *add;
 	unsigned a = node->a;
-	struct stub *s = gen_stub(g, STUB_OVER_JUMP), *miss = gen_stub(g, STUB_MISS);
+	struct stub *s, *miss;
+	struct host_operand to;
 	uint64_t k;
 	int32_t offset = 0;
 
@@ -142,18 +145,23 @@ static void jump(struct jit_gen *g, unsigned n)
 			a = add->a;
 		}
 	}
-	s->a = host_r(gen_in_reg(g, a));
-	s->offset = offset;
+	to = host_r(gen_in_reg(g, a));
 	if (g->regional) { /* the pins change: the target goes along */
-		host_mov(&g->e, never_pinned(1), s->a);
-		s->a = host_r(never_pinned(1));
+		host_mov(&g->e, never_pinned(1), to);
+		to = host_r(never_pinned(1));
 		gen_glue_out(g);
 	}
+	gen_release(g, node->a);
+	if (!g->in->hot && host_jump_shared(&g->e, retired_here(g), &to, offset, JIT_LOOKUP))
+		return;
+	s = gen_stub(g, STUB_OVER_JUMP);
+	miss = gen_stub(g, STUB_MISS);
+	s->a = to;
+	s->offset = offset;
 	s->d = never_pinned(0);
 	s->back = miss->at;
 	host_fuel(&g->e, retired_here(g), s->at);
 	host_jump_guest(&g->e, s->a, offset, miss->at);
-	gen_release(g, node->a);
 }
 
 static void trap(struct jit_gen *g, unsigned n)
@@ -482,7 +490,7 @@ enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct
 	*ret = (struct jit_unit){
 		.code = g->buffer,
 		.code_bytes = host_here(&g->e),
-		.tier = in->pins ? 2 : 1,
+		.tier = in->hot ? 2 : 1,
 		.exit_count = (uint8_t)g->exit_count,
 		.insns = in->blocks[0].insns,
 		.offset = in->blocks[0].offset,

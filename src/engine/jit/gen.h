@@ -36,7 +36,8 @@ enum jit_stub {
 	JIT_STUBS_END,
 	/* The same thunks, with floating-point registers kept. */
 	JIT_KEEP_F = JIT_STUBS_END - JIT_EXITS_END,
-	JIT_STUBS = JIT_STUBS_END + JIT_KEEP_F,
+	JIT_LOOKUP = JIT_STUBS_END + JIT_KEEP_F, /* host_jump_glue() */
+	JIT_STUBS,
 };
 _Static_assert((int)JIT_STUBS <= (int)ENGINE_STUBS, "engine_cpu.stub is long enough");
 
@@ -99,6 +100,7 @@ struct jit_input {
 	unsigned block_count;
 	const struct jit_pin *pins; /* NULL: the canonical ones */
 	unsigned pin_count;
+	bool hot; /* worth more code: tier 2 */
 };
 
 enum { JIT_TEMPS_MIN = 2 };

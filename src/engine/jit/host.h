@@ -301,6 +301,15 @@ void host_jump_guest(struct host_emit *e, struct host_operand a, int32_t add, ho
 void host_jump_page(struct host_emit *e, int32_t offset, host_label miss);
 
 /*
+ * The same two, fuel included, through code that all share: stub[number], made by
+ * host_jump_glue(), which leaves through stub[exit] if there is no fuel or no entry.  False if this
+ * host does not have it; nothing was written.
+ */
+bool host_jump_shared(struct host_emit *e, unsigned insns, const struct host_operand *a,
+                      int32_t add, unsigned number);
+bool host_jump_glue(struct host_emit *e, unsigned exit);
+
+/*
  * Call the thunk in stub[number]: engine_cpu.desc becomes desc, then the C function runs with
  * all allocatable registers preserved (floating-point ones only if keep_f).  What it returns
  * is for the next function:

@@ -333,6 +333,39 @@ void host_call_done(struct host_emit *e, host_reg d, host_label failed)
 		host_mov(e, d, host_s(ENGINE_STATE(arg[3])));
 }
 
+static void jump_stub(struct host_emit *e, unsigned number)
+{
+	x86_op(e, X86_GROUP5, false, DIGIT_JMP, x86_state(ENGINE_STATE(stub[0]) + 8 * (int)number));
+}
+
+bool host_jump_shared(struct host_emit *e, unsigned insns, const struct host_operand *a,
+                      int32_t add, unsigned number)
+{
+	if (a)
+		host_alu(e, HOST_ADD, false, RAX, *a, host_i((uint64_t)(int64_t)add));
+	else
+		host_page_address(e, RAX, add);
+	x86_alu_imm(e, X86_SUB, true, x86_r(X86_FUEL), (int32_t)insns);
+	jump_stub(e, number); /* the flags go along */
+	return true;
+}
+
+bool host_jump_glue(struct host_emit *e, unsigned exit)
+{
+	host_label over = host_new_label(e), miss = host_new_label(e);
+
+	x86_jump(e, CC_S, over);
+	host_jump_guest(e, host_r(RAX), 0, miss);
+	host_bind(e, over);
+	x86_alu_imm(e, X86_AND, true, x86_r(RAX), -2);
+	x86_op(e, X86_MOV_MR, true, RAX, x86_state(ENGINE_STATE(target)));
+	host_bind(e, miss);
+	x86_op(e, X86_XOR, false, RDX, x86_r(RDX)); /* nobody's: no site */
+	x86_op(e, X86_XOR, false, RCX, x86_r(RCX));
+	jump_stub(e, exit);
+	return true;
+}
+
 void host_leave(struct host_emit *e, unsigned number, uint32_t desc)
 {
 	x86_bytes(e, 0x158d48, 3); /* lea rdx, [rip + distance] */

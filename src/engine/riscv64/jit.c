@@ -280,7 +280,7 @@ static struct jit_code *make(struct rv_hart *h, const struct source *s)
 		h->stats.bail_not_lifted++;
 		return NULL;
 	}
-	bail = jit_generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0 }, &unit);
+	bail = jit_generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0, false }, &unit);
 	h->stats.bail_too_long += bail == JIT_BAIL_TOO_LONG;
 	h->stats.bail_no_host_op += bail == JIT_BAIL_UNKNOWN_OP;
 	if (bail)
@@ -511,17 +511,17 @@ static enum next step(struct rv_hart *h, struct hull_exit *exit, int *ret)
 	return next;
 }
 
-/* The slice of instructions is used up: who used it? */
+/* The slice of instructions is used up: where? */
 static void sample(struct rv_hart *h, uint64_t reason)
 {
-	struct jit_code *c = jit_cache_of(h->jit->cache, h->cpu.site);
+	uint64_t pc = reason == JIT_EXIT_LINK ? h->cpu.page | JIT_DESC_OFFSET(h->cpu.desc)
+	                                      : h->cpu.target;
+	const struct engine_jump_entry *jump = rv_jump_find(h, pc);
+	const struct rv_fetch_entry *e = &h->fetch_tlb[(pc >> 12) & (RV_FETCH_TLB_SIZE - 1)];
 
-	if (!c || c->tier != 1)
-		return;
-	rv_regions_sample(h, c,
-	                  reason == JIT_EXIT_LINK
-	                          ? (c->gpa & ~HULL_PAGE_MASK) | JIT_DESC_OFFSET(h->cpu.desc)
-	                          : c->gpa);
+	if ((reason == JIT_EXIT_LINK || (jump && jump->code)) &&
+	    e->tag == ((pc & ~HULL_PAGE_MASK) | h->fetch_context))
+		rv_regions_sample(h, e->gpa | (pc & HULL_PAGE_MASK));
 }
 
 static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *exit, int *ret)
@@ -707,7 +707,9 @@ static bool make_glue(struct rv_hart *h)
 		bool keep_f = i >= JIT_STUBS_END;
 
 		at[i] = host_here(e);
-		if (i < JIT_EXITS_END)
+		if (i == JIT_LOOKUP)
+			host_jump_glue(e, JIT_EXIT_JUMP);
+		else if (i < JIT_EXITS_END)
 			host_exit(e, host_pins, n, i);
 		else
 			host_thunk(e, thunks[keep_f ? i - JIT_KEEP_F : i], keep_f);

@@ -38,6 +38,7 @@ struct rv_regions {
 
 	/* The request. */
 	uint64_t page, epoch; /* guest-physical page, code epoch in which the code was good */
+	bool loop;            /* else the first block alone */
 	unsigned count;
 	struct region_block block[REGION_BLOCKS]; /* the head first */
 	uint8_t guest[JIT_GUEST_BYTES];
@@ -149,27 +150,19 @@ static bool collect(struct rv_hart *h, struct rv_regions *r, unsigned head)
 	return true;
 }
 
-void rv_regions_sample(struct rv_hart *h, struct jit_code *c, uint64_t gpa)
+void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
 {
 	struct rv_regions *r = h->jit->regions;
-	struct jit_code *head;
+	struct jit_code *head = block_code(h, gpa);
 
-	if (!r->promotion->sample(&r->heat, &c->heat) || c->tier != 1 ||
+	if (!head || !r->promotion->sample(&r->heat, &head->heat) ||
 	    hull_load_acquire(&r->state) != FREE)
 		return;
-	head = block_code(h, gpa);
-	if (!head || head->heat == JIT_NEVER) {
-		c->heat = 0;
-		return;
-	}
 	r->page = gpa & ~HULL_PAGE_MASK;
 	r->epoch = h->code_epoch;
-	c->heat = 0;
-	if (!collect(h, r, gpa & HULL_PAGE_MASK)) {
-		h->stats.regions_refused++;
-		head->heat = c == head ? JIT_NEVER : head->heat;
-		return;
-	}
+	r->loop = collect(h, r, gpa & HULL_PAGE_MASK);
+	if (!r->loop)
+		r->count = 1;
 	head->heat = JIT_NEVER;
 	pthread_mutex_lock(&r->lock);
 	hull_store_release(&r->state, QUEUED); /* pairs with the worker's load */
@@ -196,7 +189,8 @@ void rv_regions_install(struct rv_hart *h)
 		if (c) {
 			/* Of an older epoch: compared with memory when it is looked up. */
 			c->epoch = r->epoch;
-			h->stats.regions_compiled++;
+			h->stats.regions_compiled += r->loop;
+			h->stats.blocks_promoted += !r->loop;
 			while ((old = jit_cache_find(h->jit->cache, gpas[0], old)))
 				if (old->tier == 1) {
 					jit_cache_unlink_into(h->jit->cache, old);
@@ -309,7 +303,9 @@ static enum jit_bail compile(struct rv_regions *r)
 		r->ranges[i] = (struct jit_range){ 0, b->offset, b->bytes };
 	}
 	count = choose_pins(use, pins);
-	bail = jit_generate(r->gen, &(struct jit_input){ blocks, r->count, pins, count }, &r->unit);
+	bail = jit_generate(
+		r->gen, &(struct jit_input){ blocks, r->count, r->loop ? pins : NULL, count, true },
+		&r->unit);
 	if (bail)
 		return bail;
 	/* The guest code of the blocks that were kept, without gaps. */

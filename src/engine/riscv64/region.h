@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Tier 2: loops of a page as one unit each, generated on another thread.
+ * Tier 2: loops of a page as one unit each, and other hot blocks with all jumps inline, generated
+ * on another thread.
  *
  * The vCPU's thread samples (engine/jit/promote.h), collects the blocks of a loop and their
  * guest code from tier 1's units, and hands them over; it goes on in tier 1 meanwhile and installs
@@ -20,10 +21,10 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 void rv_regions_free(struct rv_regions *r);
 
 /*
- * The slice of instructions was used up in `c`, and goes on at guest-physical address gpa: if that
- * is hot, ask for a region around it.
+ * The slice of instructions was used up before the code at guest-physical address gpa: if that is
+ * hot, ask for a region around it, or for a better unit.
  */
-void rv_regions_sample(struct rv_hart *h, struct jit_code *c, uint64_t gpa);
+void rv_regions_sample(struct rv_hart *h, uint64_t gpa);
 
 /* Is there a region to be installed? */
 bool rv_regions_ready(const struct rv_regions *r);
