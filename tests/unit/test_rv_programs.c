@@ -494,6 +494,75 @@ static void budgets(void **state)
 		}
 }
 
+/*
+ * Two loops whose way back is a jump that spans two pages.  Page 2 has the second half of a jump to
+ * one of them, page 3 to the other; nothing else in these pages is run.
+ */
+enum { LOOP = 0x1f00, SPAN = 0x1ffe };
+
+static void make_spanning(void)
+{
+	memset(left.ram, 0, PAGES * 4096);
+	kind = PAGED;
+	make_tables();
+	make_hart();
+	for (unsigned page = 2; page <= 3; page++) {
+		struct hull_rv_insn i = { .id = HULL_RV_jal };
+		unsigned loop = LOOP + 64 * (page - 2);
+		uint32_t bits;
+
+		i.imm = (int)loop - SPAN;
+		bits = hull_rv_encode(&decoder, &i);
+		store_le16(left.ram + SPAN, (uint16_t)bits);
+		store_le16(left.ram + page * 4096, (uint16_t)(bits >> 16));
+		at = loop;
+		insn(HULL_RV_addi, 5, 5, 0, (int)page);
+		insn(HULL_RV_jal, 0, 0, 0, SPAN - (int)at);
+	}
+	/* SATP_B: page 3 in the place of page 2. */
+	store_le64(left.ram + ROOTS + 5 * 4096 + 16, load_le64(left.ram + ROOTS + 5 * 4096 + 24));
+	left.hart->pc = BASE + LOOP;
+	rv_flush_tlb(left.hart);
+	rv_sys_fence_i(left.hart);
+	rvrig_copy(&left, &right);
+	right.hart->cache->hot_limit = 0;
+}
+
+static void other_half_by_satp(void **state)
+{
+	if (!right.vm)
+		skip();
+	make_spanning();
+	for (unsigned n = 0; n < 10; n++) {
+		run_both(0, 400 + n);
+		for (unsigned k = 0; k < 2; k++) {
+			struct rv_hart *h = k ? right.hart : left.hart;
+
+			h->csr.satp = h->x[n % 2 ? SATP_A : SATP_B];
+			rv_update_contexts(h);
+		}
+	}
+}
+
+static void other_half_by_table(void **state)
+{
+	if (!right.vm)
+		skip();
+	make_spanning();
+	for (unsigned n = 0; n < 10; n++) {
+		run_both(0, 400 + n);
+		for (unsigned k = 0; k < 2; k++) {
+			struct rvrig *r = k ? &right : &left;
+			uint8_t *entries = r->ram + ROOTS + 2 * 4096;
+
+			store_le64(entries + 16,
+			           load_le64(r->ram + ROOTS + (n % 2 ? 2 : 5) * 4096 + 24) -
+			                   (n % 2 ? 0x400 : 0));
+			rv_sfence(r->hart, false, BASE + 0x2000, true, 0);
+		}
+	}
+}
+
 static int setup(void **state)
 {
 	seed = from_env("HULL_TEST_SEED", 1);
@@ -523,6 +592,8 @@ int main(void)
 		cmocka_unit_test(budgets),
 		cmocka_unit_test(at_once),
 		cmocka_unit_test(when_hot),
+		cmocka_unit_test(other_half_by_satp),
+		cmocka_unit_test(other_half_by_table),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -250,9 +250,13 @@ enum { JUMPS_NONE, JUMPS_MANY = ENGINE_JUMP_SIZE + 1 };
 
 static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
 {
-	unsigned bit = (pc >> 12) & 4095, jump = engine_jump_index(pc) + 1;
+	unsigned jump = engine_jump_index(pc) + 1;
 
-	h->code_pages[bit / 64] |= BIT(bit % 64);
+	for (unsigned i = 0; i < c->range_count; i++) { /* sfence.vma of each must drop the jump */
+		unsigned bit = (unsigned)((pc >> 12) + (uint64_t)c->ranges[i].range.page) & 4095;
+
+		h->code_pages[bit / 64] |= BIT(bit % 64);
+	}
 	h->cpu.jumps[engine_jump_index(pc)] =
 		(struct engine_jump_entry){ .pc = pc, .key = h->cpu.jump_key, .code = c->entry };
 	c->user = c->user == JUMPS_NONE || c->user == jump ? jump : JUMPS_MANY;
