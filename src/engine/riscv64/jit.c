@@ -205,14 +205,18 @@ static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
 	}
 }
 
-static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa)
+/* The best unit for pc that is good; *ret_any: there is one, good or not. */
+static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa, bool *ret_any)
 {
 	struct jit_code *c = NULL, *best = NULL;
 
-	while ((c = jit_cache_find(h->jit->cache, gpa, c)))
+	*ret_any = false;
+	while ((!best || best->tier < 2) && (c = jit_cache_find(h->jit->cache, gpa, c))) {
+		*ret_any = true;
 		if (c->epoch == h->code_epoch && (!best || c->tier > best->tier) &&
 		    same_elsewhere(h, c, pc))
 			best = c;
+	}
 	return best;
 }
 
@@ -232,13 +236,14 @@ static struct jit_code *find(struct rv_hart *h, uint64_t pc, const struct rv_fet
 {
 	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
 	struct jit_code *c;
+	bool any;
 
 	if (!e->tag)
 		return NULL;
-	c = find_good(h, pc, gpa);
-	if (!c && jit_cache_find(h->jit->cache, gpa, NULL)) {
+	c = find_good(h, pc, gpa, &any);
+	if (!c && any) {
 		verify_page(h, e);
-		c = find_good(h, pc, gpa);
+		c = find_good(h, pc, gpa, &any);
 	}
 	if (!c && (c = rv_jit_restore(h, pc, e, keep)))
 		tell_perf(h, c);
