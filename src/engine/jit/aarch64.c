@@ -446,10 +446,16 @@ void host_address(struct host_emit *e, host_reg d, host_reg addend, struct host_
 	a64_rrr(e, A64_ADD, d, addend, a64_use_z(e, base, A64_X16));
 }
 
-void host_fence(struct host_emit *e)
+void host_fence(struct host_emit *e, bool store_load)
+{
+	(void)store_load;
+	a64_put(e, A64_DMB_ISH);
+}
+
+static void fence_atomic(struct host_emit *e)
 {
 	if (e->smp)
-		a64_put(e, A64_DMB_ISH);
+		host_fence(e, true);
 }
 
 /* x17 = what is at x16, for a store_back() that may fail. */
@@ -521,7 +527,7 @@ void host_atomic(struct host_emit *e, enum host_atomic op, unsigned bits, host_r
 		a64_sxtw(e, d, A64_X17);
 	else if (d != HOST_NO_REG)
 		a64_mov(e, d, A64_X17);
-	host_fence(e);
+	fence_atomic(e);
 }
 
 void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t expected,
@@ -540,7 +546,7 @@ void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t e
 	store_exclusive(e, w, t, again);
 	a64_skip_end(e, differs);
 	a64_cset(e, d, A64_NE);
-	host_fence(e);
+	fence_atomic(e);
 }
 
 /* --- control --- */

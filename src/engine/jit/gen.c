@@ -360,7 +360,7 @@ void gen_perform(struct jit_gen *g, unsigned i)
 	case HULL_IR_SET: gen_set_slot(g, (unsigned)node->imm, node->a); return;
 	case HULL_IR_LOAD: gen_load(g, i); return;
 	case HULL_IR_STORE: gen_store(g, i); return;
-	case HULL_IR_FENCE: host_fence(&g->e); return;
+	case HULL_IR_FENCE: host_fence(&g->e, node->imm); return;
 	case HULL_IR_FP_ON: gen_fp_on(g); return;
 	case HULL_IR_FP_ROUND:
 		if (node->imm == 5 || node->imm == 6) /* reserved: the other tier raises it */

@@ -70,7 +70,7 @@ struct host_emit {
 	uint8_t *start, *p, *end;
 	unsigned features; /* enum host_feature; those that may be used */
 	bool full;
-	bool smp; /* other CPUs see guest memory: atomics must be atomic, fences fence */
+	bool smp; /* other CPUs see guest memory: atomics must be atomic */
 	unsigned label_count, fixup_count, late_count;
 	uint32_t label_at[HOST_LABELS]; /* offset + 1; 0: not bound yet */
 	struct {
@@ -216,8 +216,11 @@ void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t e
                        struct host_operand v, host_reg addend, struct host_operand base);
 /* d = base + addend, a host address */
 void host_address(struct host_emit *e, host_reg d, host_reg addend, struct host_operand base);
-/* Full barrier; nothing if no other CPU sees the memory. */
-void host_fence(struct host_emit *e);
+/*
+ * Barrier; store_load: earlier stores against later loads as well.  Threads of devices see the
+ * memory of a machine with one CPU, too.
+ */
+void host_fence(struct host_emit *e, bool store_load);
 
 /* --- floating point: bits is 32 or 64; the upper part of a 32-bit register may hold anything ---
  */

@@ -252,9 +252,10 @@ void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t e
 	x86_op(e, X86_MOVZX8, false, d, x86_r(RAX));
 }
 
-void host_fence(struct host_emit *e)
+/* The only order that the host does not keep by itself is that of a store and a later load. */
+void host_fence(struct host_emit *e, bool store_load)
 {
-	if (!e->smp)
+	if (!store_load)
 		return;
 	x86_lock_op(e, X86_GROUP1_I8, false, 1, x86_m(RSP, 0)); /* faster than mfence */
 	x86_imm(e, 0, 1);

@@ -114,6 +114,12 @@ static void access_csr(struct lift *l, enum rv_csr_op op, name operand)
 		act(l, HULL_IR_LOOK, 0, 0, 0, l->at + l->i.len);
 }
 
+/* A fence with w or o before it and r or i behind it; fence.tso leaves that order out (2.7). */
+static bool orders_store_load(uint32_t bits)
+{
+	return (bits >> 24 & 5) && (bits >> 20 & 10) && bits >> 28 != 8;
+}
+
 /* --- values --- */
 #define RS1               get_x(l, l->i.rs1)
 #define RS2               get_x(l, l->i.rs2)
@@ -183,7 +189,7 @@ static void access_csr(struct lift *l, enum rv_csr_op op, name operand)
 #define SET_SP(v) set_x(l, 2, v);
 #define SET_FD(v) hull_ir_set(&l->b, RV_SLOT_F + l->i.rd, v);
 #define NOP
-#define FENCE            act(l, HULL_IR_FENCE, 0, 0, 0, 0);
+#define FENCE            act(l, HULL_IR_FENCE, 0, 0, 0, orders_store_load(l->bits));
 #define FP_ON            act(l, HULL_IR_FP_ON, 0, 0, 0, 0);
 #define FP_ROUND         act(l, HULL_IR_FP_ROUND, 0, 0, 0, l->i.rm);
 #define LOAD(kind, addr) set_x(l, l->i.rd, load(l, HULL_IR_##kind, addr));
