@@ -292,18 +292,18 @@ static void addresses(void)
 		host_reg addend = some_gpr();
 		unsigned size = 1u << fp_random() % 4;
 		int32_t off = (int32_t)interesting();
-		uint32_t before;
+		uint32_t from;
 		uint64_t want;
 
 		begin();
 		if (n & 2) {
 			want = (value(base) + (uint64_t)off) % size;
 			host_check_aligned(&em, base, off, size, slow);
-			before = host_here(&em);
+			from = host_here(&em);
 			em.smp = n & 4;
 			host_fence(&em, n & 8);
 			if (n & 8) /* devices have threads, even if there is one CPU */
-				assert_true(host_here(&em) > before);
+				assert_true(host_here(&em) > from);
 			assert_int_equal(run(false), want ? SLOW : DONE);
 			check_rest("check_aligned");
 			continue;
