@@ -64,7 +64,10 @@ enum hull_exit_kind rvrig_run(struct rvrig *r, uint64_t insns)
 	struct hull_exit exit = { .kind = HULL_EXIT_NONE };
 
 	r->hart->retire_limit = r->hart->retired + insns;
-	rv_interpret(r->hart, &exit);
+	if (r->hart->jit)
+		rv_jit_run(r->hart, &exit);
+	else
+		rv_interpret(r->hart, &exit);
 	return exit.kind;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * An independent judge: the same random user-mode program on qemu-riscv64
- * and on the engine leaves the same registers, flags and memory.
+ * and on the engine, interpreted and as generated code, leaves the same registers, flags and
+ * memory.
  *
  * HULL_TEST_CASES: how many instructions in all; HULL_TEST_SEED repeats a
  * run.  A difference is narrowed down to the first instruction that shows it.
@@ -375,20 +376,20 @@ static bool ask_judge(const struct program *p, uint8_t result[RESULT_SIZE])
 	return ok;
 }
 
-static struct rvrig rig;
+static struct rvrig interpreted, translated, *rig;
 
 /* False: it did not end with its ecall. */
 static bool run_engine(const struct program *p, uint8_t result[RESULT_SIZE])
 {
-	struct rv_hart *h = rig.hart;
+	struct rv_hart *h = rig->hart;
 
-	memcpy(rig.ram, p->image, IMAGE_SIZE);
+	memcpy(rig->ram, p->image, IMAGE_SIZE);
 	rv_hart_reset(h);
 	rv_set_mstatus(h, MSTATUS_FS);
 	h->csr.mtvec = BASE + p->at - 4; /* j . */
 	h->pc = BASE + CODE;
-	rvrig_run(&rig, p->count + 100);
-	memcpy(result, rig.ram, RESULT_SIZE);
+	rvrig_run(rig, p->count + 100);
+	memcpy(result, rig->ram, RESULT_SIZE);
 	if (h->csr.mepc == BASE + p->end && h->csr.mcause == RV_ECALL_M)
 		return true;
 	print_message("trap %llu at %llx, tval %llx\n", (unsigned long long)h->csr.mcause,
@@ -459,7 +460,7 @@ static void narrow(struct program *p, uint64_t nr)
 	}
 }
 
-static void random_programs(void **state)
+static void random_programs(void)
 {
 	const char *cases = getenv("HULL_TEST_CASES"), *text = getenv("HULL_TEST_SEED");
 	uint64_t want = cases ? strtoull(cases, NULL, 0) : 20000, done = 0;
@@ -488,21 +489,42 @@ static void random_programs(void **state)
 	free(p);
 }
 
+static void interpreter(void **state)
+{
+	rig = &interpreted;
+	random_programs();
+}
+
+static void generated_code(void **state)
+{
+	rig = &translated;
+	if (!rig->vm)
+		skip();
+	random_programs();
+	assert_true(rig->hart->stats.entries > 0);
+}
+
 static int setup(void **state)
 {
-	return hull_rv_decoder_init(&decoder) && rvrig_init(&rig, BASE, IMAGE_SIZE) ? 0 : -1;
+	return hull_rv_decoder_init(&decoder) && rvrig_init(&interpreted, BASE, IMAGE_SIZE) &&
+	                       (rvrig_init_jit(&translated, BASE, IMAGE_SIZE, 0, 0) ||
+	                        !translated.vm)
+	               ? 0
+	               : -1;
 }
 
 static int teardown(void **state)
 {
-	rvrig_fini(&rig);
+	rvrig_fini(&interpreted);
+	rvrig_fini(&translated);
 	return 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_programs),
+		cmocka_unit_test(interpreter),
+		cmocka_unit_test(generated_code),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
