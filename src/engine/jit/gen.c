@@ -316,6 +316,8 @@ uint8_t gen_destination(const struct jit_gen *g, unsigned i)
 	for (unsigned k = i + 1; k < g->ir->count && nodes[k].op != HULL_IR_INSN; k++) {
 		if (nodes[k].op == HULL_IR_BOX32 && nodes[k].a == i)
 			boxed = k;
+		if (nodes[k].op == HULL_IR_SET && g->v[k].dead)
+			return 0;
 		if (nodes[k].op == HULL_IR_SET && nodes[k].a == i)
 			return (uint8_t)(nodes[k].imm + 1);
 		if (nodes[k].op == HULL_IR_SET && boxed && nodes[k].a == boxed &&
@@ -357,7 +359,10 @@ void gen_perform(struct jit_gen *g, unsigned i)
 		g->spills_over = 0;
 		g->fault = g->step = 0;
 		return;
-	case HULL_IR_SET: gen_set_slot(g, (unsigned)node->imm, node->a); return;
+	case HULL_IR_SET:
+		if (!g->v[i].dead)
+			gen_set_slot(g, (unsigned)node->imm, node->a);
+		return;
 	case HULL_IR_LOAD: gen_load(g, i); return;
 	case HULL_IR_STORE: gen_store(g, i); return;
 	case HULL_IR_FENCE: host_fence(&g->e, node->imm); return;

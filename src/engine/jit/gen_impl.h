@@ -10,9 +10,10 @@ enum { GEN_STUBS = 1024, GEN_BLOCKS = 64 };
 /* Where the value of a node is.  None of the places: it has not been computed. */
 struct value {
 	uint16_t uses; /* that are still to come */
-	bool done;     /* computed: its operands have been released */
-	host_reg reg;  /* general register: a temporary, or the pin of a slot that has this value */
-	host_reg freg; /* floating-point register */
+	bool dead;    /* a SET that nobody sees: another one follows before the block can be left */
+	bool done;    /* computed: its operands have been released */
+	host_reg reg; /* general register: a temporary, or the pin of a slot that has this value */
+	host_reg freg;  /* floating-point register */
 	uint8_t f_bits; /* width of the number in freg */
 	bool boxed;     /* freg has the payload of a value that the architecture sees boxed */
 	uint8_t home;   /* slot + 1 whose word of the state has the value; 0: none */

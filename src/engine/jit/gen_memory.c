@@ -272,7 +272,8 @@ static unsigned one_access(const struct jit_gen *g, unsigned at, unsigned *ret, 
 
 		if ((n->op == HULL_IR_LOAD || n->op == HULL_IR_STORE) && !*ret) {
 			*ret = i;
-		} else if (n->op == HULL_IR_SET && *ret && *ret_slot == HULL_IR_SLOTS &&
+		} else if (n->op == HULL_IR_SET && !g->v[i].dead && *ret &&
+		           *ret_slot == HULL_IR_SLOTS &&
 		           (n->a == *ret ||
 		            (nodes[n->a].op == HULL_IR_BOX32 && nodes[n->a].a == *ret))) {
 			*ret_slot = (unsigned)n->imm;

@@ -528,9 +528,24 @@ void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
 	gen_release(g, n);
 }
 
+static bool may_leave(const struct hull_ir *ir, const struct hull_ir_node *n)
+{
+	switch (n->op) {
+	case HULL_IR_LOAD:
+	case HULL_IR_STORE:
+	case HULL_IR_FP_ON:
+	case HULL_IR_FP_ROUND: return true;
+	case HULL_IR_CALL:
+		return ir->arch->helpers[n->aux].effects &
+		       (HULL_IR_FAULTS | HULL_IR_LEAVES | HULL_IR_SYSTEM | HULL_IR_EXACT);
+	default: return hull_ir_ops[n->op].kind == HULL_IR_EXIT;
+	}
+}
+
 void gen_values_begin(struct jit_gen *g)
 {
 	const struct hull_ir *ir = g->ir;
+	uint64_t overwritten = 0; /* slots that are SET further on, before the block can be left */
 
 	memset(g->v, 0, ir->count * sizeof(g->v[0]));
 	memset(g->slot_value, 0, sizeof(g->slot_value));
@@ -544,7 +559,13 @@ void gen_values_begin(struct jit_gen *g)
 		bool pure = hull_ir_ops[n->op].kind == HULL_IR_PURE ||
 		            (n->op == HULL_IR_CALL && !ir->arch->helpers[n->aux].effects);
 
-		if (pure && !g->v[i].uses)
+		if (may_leave(ir, n))
+			overwritten = 0;
+		if (n->op == HULL_IR_SET) {
+			g->v[i].dead = overwritten >> n->imm & 1;
+			overwritten |= BIT(n->imm);
+		}
+		if ((pure && !g->v[i].uses) || g->v[i].dead)
 			continue;
 		g->v[n->a].uses++;
 		g->v[n->b].uses++;
