@@ -50,7 +50,7 @@ static void use(struct jit_store *s)
 		               MIN(u.ranges[0].bytes - (u.offset - u.ranges[0].offset), 8));
 		while (jit_store_next(s, &f, &found)) {
 			check(&s->image, &found);
-			jit_store_take(s, &f);
+			(void)jit_store_take(s, &f);
 		}
 		if (jit_store_add(s, &u))
 			abort();

@@ -93,9 +93,9 @@ static bool has(const struct jit_store *s, unsigned n, bool take)
 	while (jit_store_next(s, &f, &found)) {
 		if (memcmp(found.guest, u->guest, guest_bytes(&found)))
 			continue;
+		if (take ? !jit_store_take(s, &f) : !store_sound(&s->image, f.entry))
+			continue;
 		assert_true(same(&found, u));
-		if (take)
-			jit_store_take(s, &f);
 		return true;
 	}
 	return false;

@@ -172,8 +172,8 @@ bool store_unit(const struct store_image *image, uint32_t entry, struct jit_unit
 
 	if (hull_load_relaxed(&image->state[entry]) == STORE_DAMAGED)
 		return false;
-	if (store_sum(r, e->bytes, 0) != e->sum || record_bytes(r) != e->bytes)
-		goto damaged;
+	if (record_bytes(r) != e->bytes)
+		return false;
 	u = (struct jit_unit){ .code_bytes = r->code_bytes,
 		               .tier = r->tier,
 		               .exit_count = r->exit_count,
@@ -185,10 +185,17 @@ bool store_unit(const struct store_image *image, uint32_t entry, struct jit_unit
 	u.guest = (const uint8_t *)(u.ranges + u.range_count);
 	u.code = u.guest + r->guest_bytes;
 	if (!makes_sense(&u, &guest_bytes) || guest_bytes != r->guest_bytes)
-		goto damaged;
+		return false;
 	*ret = u;
 	return true;
-damaged:
+}
+
+bool store_sound(const struct store_image *image, uint32_t entry)
+{
+	const struct store_entry *e = &image->entries[entry];
+
+	if (store_sum(image->data + 8ull * e->at, e->bytes, 0) == e->sum)
+		return true;
 	hull_store_relaxed(&image->state[entry], STORE_DAMAGED); /* others see it, or find it */
 	return false;
 }
@@ -258,10 +265,13 @@ bool jit_store_next(const struct jit_store *s, struct jit_store_search *f, struc
 	}
 }
 
-void jit_store_take(const struct jit_store *s, const struct jit_store_search *f)
+bool jit_store_take(const struct jit_store *s, const struct jit_store_search *f)
 {
-	if (s->image.data && f->entry < s->image.header->units)
-		hull_store_relaxed(&s->image.state[f->entry], STORE_TAKEN);
+	if (!s->image.data || f->entry >= s->image.header->units ||
+	    !store_sound(&s->image, f->entry))
+		return false;
+	hull_store_relaxed(&s->image.state[f->entry], STORE_TAKEN);
+	return true;
 }
 
 /* --- collecting --- */
@@ -418,7 +428,7 @@ static void add_image(struct pieces *p, const struct store_image *image, unsigne
 		const struct store_entry *e = &image->entries[i];
 		bool taken = image->state[i] == STORE_TAKEN;
 
-		if (store_unit(image, i, &u))
+		if (store_unit(image, i, &u) && store_sound(image, i))
 			add_piece(p, e, image->data + 8ull * e->at,
 			          taken ? 0 : MIN(e->age, UINT32_MAX - 1) + older);
 	}

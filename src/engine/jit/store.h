@@ -9,7 +9,7 @@
  *
  * Trust (docs/security.md).  The host executes what the file holds.  The directory and the file
  * must belong to the user and nobody else may be able to write them; else the file is ignored.
- * Checksums find damage, not malice: a record's is compared each time before it is used.
+ * Checksums find damage, not malice: a unit's is compared each time before it is used.
  *
  * A file that is ignored is no error: jit_store_note() says why.
  *
@@ -75,12 +75,15 @@ struct jit_store_search {
 void jit_store_find(struct jit_store_search *f, uint16_t offset, const uint8_t *first,
                     unsigned avail);
 /*
- * The next unit that was found, checked; false: no more.  The caller compares the whole of its
- * guest code before using it.  The unit's arrays hold until jit_store_close().
+ * The next unit that was found; false: no more.  The caller compares the whole of its guest code,
+ * and then calls jit_store_take().  The unit's arrays hold until jit_store_close().
  */
 bool jit_store_next(const struct jit_store *s, struct jit_store_search *f, struct jit_unit *ret);
-/* The unit that jit_store_next() gave last is of use: keep it for the next run. */
-void jit_store_take(const struct jit_store *s, const struct jit_store_search *f);
+/*
+ * The unit that jit_store_next() gave last is going to be used: check its sum, and keep it for the
+ * next run.  False: it is damaged, and must not be used.
+ */
+bool jit_store_take(const struct jit_store *s, const struct jit_store_search *f);
 
 /* Keep a copy of this unit, if the store has none.  HULL_ENOMEM; HULL_EINVAL: it makes no sense. */
 int jit_store_add(struct jit_store *s, const struct jit_unit *unit);

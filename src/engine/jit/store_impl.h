@@ -106,8 +106,10 @@ const char *store_load(struct store_image *ret, const struct store_id *id, uint8
                        size_t size);
 void store_unload(struct store_image *image);
 
-/* The record of an entry as a unit, checked; false: damaged. */
+/* The record of an entry as a unit that makes sense and lies within the image; or false. */
 bool store_unit(const struct store_image *image, uint32_t entry, struct jit_unit *ret);
+/* Is the record's sum right? */
+bool store_sound(const struct store_image *image, uint32_t entry);
 
 struct jit_store *store_new(const struct store_id *id);
 

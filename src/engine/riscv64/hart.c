@@ -330,7 +330,11 @@ bool rv_sys_sfence_order(struct rv_hart *h)
 
 void rv_sys_fence_i(struct rv_hart *h)
 {
+	uint64_t key = h->cpu.jump_key;
+
 	h->stats.code_fences++;
 	h->code_epoch++;
 	rv_flush_jumps(h);
+	if (h->jit)
+		rv_jit_fence(h, key);
 }

@@ -289,6 +289,14 @@ bool rv_fetch(struct rv_hart *h, uint64_t pc, uint32_t *ret);
  */
 const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc);
 
+/* The same if it was asked for before, else NULL; no trap. */
+static inline const struct rv_fetch_entry *rv_fetch_known(const struct rv_hart *h, uint64_t pc)
+{
+	const struct rv_fetch_entry *e = &h->fetch_tlb[pc >> 12 & (RV_FETCH_TLB_SIZE - 1)];
+
+	return e->tag == ((pc & ~HULL_PAGE_MASK) | h->fetch_context) ? e : NULL;
+}
+
 /* A naturally aligned RAM address for an atomic access; NULL with the trap set. */
 void *rv_atomic_address(struct rv_hart *h, uint64_t va, unsigned bits, enum rv_access kind,
                         uint64_t *ret_gpa);
@@ -358,6 +366,9 @@ int rv_interpret(struct rv_hart *h, struct hull_exit *exit);
 
 /* Run generated code and, for what is not hot, rv_interpret().  h->jit is there. */
 int rv_jit_run(struct rv_hart *h, struct hull_exit *exit);
+
+/* After fence.i, with h->jit: jumps of the key before it to code that is still good stay. */
+void rv_jit_fence(struct rv_hart *h, uint64_t was_key);
 
 struct hull_err;
 struct hull_engine_config;

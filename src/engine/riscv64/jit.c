@@ -266,6 +266,47 @@ static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
 		(struct engine_jump_entry){ .pc = pc, .key = h->cpu.jump_key, .code = c->entry };
 	c->user = c->user == JUMPS_NONE || c->user == jump ? jump : JUMPS_MANY;
 	jit_cache_touch(c);
+	if (h->jit->recent_count < RV_JIT_RECENT)
+		h->jit->recent[h->jit->recent_count] = (uint16_t)(jump - 1);
+	h->jit->recent_count += h->jit->recent_count <= RV_JIT_RECENT;
+}
+
+static bool in_one_page(const struct jit_code *c)
+{
+	for (unsigned i = 0; i < c->range_count; i++)
+		if (c->ranges[i].range.page)
+			return false;
+	return true;
+}
+
+/*
+ * A kernel that patches itself executes the same little code between one fence.i and the next, tens
+ * of thousands of times: its pages are compared here, all at once, instead of each jump missing.
+ */
+void rv_jit_fence(struct rv_hart *h, uint64_t was_key)
+{
+	struct rv_jit *j = h->jit;
+	unsigned count = j->recent_count, n = 0;
+
+	for (unsigned i = 0; i < count && count <= RV_JIT_RECENT; i++) {
+		struct engine_jump_entry *jump = &h->cpu.jumps[j->recent[i]];
+		const struct rv_fetch_entry *e = rv_fetch_known(h, jump->pc);
+		struct jit_code *c;
+
+		if (!e || !jump->code || jump->key != was_key)
+			continue;
+		c = jit_cache_of(j->cache, jump->code);
+		if (!c || (c->gpa & ~HULL_PAGE_MASK) != e->gpa || !in_one_page(c))
+			continue;
+		if (c->epoch != h->code_epoch)
+			verify_page(h, e);
+		if (c->epoch != h->code_epoch)
+			continue;
+		jump->key = h->cpu.jump_key;
+		j->recent[n++] = j->recent[i];
+	}
+	/* What is of no use any more does not tell: begin anew now and then. */
+	j->recent_count = h->stats.code_fences % 64 ? n : 0;
 }
 
 /* Guest code that is translated. */
@@ -584,6 +625,8 @@ static const void *code_here(struct rv_hart *h, bool *ret_fault)
 		return NULL;
 	if (jump && jump->code)
 		return jump->code;
+	if (jump && ((const struct rv_block *)jump->block)->heat < h->cache->hot_limit)
+		return NULL; /* none was there when the entry was made */
 	e = rv_fetch_page(h, h->pc);
 	*ret_fault = !e;
 	if (!e)

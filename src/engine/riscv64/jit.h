@@ -25,6 +25,8 @@ enum {
 	RV_JIT_SLICE = 8192,
 	/* Generated code is entered only if so many instructions fit into the budget. */
 	RV_JIT_MARGIN = RV_BLOCK_INSNS,
+	RV_JIT_RECENT = 64,
+	RV_JIT_NOT_STORED = 4096,
 };
 
 struct rv_jit {
@@ -36,7 +38,11 @@ struct rv_jit {
 	struct rv_regions *regions; /* NULL: tier 1 only */
 	uint64_t (*enter)(void *hart, const void *code);
 	void *glue_rw, *glue_rx;
-	uint64_t retire_limit; /* rv_hart's, when generated code was entered */
+	/* Entries of the jump cache that were filled since the last fence.i; more: count only. */
+	uint16_t recent[RV_JIT_RECENT];
+	unsigned recent_count;
+	uint64_t not_stored[RV_JIT_NOT_STORED]; /* guest-physical addresses; 0: none */
+	uint64_t retire_limit;                  /* rv_hart's, when generated code was entered */
 	bool finish;    /* the access that failed was made; the instruction is to be finished */
 	uint64_t value; /* that was loaded */
 	uint8_t span_heat[256]; /* of instructions that span pages, by page */

@@ -53,19 +53,22 @@ struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_
 {
 	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
 	struct rv_jit *j = h->jit;
+	uint64_t *not_stored = &j->not_stored[(gpa >> 1 ^ gpa >> 13) % RV_JIT_NOT_STORED];
 	struct jit_store_search f;
 	struct jit_unit unit;
 	struct jit_code *c;
 
-	if (!j->store || !rv_code_is_kept(e, pc))
+	/* Code that is not hot yet comes by often.  If it changes it is merely translated. */
+	if (!j->store || *not_stored == gpa || !rv_code_is_kept(e, pc))
 		return NULL;
 	search(e, pc, &f);
-	if (!next(j->store, &f, e, &unit))
+	if (!next(j->store, &f, e, &unit) || !jit_store_take(j->store, &f)) {
+		*not_stored = gpa;
 		return NULL;
+	}
 	c = jit_cache_add(j->cache, &unit, &gpa, keep);
 	if (!c)
 		return NULL;
-	jit_store_take(j->store, &f);
 	c->epoch = h->code_epoch;
 	h->stats.cache_loaded++;
 	return c;
