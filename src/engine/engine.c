@@ -21,8 +21,9 @@
 #include "engine/jit/host.h"
 #include "engine/riscv64/lift.h"
 
-/* Decoded blocks of all vCPUs together. */
+/* Decoded blocks of all vCPUs together; what is hot needs none if there is generated code. */
 #define CACHE_BYTES     (UINT64_C(32) << 20)
+#define CACHE_BYTES_JIT (UINT64_C(12) << 20)
 #define CACHE_BYTES_MIN (UINT64_C(1) << 20)
 /* Generated code of all vCPUs together, if the configuration does not say. */
 #define CODE_BYTES (UINT64_C(128) << 20)
@@ -192,7 +193,8 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 	struct rv_hart *h = hart(vcpu);
 	/* Not hull_vm_vcpu_count(): not all of them are there yet. */
 	uint32_t cpus = hull_vm_config(vcpu->vm)->cpu_num;
-	uint64_t bytes = CACHE_BYTES / cpus;
+	bool jit = e->tier & (HULL_TIER_BLOCK | HULL_TIER_REGION);
+	uint64_t bytes = (jit ? CACHE_BYTES_JIT : CACHE_BYTES) / cpus;
 	int rc;
 
 	h->vcpu = vcpu;
@@ -210,7 +212,7 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 			                 vcpu->id);
 		}
 	}
-	if (e->tier & (HULL_TIER_BLOCK | HULL_TIER_REGION)) {
+	if (jit) {
 		const struct hull_engine_config *c = &hull_vm_config(vcpu->vm)->engine;
 		uint64_t code = c->cache_bytes ? c->cache_bytes : CODE_BYTES;
 

@@ -348,7 +348,7 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 
 	if (!r)
 		return NULL;
-	r->gen = jit_gen_new(&rv_jit_arch, hull_vm_vcpu_count(h->vm) > 1);
+	r->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
 	r->decoder = &h->cache->decoder;
 	r->promotion = &jit_promotions[config->promotion];
 	r->heat.threshold =
