@@ -165,6 +165,13 @@ static struct rv_block **bucket(struct rv_cache *c, uint64_t gpa)
 	return &c->hash[(gpa >> 1 ^ gpa >> 15) & (RV_HASH_SIZE - 1)];
 }
 
+void rv_blocks_cool(struct rv_hart *h, uint64_t gpa)
+{
+	for (struct rv_block *b = *bucket(h->cache, gpa); b; b = b->hash_next)
+		if (b->gpa == gpa)
+			b->heat = 0;
+}
+
 /* A block that spans pages or is stepped through: decoded each time, linked to nothing. */
 static struct rv_block *transient(struct rv_hart *h, uint64_t pc)
 {

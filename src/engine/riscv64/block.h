@@ -85,6 +85,9 @@ struct rv_cache {
  */
 struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single);
 
+/* Blocks at this guest-physical address have to be entered hot_limit times again to be hot. */
+void rv_blocks_cool(struct rv_hart *h, uint64_t gpa);
+
 /*
  * May code be kept that begins at pc, in page `e`?  Not if PMP splits the page or the first
  * instruction spans two: then rv_block_at() gives a block of one instruction that is not kept.

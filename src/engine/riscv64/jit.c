@@ -422,7 +422,9 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 {
 	struct rv_hart *h = arg;
 
-	/* The decoded block stays hot, and asks again. */
+	/* In a cache that is too small, code that runs once before it dies is not worth making. */
+	if (why == JIT_DROPPED)
+		rv_blocks_cool(h, code->gpa);
 	if (code->user == JUMPS_MANY) {
 		rv_flush_jumps(h);
 	} else if (code->user != JUMPS_NONE) {
@@ -436,7 +438,7 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 
 void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code)
 {
-	forget(h, code, JIT_DROPPED);
+	forget(h, code, JIT_SUSPECT);
 }
 
 /* --- leaving --- */
