@@ -360,6 +360,39 @@ static void mark(const struct hull_map *m, hull_gpa gpa, uint64_t len)
 		hull_or_seqcst(&m->dirty[page / 64], BIT(page % 64));
 }
 
+static uint64_t *watched_word(struct hull_vm *vm, uint64_t page)
+{
+	return &vm->watched[page / 64 % ARRAY_LEN(vm->watched)];
+}
+
+void hull_aspace_watch(struct hull_vm *vm, hull_gpa gpa)
+{
+	uint64_t page = gpa / HULL_PAGE_SIZE;
+
+	hull_or_seqcst(watched_word(vm, page), BIT(page % 64));
+	hull_fence_seqcst(); /* pairs with wrote(): it sees the bit, or we see its bytes */
+}
+
+uint64_t hull_aspace_watched_writes(struct hull_vm *vm)
+{
+	return hull_load_seqcst(&vm->watched_writes);
+}
+
+/* The core has written [gpa, gpa + len). */
+static void wrote(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
+{
+	uint64_t page = gpa / HULL_PAGE_SIZE;
+
+	if (!len)
+		return;
+	hull_fence_seqcst(); /* pairs with hull_aspace_watch() */
+	for (; page <= (gpa + (len - 1)) / HULL_PAGE_SIZE; page++)
+		if (hull_load_relaxed(watched_word(vm, page)) & BIT(page % 64)) {
+			hull_add_seqcst(&vm->watched_writes, 1);
+			return;
+		}
+}
+
 enum use { USE_READ, USE_HOST_WRITE, USE_DEVICE_WRITE };
 
 /* Does memory that `use` allows cover all of [gpa, gpa + len)?  `rw` is held. */
@@ -424,9 +457,12 @@ static int copy(struct hull_vm *vm, hull_gpa gpa, void *buf, uint64_t len, enum 
 	int ret = HULL_EFAULT;
 
 	hull_rw_read(vm);
-	if (covered(vm, gpa, len, use))
+	if (covered(vm, gpa, len, use)) {
 		ret = walk(vm, gpa, len, use == USE_READ ? copy_out : copy_in, &buf,
 		           use != USE_READ);
+		if (use != USE_READ)
+			wrote(vm, gpa, len);
+	}
 	hull_rw_done(vm);
 	return ret;
 }
@@ -457,8 +493,10 @@ int hull_vm_image_regions(struct hull_vm *vm, hull_gpa gpa, uint64_t len, hull_s
 	int ret = HULL_EFAULT;
 
 	hull_rw_read(vm);
-	if (covered(vm, gpa, len, USE_HOST_WRITE))
+	if (covered(vm, gpa, len, USE_HOST_WRITE)) {
 		ret = walk(vm, gpa, len, fn, arg, true);
+		wrote(vm, gpa, len);
+	}
 	hull_rw_done(vm);
 	return ret;
 }
@@ -477,6 +515,7 @@ bool hull_aspace_range(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_range *
 			.hva = m->hva,
 			.attr = m->attr,
 			.log_write = m->dirty != NULL,
+			.shared = m->owner != HULL_OWN_PAGES,
 		};
 		found = true;
 	}
@@ -494,6 +533,7 @@ bool hull_aspace_page(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_page *re
 		.hva = r.hva + align_down(gpa - r.gpa, HULL_PAGE_SIZE),
 		.attr = r.attr,
 		.log_write = r.log_write,
+		.shared = r.shared,
 	};
 	return true;
 }
@@ -532,8 +572,10 @@ int hull_dma_begin(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool write, s
 
 void hull_dma_end(struct hull_vm *vm, struct hull_dma *dma)
 {
-	if (dma->write)
+	if (dma->write) {
 		mark(find(vm, dma->gpa), dma->gpa, dma->len);
+		wrote(vm, dma->gpa, dma->len);
+	}
 	*dma = (struct hull_dma){ 0 };
 	hull_rw_done(vm);
 }
@@ -555,6 +597,7 @@ static void *value_at(struct hull_vm *vm, hull_gpa gpa, unsigned size, enum use 
 static void stored(struct hull_vm *vm, hull_gpa gpa, unsigned size)
 {
 	mark(find(vm, gpa), gpa, size);
+	wrote(vm, gpa, size);
 	hull_rw_done(vm);
 }
 

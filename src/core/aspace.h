@@ -17,6 +17,7 @@ struct hull_ram_page {
 	void *hva;      /* host address of the 4 KiB page */
 	unsigned attr;  /* HULL_MEM_* */
 	bool log_write; /* a dirty log runs: report the next write with hull_aspace_dirty() */
+	bool shared;    /* others than the vCPUs and this module may write it */
 };
 
 /* Find the RAM or ROM page that contains `gpa`.  False: it is none.  Any thread. */
@@ -27,8 +28,8 @@ struct hull_ram_range {
 	hull_gpa gpa;
 	uint64_t len;
 	uint8_t *hva;
-	unsigned attr;  /* HULL_MEM_* */
-	bool log_write; /* as above */
+	unsigned attr;          /* HULL_MEM_* */
+	bool log_write, shared; /* as above */
 };
 
 /*
@@ -37,6 +38,14 @@ struct hull_ram_range {
  * memory.  Any thread.
  */
 bool hull_aspace_range(struct hull_vm *vm, hull_gpa gpa, struct hull_ram_range *ret);
+
+/*
+ * A CPU engine keeps code of the page: from now on hull_aspace_watched_writes() changes with each
+ * write of the core to it (devices, the host), before anybody is told of the write.  More pages
+ * than those that are watched may count.  Any thread.
+ */
+void hull_aspace_watch(struct hull_vm *vm, hull_gpa gpa);
+uint64_t hull_aspace_watched_writes(struct hull_vm *vm);
 
 /* For accelerators on bare metal: what hull_vm_stage2_root() answers.  In vm_init. */
 void hull_aspace_set_root(struct hull_vm *vm, hull_hpa root);

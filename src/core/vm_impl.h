@@ -119,6 +119,9 @@ struct hull_vm {
 	struct hull_map maps[HULL_MAX_MAPS];
 	uint32_t nmaps;
 	uint32_t logging; /* atomic */
+	/* hull_aspace_watch(): atomic bits, by the low bits of the page number. */
+	uint64_t watched[1024];
+	uint64_t watched_writes; /* atomic */
 	hull_hpa stage2_root;
 
 	/* bus.c, dev.c */

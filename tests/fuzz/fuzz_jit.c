@@ -69,7 +69,7 @@ static void prepare(struct rvrig *r, const uint8_t *data, size_t size)
 	rv_fp_changed(h);
 	rv_update_mip(h);
 	rv_flush_tlb(h);
-	rv_sys_fence_i(h);
+	rv_suspect_code(h);
 }
 
 /* Exits that the caller would answer: go on as if it had. */

@@ -54,7 +54,7 @@ static void prepare(struct rvrig *r, const uint8_t *data, size_t size)
 	h->pc = (data[4] & 16) && (data[4] & 4) ? 0 : BASE;
 	rv_update_mip(h);
 	rv_flush_tlb(h);
-	rv_sys_fence_i(h);
+	rv_suspect_code(h);
 }
 
 static void compare(const struct rv_hart *a, const struct rv_hart *b)

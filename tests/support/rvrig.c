@@ -97,7 +97,7 @@ void rvrig_copy(const struct rvrig *from, struct rvrig *to)
 	rv_fp_changed(g);
 	rv_flush_tlb(g);
 	memcpy(to->ram, from->ram, from->size);
-	rv_sys_fence_i(g);
+	rv_suspect_code(g);
 }
 
 static bool differ(const char *what, unsigned nr, uint64_t a, uint64_t b)

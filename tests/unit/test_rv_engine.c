@@ -207,7 +207,7 @@ HULL_GUEST_RACES static void code_written_while_it_is_decoded(void **state)
 	for (unsigned n = 0; n < 10000; n++) {
 		struct rv_block *b;
 
-		rv_sys_fence_i(h);
+		rv_suspect_code(h);
 		b = rv_block_at(h, BASE, false);
 		assert_non_null(b);
 		for (unsigned i = 0; i < b->insns; i++) {
@@ -461,7 +461,7 @@ static void devices_take_no_misaligned_accesses(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
 		cursor = 0;
 		put(cases[i].text);
-		rv_sys_fence_i(rig.hart);
+		rv_suspect_code(rig.hart);
 		rig.hart->x[11] = cases[i].va;
 		rig.hart->pc = BASE;
 		run_blocks(4);
@@ -479,7 +479,7 @@ static void cache_block_faults(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(text); i++) {
 		cursor = 0;
 		put(text[i]);
-		rv_sys_fence_i(rig.hart);
+		rv_suspect_code(rig.hart);
 		rig.hart->x[11] = DEV + 0x123;
 		rig.hart->pc = BASE;
 		run_blocks(4);

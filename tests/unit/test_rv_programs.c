@@ -417,7 +417,7 @@ static void make_program(uint64_t nr)
 	make_tables();
 	make_hart();
 	rv_flush_tlb(left.hart);
-	rv_sys_fence_i(left.hart);
+	rv_suspect_code(left.hart);
 	rvrig_copy(&left, &right);
 }
 
@@ -523,7 +523,7 @@ static void make_spanning(void)
 	store_le64(left.ram + ROOTS + 5 * 4096 + 16, load_le64(left.ram + ROOTS + 5 * 4096 + 24));
 	left.hart->pc = BASE + LOOP;
 	rv_flush_tlb(left.hart);
-	rv_sys_fence_i(left.hart);
+	rv_suspect_code(left.hart);
 	rvrig_copy(&left, &right);
 	right.hart->cache->hot_limit = 0;
 }

@@ -174,7 +174,7 @@ static void compare(const char *what, unsigned bytes, uint64_t insns)
 	rvrig_copy(&left, &right);
 	if (t)
 		rvrig_copy(&left, &third);
-	rv_sys_fence_i(h);
+	rv_suspect_code(h);
 	rv_flush_tlb(h);
 	h->retire_limit = g->retire_limit = h->retired + insns;
 	if (t)

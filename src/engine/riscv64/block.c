@@ -222,10 +222,10 @@ static struct rv_block *lookup(struct rv_hart *h, uint64_t gpa, const uint8_t *c
 		struct rv_block *b = *slot;
 
 		if (b->gpa == gpa) {
-			if (b->epoch == h->code_epoch)
+			if (b->epoch == h->block_epoch)
 				return b;
 			if (rv_same_code(rv_block_code(b), code, b->bytes)) {
-				b->epoch = h->code_epoch;
+				b->epoch = h->block_epoch;
 				return b;
 			}
 			if (++versions == VERSIONS) {
@@ -284,7 +284,7 @@ struct rv_block *rv_block_at(struct rv_hart *h, uint64_t pc, bool single)
 			forget_all(h);
 		b = (struct rv_block *)c->next;
 		b->gpa = e->gpa + offset;
-		b->epoch = h->code_epoch;
+		b->epoch = h->block_epoch;
 		b->heat = 0;
 		decode(c, b, e->hva + offset, (unsigned)HULL_PAGE_SIZE - offset, RV_BLOCK_INSNS);
 		if (!b->insns) /* became longer than its page since we looked */

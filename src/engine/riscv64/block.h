@@ -8,8 +8,9 @@
  * survive address-space switches.
  *
  * Code that changes.  RISC-V promises nothing to a hart that has not executed
- * fence.i, so stores are not watched: fence.i makes every block suspect, and
- * a suspect block is compared with memory when it is next entered.
+ * fence.i.  If code was written since the last one (watch.c), fence.i makes
+ * every block suspect, and a suspect block is compared with memory when it is
+ * next entered.
  */
 #ifndef HULL_ENGINE_RISCV64_BLOCK_H
 #define HULL_ENGINE_RISCV64_BLOCK_H
@@ -42,7 +43,7 @@ struct rv_link {
 struct rv_block {
 	struct rv_block *hash_next;
 	uint64_t gpa;
-	uint64_t epoch; /* rv_hart.code_epoch that it is known good for */
+	uint64_t epoch; /* rv_hart.block_epoch that it is known good for */
 	uint8_t insns;
 	uint8_t nops;
 	uint16_t bytes;     /* of the code that it was decoded from: rv_block_code() */

@@ -265,7 +265,7 @@ static struct rv_block *next_block(struct rv_hart *h)
 
 	if (h->retired >= limit)
 		return rv_block_at(h, h->pc, true);
-	if (b && b->epoch == h->code_epoch)
+	if (b && b->epoch == h->block_epoch)
 		return b;
 	return rv_block_at(h, h->pc, false);
 }

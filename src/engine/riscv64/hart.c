@@ -31,7 +31,7 @@ void rv_hart_reset(struct rv_hart *h)
 	h->csr.mstatus = UINT64_C(2) << 32 | UINT64_C(2) << 34; /* UXL and SXL: 64 bits */
 	rv_fp_changed(h);
 	rv_flush_host(h);
-	h->code_epoch++;
+	rv_suspect_code(h);
 }
 
 /* Hull is the firmware: everything that M-mode would set up for a supervisor. */
@@ -264,7 +264,7 @@ bool rv_poll(struct rv_hart *h)
 	if (req & HULL_REQ_FLUSH_TLB)
 		rv_flush_host(h);
 	if (req & HULL_REQ_FLUSH_CODE)
-		rv_sys_fence_i(h);
+		rv_suspect_code(h);
 	if (req & ~(uint32_t)HULL_REQ_IRQ_EDGE)
 		hull_vcpu_done(h->vcpu, req & ~(uint32_t)HULL_REQ_IRQ_EDGE);
 	rv_update_mip(h);
@@ -326,15 +326,4 @@ bool rv_sys_sfence_vma(struct rv_hart *h, bool rs1_zero, uint64_t va, bool rs2_z
 bool rv_sys_sfence_order(struct rv_hart *h)
 {
 	return h->priv != RV_PRIV_U || rv_raise(h, RV_ILLEGAL, 0);
-}
-
-void rv_sys_fence_i(struct rv_hart *h)
-{
-	uint64_t key = h->cpu.jump_key;
-
-	h->stats.code_fences++;
-	h->code_epoch++;
-	rv_flush_jumps(h);
-	if (h->jit)
-		rv_jit_fence(h, key);
 }

@@ -35,6 +35,9 @@ enum {
 	RV_TRAP_LOOP = 1000, /* traps in a row without a retired instruction: the caller may look */
 	RV_PMP_COUNT = 16,
 	RV_RANGES = 4,
+	RV_WATCH_SIZE = 1 << 14,
+	RV_WATCH_MAX = RV_WATCH_SIZE / 2,
+	RV_WATCH_DIRTY = 128,
 };
 
 struct rv_block;
@@ -65,6 +68,18 @@ struct rv_local {
 	bool fetch; /* pages that are not global were fetched */
 };
 
+/* Pages that code was fetched from, see watch.c. */
+struct rv_watch {
+	bool on;
+	bool lost; /* not all of them are here, or dirty ones are not known */
+	uint32_t count;
+	uint64_t writes_seen; /* hull_aspace_watched_writes() */
+	uint32_t dirty_count, granted_count;
+	uint64_t dirty[RV_WATCH_DIRTY];   /* written since fence.i */
+	uint16_t granted[RV_WATCH_DIRTY]; /* entries of the TLB through which they can be */
+	uint64_t pages[RV_WATCH_SIZE];
+};
+
 struct rv_hart {
 	uint64_t x[33]; /* x[32] swallows what is written to x0 */
 	uint64_t f[32];
@@ -78,7 +93,7 @@ struct rv_hart {
 	uint32_t fetch_context;
 	uint64_t retired;      /* instructions, up to the last exit from a block */
 	uint64_t retire_limit; /* leave when this is reached */
-	uint64_t code_epoch;   /* blocks of an older one must be compared with memory */
+	uint64_t code_epoch;   /* translated code of an older one must be compared with memory */
 
 	/* Entries of cpu.jumps without code have pc | 1: generated code does not take them. */
 	struct engine_cpu cpu;
@@ -119,10 +134,11 @@ struct rv_hart {
 	 * register; else NULL.  The interpreter and hardfloat.h raise others there: not for them.
 	 */
 	unsigned (*host_flags)(void);
-	uint64_t jump_epoch; /* counted up to drop all jumps; part of cpu.jump_key */
-	uint64_t trap_loop;  /* traps in a row without a retired instruction */
-	uint64_t trap_mark;  /* `retired` at the last trap */
-	uint64_t last_mmio;  /* guest-physical address of the last device access */
+	uint64_t block_epoch; /* the same for decoded blocks: changes more often */
+	uint64_t jump_epoch;  /* counted up to drop all jumps; part of cpu.jump_key */
+	uint64_t trap_loop;   /* traps in a row without a retired instruction */
+	uint64_t trap_mark;   /* `retired` at the last trap */
+	uint64_t last_mmio;   /* guest-physical address of the last device access */
 
 	struct rv_context contexts[RV_CONTEXTS];
 	uint32_t next_context, context_clock;
@@ -143,6 +159,7 @@ struct rv_hart {
 	uint32_t next_range;
 
 	struct rv_fetch_entry fetch_tlb[RV_FETCH_TLB_SIZE];
+	struct rv_watch watch;
 	struct hull_engine_stats stats; /* since the VM was made */
 };
 
@@ -322,6 +339,22 @@ bool rv_cbo(struct rv_hart *h, enum rv_cbo op, uint64_t va);
 /* Translate for the debugger and firmware, without side effects; false if unmapped. */
 bool rv_translate(struct rv_hart *h, uint64_t va, enum rv_access kind, uint64_t *ret_gpa);
 
+/* Take back what S-mode was given of user pages because of SUM. */
+void rv_end_user_access(struct rv_hart *h);
+
+/* --- watch.c --- */
+
+/* Code will be read from this page; shared: others can write it unseen. */
+void rv_watch_code(struct rv_hart *h, uint64_t gpa, bool shared);
+/* May the page only be written by way of rv_watch_written()? */
+bool rv_is_watched(struct rv_hart *h, uint64_t gpa);
+/* This hart writes a page, or gives itself the right to: `e` is the TLB entry. */
+void rv_watch_written(struct rv_hart *h, uint64_t gpa);
+void rv_watch_granted(struct rv_hart *h, const struct engine_tlb_entry *e);
+/* All code may have changed, in ways that were not watched. */
+void rv_suspect_code(struct rv_hart *h);
+void rv_sys_fence_i(struct rv_hart *h);
+
 /* --- sys.c: system instructions.  They set h->pc; false with the trap set. --- */
 
 enum rv_after { RV_AFTER_GO, RV_AFTER_HALT };
@@ -331,7 +364,6 @@ bool rv_sys_sret(struct rv_hart *h);
 bool rv_sys_wfi(struct rv_hart *h, enum rv_after *ret);
 bool rv_sys_sfence_vma(struct rv_hart *h, bool rs1_zero, uint64_t va, bool rs2_zero, uint64_t asid);
 bool rv_sys_sfence_order(struct rv_hart *h);
-void rv_sys_fence_i(struct rv_hart *h);
 
 /* --- pmp.c --- */
 
@@ -379,6 +411,8 @@ struct hull_engine_config;
 int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint64_t bytes,
                 struct hull_err *err);
 void rv_jit_fini(struct rv_hart *h);
+/* Units that differ from memory in this page are good no more.  False: it is no memory. */
+bool rv_jit_recheck(struct rv_hart *h, uint64_t page);
 
 /* --- block.c --- */
 

@@ -169,7 +169,7 @@
 		struct rv_link *link = (struct rv_link *)(op + 1); \
 		struct rv_block *next = link->to;                  \
 		retired += link->count;                            \
-		if (LIKELY(next && next->epoch == h->code_epoch))  \
+		if (LIKELY(next && next->epoch == h->block_epoch)) \
 			ENTER(next, to);                           \
 		unlinked = link;                                   \
 		h->pc = to;                                        \
@@ -192,7 +192,7 @@
 		struct rv_block *next = j->block;                                         \
 		retired += b->insns;                                                      \
 		if (LIKELY(j->pc == (to | 1) && j->key == h->cpu.jump_key &&              \
-		           next->epoch == h->code_epoch))                                 \
+		           next->epoch == h->block_epoch))                                \
 			ENTER(next, to);                                                  \
 		h->pc = to;                                                               \
 		h->retired = retired;                                                     \
@@ -315,7 +315,7 @@ resume:                                    /* h->pc and h->retired are exact */
 		if (UNLIKELY(j && j->code))
 			return leave(h, exit, RV_EXIT_HOT);
 		b = j ? j->block : NULL;
-		if (!b || b->epoch != h->code_epoch)
+		if (!b || b->epoch != h->block_epoch)
 			b = rv_block_at(h, h->pc, false);
 	}
 enter:

@@ -205,6 +205,31 @@ static void verify_page(struct rv_hart *h, const struct rv_fetch_entry *e)
 	}
 }
 
+bool rv_jit_recheck(struct rv_hart *h, uint64_t page)
+{
+	struct jit_cache *cache = h->jit->cache;
+	struct jit_code_range *r = NULL;
+	struct hull_ram_page ram;
+
+	if (!hull_aspace_page(h->vm, page, &ram))
+		return false;
+	while ((r = jit_cache_page(cache, page, r))) {
+		struct jit_code *c = jit_cache_owner(cache, r);
+		const uint8_t *kept = jit_code_guest(c);
+
+		for (const struct jit_code_range *before = c->ranges; before < r; before++)
+			kept += before->range.bytes;
+		if (c->epoch != h->code_epoch ||
+		    rv_same_code(kept, (uint8_t *)ram.hva + r->range.offset, r->range.bytes))
+			continue;
+		c->epoch = 0;
+		h->stats.code_invalidated++;
+		jit_cache_unlink_into(cache, c);
+		rv_jit_forget_jumps(h, c);
+	}
+	return true;
+}
+
 /* The best unit for pc that is good; *ret_any: there is one, good or not. */
 static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa, bool *ret_any)
 {

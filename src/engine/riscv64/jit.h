@@ -4,8 +4,10 @@
  *
  * Units are found by guest-physical address and compared with memory when fence.i has made them
  * suspect (rv_hart.code_epoch): all units of a page together, before the first of them is
- * entered, so that links inside a page need no checks.  Links never leave a page; jumps to other
- * pages go through the jump cache, whose entries belong to a translation context.
+ * entered, so that links inside a page need no checks.  Where it is known which pages were written
+ * (watch.c), fence.i itself compares the units of those, and the others stay good.  Links never
+ * leave a page; jumps to other pages go through the jump cache, whose entries belong to a
+ * translation context.
  */
 #ifndef HULL_ENGINE_RISCV64_JIT_H
 #define HULL_ENGINE_RISCV64_JIT_H

@@ -88,7 +88,7 @@ static uint8_t data_mode(const struct rv_hart *h)
 }
 
 /* Take the entries of user pages out that S-mode made: what was there before holds still. */
-static void end_user_access(struct rv_hart *h)
+void rv_end_user_access(struct rv_hart *h)
 {
 	struct rv_local *l = &h->local;
 
@@ -104,7 +104,7 @@ static void keep_entry(struct rv_hart *h, const struct engine_tlb_entry *e)
 	struct rv_local *l = &h->local;
 
 	if (l->kept_count == RV_LOCAL)
-		end_user_access(h);
+		rv_end_user_access(h);
 	l->kept[l->kept_count] = *e;
 	l->kept_at[l->kept_count++] = (uint16_t)(e - h->cpu.tlb);
 }
@@ -115,7 +115,7 @@ static void end_address_space(struct rv_hart *h)
 	struct rv_local *l = &h->local;
 
 	rv_drop_sites(h);
-	end_user_access(h);
+	rv_end_user_access(h);
 	if (l->count > RV_LOCAL)
 		memset(h->data_numbers[RV_PRIV_S], 0, sizeof(h->data_numbers[RV_PRIV_S]));
 	for (unsigned i = 0; i < l->count && l->count <= RV_LOCAL; i++)
@@ -170,7 +170,7 @@ void rv_update_contexts(struct rv_hart *h)
 	h->fetch_context = h->fetch_numbers[h->priv];
 	h->cpu.jump_key = h->jump_epoch << 12 | h->fetch_context;
 	if (h->local.kept_count && !(h->csr.mstatus & MSTATUS_SUM))
-		end_user_access(h);
+		rv_end_user_access(h);
 }
 
 void rv_satp_changed(struct rv_hart *h, uint64_t old)
@@ -233,7 +233,7 @@ void rv_sfence(struct rv_hart *h, bool all_addresses, uint64_t va, bool all_asid
 	unsigned half = va >> 63;
 
 	h->reserved = UINT64_MAX;
-	end_user_access(h);
+	rv_end_user_access(h);
 	if (!all_addresses && (va < h->super_low[half] || va > h->super_high[half])) {
 		flush_page(h, va);
 		return;
@@ -265,7 +265,7 @@ static bool ram_page(struct rv_hart *h, uint64_t gpa, struct hull_ram_page *ret)
 			h->ranges[h->next_range++ % RV_RANGES] = new;
 	}
 	*ret = (struct hull_ram_page){ r->hva + align_down(gpa - r->gpa, HULL_PAGE_SIZE), r->attr,
-		                       r->log_write };
+		                       r->log_write, r->shared };
 	return true;
 }
 
@@ -401,6 +401,8 @@ again:
 			return done;
 		if (page.log_write && pte != ret->pte)
 			hull_aspace_dirty(h->vm, slot_gpa);
+		if (pte != ret->pte)
+			rv_watch_written(h, slot_gpa);
 		ret->pte = pte;
 		return WALK_OK;
 	}
@@ -446,7 +448,7 @@ static void note_super(struct rv_hart *h, uint64_t va, const struct leaf *leaf)
 
 /* Enter a RAM page into the data TLB with the rights that were proved. */
 static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
-                 const struct hull_ram_page *page, uint8_t mode)
+                 const struct hull_ram_page *page, uint8_t mode, bool write)
 {
 	struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
 	uint64_t tag = (va & ~HULL_PAGE_MASK) | h->cpu.data_context;
@@ -464,6 +466,11 @@ static void fill(struct rv_hart *h, uint64_t va, const struct leaf *leaf,
 		keep_entry(h, e);
 	else if ((mode & 3) == RV_PRIV_S && !(leaf->pte & PTE_G))
 		note_local(h, e);
+	if (w && rv_is_watched(h, leaf->gpa)) {
+		w = write;
+		if (write)
+			rv_watch_granted(h, e);
+	}
 	e->read = r ? tag : 0;
 	e->write = w ? tag : 0;
 	e->gpa = leaf->gpa & ~HULL_PAGE_MASK;
@@ -524,7 +531,9 @@ static bool resolve(struct rv_hart *h, uint64_t va, unsigned len, enum rv_access
 	}
 	if (kind == RV_READ && !(page.attr & HULL_MEM_R))
 		return rv_raise(h, access_fault[kind], va);
-	fill(h, va, &leaf, &page, mode);
+	if (kind == RV_WRITE)
+		rv_watch_written(h, leaf.gpa);
+	fill(h, va, &leaf, &page, mode, kind == RV_WRITE);
 	*ret_hva = (uint8_t *)page.hva + (leaf.gpa & HULL_PAGE_MASK);
 	return true;
 }
@@ -672,6 +681,7 @@ const struct rv_fetch_entry *rv_fetch_page(struct rv_hart *h, uint64_t pc)
 	note_super(h, pc, &leaf);
 	if (h->priv == RV_PRIV_S && !(leaf.pte & PTE_G))
 		h->local.fetch = true;
+	rv_watch_code(h, leaf.gpa, page.shared);
 	e->tag = whole ? tag : 0; /* a page that PMP splits is looked at each time */
 	e->gpa = leaf.gpa & ~HULL_PAGE_MASK;
 	e->hva = page.hva;

@@ -37,8 +37,9 @@ struct rv_regions {
 	uint32_t state; /* atomic; the thread that may touch the rest follows from it */
 
 	/* The request. */
-	uint64_t page, epoch; /* guest-physical page, code epoch in which the code was good */
-	bool loop;            /* else the first block alone */
+	/* Guest-physical page, and the epochs in which the code was good. */
+	uint64_t page, epoch, block_epoch;
+	bool loop; /* else the first block alone */
 	unsigned count;
 	struct region_block block[REGION_BLOCKS]; /* the head first */
 	uint8_t guest[JIT_GUEST_BYTES];
@@ -160,6 +161,7 @@ void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
 		return;
 	r->page = gpa & ~HULL_PAGE_MASK;
 	r->epoch = h->code_epoch;
+	r->block_epoch = h->block_epoch;
 	r->loop = collect(h, r, gpa & HULL_PAGE_MASK);
 	if (!r->loop)
 		r->count = 1;
@@ -189,6 +191,8 @@ void rv_regions_install(struct rv_hart *h)
 		if (c) {
 			/* Of an older epoch: compared with memory when it is looked up. */
 			c->epoch = r->epoch;
+			if (r->block_epoch != h->block_epoch && !rv_jit_recheck(h, r->page))
+				c->epoch = 0;
 			h->stats.regions_compiled += r->loop;
 			h->stats.blocks_promoted += !r->loop;
 			while ((old = jit_cache_find(h->jit->cache, gpas[0], old)))
