@@ -291,6 +291,33 @@ static void blocks(void **state)
 	}
 }
 
+/* Encodings of no instruction, alone and behind others. */
+static void illegal(uint32_t bits)
+{
+	struct hull_rv_insn i;
+	unsigned at = 0;
+
+	hull_rv_decode(&decoder, bits, &i);
+	if (i.id != HULL_RV_INVALID && strncmp(hull_rv_rows[i.id].name, "reserved_", 9))
+		return;
+	random_state();
+	if (hull_prng_below(&prng, 2))
+		at = put_insn(at, rvgen_bits(&prng, &decoder, HULL_RV_addi));
+	at = put_insn(at, bits);
+	compare("illegal", at, RV_JIT_MARGIN + 3);
+}
+
+static void illegal_encodings(void **state)
+{
+	hull_prng_seed(&prng, seed + 3);
+	make_handler();
+	for (uint32_t bits = 0; bits < 0x10000; bits++)
+		if (hull_rv_length((uint16_t)bits) == 2)
+			illegal(bits);
+	for (unsigned n = 0; n < 10000; n++)
+		illegal((uint32_t)hull_prng_next(&prng) | 3);
+}
+
 /* Of all the runs above that had room for generated code. */
 static void nothing_was_left_out(void **state)
 {
@@ -329,6 +356,7 @@ int main(void)
 		cmocka_unit_test(lifted_code_is_valid),
 		cmocka_unit_test(single_instructions),
 		cmocka_unit_test(blocks),
+		cmocka_unit_test(illegal_encodings),
 		cmocka_unit_test(nothing_was_left_out),
 	};
 
