@@ -14,6 +14,8 @@
 
 #include <hull/vm.h>
 
+/* Sanitizers of calls through pointers read what is in front of a function. */
+enum { GLUE_FRONT = 64 };
 enum { GLUE_BYTES = 64 << 10, TIER1_THRESHOLD = 8 };
 
 /* --- what generated code calls: true if it may go on --- */
@@ -780,7 +782,7 @@ static bool make_glue(struct rv_hart *h)
 	for (unsigned i = 0; i < n; i++)
 		host_pins[i] =
 			(struct host_pin){ pins[i].reg, rv_jit_arch.slot_state[pins[i].slot] };
-	host_begin(e, j->glue_rw, GLUE_BYTES);
+	host_begin(e, (uint8_t *)j->glue_rw + GLUE_FRONT, GLUE_BYTES - GLUE_FRONT);
 	host_entry(e, host_pins, n);
 	for (unsigned i = 0; i < JIT_STUBS; i++) {
 		bool keep_f = i >= JIT_STUBS_END;
@@ -796,8 +798,8 @@ static bool make_glue(struct rv_hart *h)
 	ok = host_end(e);
 	host_sync_code(j->glue_rw, j->glue_rx, GLUE_BYTES);
 	for (unsigned i = 0; i < JIT_STUBS; i++)
-		h->cpu.stub[i] = (const uint8_t *)j->glue_rx + at[i];
-	j->enter = (uint64_t (*)(void *, const void *))(uintptr_t)j->glue_rx;
+		h->cpu.stub[i] = (const uint8_t *)j->glue_rx + GLUE_FRONT + at[i];
+	j->enter = (uint64_t (*)(void *, const void *))((uintptr_t)j->glue_rx + GLUE_FRONT);
 	free(e);
 	return ok;
 }
