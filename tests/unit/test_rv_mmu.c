@@ -375,6 +375,28 @@ static void borrowed_privilege(void **state)
 	}
 }
 
+static void zeroing_needs_the_right_to_write(void **state)
+{
+	struct rv_hart *h = rig.hart;
+
+	h->csr.menvcfg |= ENVCFG_CBZE | ENVCFG_CBCFE;
+	set_local(0, 0, 1, RWXAD & ~PTE_W);
+	set_local(0, 1, 2, RWXAD | PTE_U);
+	assert_int_equal(load(LOCAL), 2);
+	assert_true(rv_cbo(h, RV_CBO_clean, LOCAL));
+	assert_false(rv_cbo(h, RV_CBO_zero, LOCAL + 4));
+	assert_int_equal(h->cause, RV_STORE_PAGE);
+	assert_int_equal(h->tval, LOCAL + 4);
+	set_mode(RV_PRIV_S, MSTATUS_SUM);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(rv_cbo(h, RV_CBO_zero, LOCAL + HULL_PAGE_SIZE + 100));
+	assert_int_equal(load(LOCAL + HULL_PAGE_SIZE), 3);
+	assert_int_equal(load(LOCAL + HULL_PAGE_SIZE + 64), 0);
+	assert_int_equal(load(LOCAL + HULL_PAGE_SIZE + 128), 3);
+	set_mode(RV_PRIV_S, 0);
+	assert_false(rv_cbo(h, RV_CBO_zero, LOCAL + HULL_PAGE_SIZE));
+}
+
 /* A reservation is for a physical address. */
 static void reservations_end_with_the_translation(void **state)
 {
@@ -506,6 +528,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fences_reach_what_sum_hides, setup_spaces,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(spaces_change_under_sum, setup_spaces, teardown),
+		cmocka_unit_test_setup_teardown(zeroing_needs_the_right_to_write, setup_spaces,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(borrowed_privilege, setup_spaces, teardown),
 		cmocka_unit_test_setup_teardown(reservations_end_with_the_translation, setup_spaces,
 		                                teardown),

@@ -808,13 +808,16 @@ bool rv_cbo(struct rv_hart *h, enum rv_cbo op, uint64_t va)
 	                : op == RV_CBO_inval ? ENVCFG_CBIE
 	                                     : ENVCFG_CBCFE;
 	enum rv_access kind = op == RV_CBO_zero ? RV_WRITE : RV_READ;
-	uint8_t *hva;
+	const struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(block)];
+	uint64_t tag = (block & ~HULL_PAGE_MASK) | h->cpu.data_context;
+	uint8_t *hva = (uint8_t *)(block + e->addend);
 
 	if ((h->priv != RV_PRIV_M && !(h->csr.menvcfg & need)) ||
 	    (h->priv == RV_PRIV_U && !(h->csr.senvcfg & need)))
 		return rv_raise(h, RV_ILLEGAL, 0);
 	/* All fault as stores, at the address in rs1.  Devices take no accesses of 64 bytes. */
-	if (!resolve(h, block, 64, kind, &hva, &gpa)) {
+	if ((kind == RV_WRITE ? e->write : e->read) != tag &&
+	    !resolve(h, block, 64, kind, &hva, &gpa)) {
 		bool is_page = h->cause == RV_LOAD_PAGE || h->cause == RV_STORE_PAGE;
 
 		return rv_raise(h, is_page ? RV_STORE_PAGE : RV_STORE_ACCESS, va);
