@@ -213,6 +213,7 @@ static void displace(struct jit_gen *g, unsigned slot)
 
 		if (!is_pinned(g, slot)) {
 			gen_in_freg(g, old, 64);
+			v->home = 0; /* no longer: if the register is taken, too, it is spilled */
 			return;
 		}
 		v->freg = HOST_NO_REG;
@@ -222,6 +223,7 @@ static void displace(struct jit_gen *g, unsigned slot)
 	}
 	if (!is_pinned(g, slot)) {
 		gen_in_reg(g, old);
+		v->home = 0;
 		return;
 	}
 	v->reg = HOST_NO_REG;
