@@ -462,7 +462,7 @@ void jit_gen_free(struct jit_gen *g)
 	free(g);
 }
 
-enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
+static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
 {
 	if (in->block_count > GEN_BLOCKS)
 		return JIT_BAIL_TOO_LONG;
@@ -502,4 +502,18 @@ enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct
 		.exits = g->exits,
 	};
 	return JIT_BAIL_NONE;
+}
+
+enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
+{
+	enum jit_bail bail;
+
+	g->keep_sets = false;
+	bail = generate(g, in, ret);
+	if (bail != JIT_BAIL_UNKNOWN_OP)
+		return bail;
+	/* Without SETs that nobody sees values may live too long for the registers that there are.
+	 */
+	g->keep_sets = true;
+	return generate(g, in, ret);
 }

@@ -76,6 +76,7 @@ struct jit_gen {
 	struct host_emit e;
 	bool smp;
 	enum jit_bail bail;
+	bool keep_sets; /* those that nobody sees, too */
 
 	/* The unit. */
 	const struct jit_input *in;
