@@ -321,6 +321,9 @@ static void illegal_encodings(void **state)
 /* Of all the runs above that had room for generated code. */
 static void nothing_was_left_out(void **state)
 {
+	if (third.vm && third.hart->stats.bail_no_host_op)
+		fail_msg("the generator lost a value in %llu blocks",
+		         (unsigned long long)third.hart->stats.bail_no_host_op);
 	if (third.vm && not_translated)
 		fail_msg("%u runs were not translated", not_translated);
 }
