@@ -32,7 +32,7 @@ struct cache_gen {
 };
 
 struct cache_job {
-	uint32_t from, to; /* records */
+	uint32_t from, to; /* records; from 0: taken back, not for the background to look at */
 	uint32_t code_from, code_to, bytes;
 };
 

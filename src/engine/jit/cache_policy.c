@@ -185,6 +185,23 @@ static void keep_tail(struct jit_cache *c, struct cache_gen *g, struct jit_code 
 	jit_cache_move(c, code, ref, offset, false);
 }
 
+/*
+ * The code at a tail waits to be copied, and whoever copies may not be running now.  Do not wait:
+ * it moves as other code does, and the place reserved for it is a gap once the jobs are done.
+ */
+static void take_back(struct jit_cache *c, struct jit_code *code)
+{
+	if (!(code->flags & JIT_CODE_DEAD) && hull_load_acquire(&c->jobs_state) == JOBS_BUSY)
+		for (unsigned i = 0; i < c->job_count; i++)
+			if (c->job[i].from == cache_ref(c, code)) {
+				c->job[i].from = 0;
+				c->credit += cache_block_bytes(code->code_bytes);
+				code->flags &= ~JIT_CODE_COPYING;
+				return;
+			}
+	jit_cache_finish_jobs(c);
+}
+
 /* Make the code at the tail die or move on. */
 static void retire(struct jit_cache *c, struct cache_gen *g)
 {
@@ -193,7 +210,7 @@ static void retire(struct jit_cache *c, struct cache_gen *g)
 
 	pause_begins(c);
 	if (code->flags & JIT_CODE_COPYING) {
-		jit_cache_finish_jobs(c);
+		take_back(c, code);
 	} else if (!(code->flags & JIT_CODE_USED)) {
 		jit_cache_die(c, code, JIT_DEATH_UNUSED);
 	} else if (c->credit < bytes) {
@@ -226,6 +243,10 @@ static void carry_out(struct jit_cache *c, bool copied)
 		const struct cache_job *j = &c->job[i];
 		struct jit_code *from = cache_at(c, j->from);
 
+		if (!j->from) {
+			cache_at(c, j->to)->flags = JIT_CODE_DEAD;
+			continue;
+		}
 		from->flags &= ~JIT_CODE_COPYING;
 		if (from->flags & JIT_CODE_DEAD)
 			cache_at(c, j->to)->flags = JIT_CODE_DEAD;

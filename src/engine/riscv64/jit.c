@@ -463,6 +463,14 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 	code->user = JUMPS_NONE;
 }
 
+/* jit_cache_user.wake */
+static void wake(void *arg)
+{
+	struct rv_hart *h = arg;
+
+	rv_regions_reclaim(h->jit->regions, h->jit->cache);
+}
+
 void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code)
 {
 	forget(h, code, JIT_SUSPECT);
@@ -811,6 +819,7 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 	struct jit_cache_user user = { .forget = forget, .arg = h };
 	struct rv_jit *j = calloc(1, sizeof(*j));
 	int rc = HULL_ENOMEM;
+	bool concurrent;
 
 	h->jit = j;
 	if (!j)
@@ -821,6 +830,13 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 		rc = HULL_ENOTSUP;
 	else if (j->gen)
 		rc = hal->code_alloc(hal, GLUE_BYTES, &j->glue_rw, &j->glue_rx);
+	/* To wake another thread takes longer than to copy a little: only where it was asked for.
+	 */
+	concurrent = config->cache_policy == HULL_CODE_CACHE_CONCURRENT;
+	if (!rc && (concurrent || hull_engine_tier_of(config->mode) == HULL_TIER_REGION))
+		j->regions = rv_regions_new(h, config);
+	if (concurrent && j->regions)
+		user.wake = wake;
 	if (!rc)
 		rc = jit_cache_new(hal, bytes, (enum jit_policy)config->cache_policy, &user,
 		                   &j->cache);
@@ -830,8 +846,6 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 		rv_jit_fini(h);
 		return hull_fail(err, rc, 801, "no memory for translated code");
 	}
-	if (hull_engine_tier_of(config->mode) == HULL_TIER_REGION)
-		j->regions = rv_regions_new(h, config);
 	h->cache->profile = true;
 	h->cache->hot_limit = config->tier1_threshold ? config->tier1_threshold : TIER1_THRESHOLD;
 	return 0;

@@ -37,7 +37,7 @@ struct rv_jit {
 	struct jit_gen *gen;
 	struct jit_perf *perf;      /* the VM's; NULL: none */
 	struct jit_store *store;    /* the VM's; NULL: none */
-	struct rv_regions *regions; /* NULL: tier 1 only */
+	struct rv_regions *regions; /* the other thread; NULL: none */
 	uint64_t (*enter)(void *hart, const void *code);
 	void *glue_rw, *glue_rx;
 	/* Entries of the jump cache that were filled since the last fence.i; more: count only. */

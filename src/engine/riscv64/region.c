@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Tier 2: choosing loops, and compiling them on another thread. */
+/* Tier 2: choosing loops, and compiling them on another thread; the thread's other work. */
 #include "engine/riscv64/region.h"
 
 #include <pthread.h>
@@ -7,6 +7,7 @@
 
 #include "base/atomic.h"
 #include "base/mem.h"
+#include "engine/engine.h"
 #include "engine/jit/promote.h"
 #include "engine/riscv64/jit.h"
 
@@ -26,15 +27,16 @@ struct region_block {
 };
 
 struct rv_regions {
-	struct jit_gen *gen;
+	struct jit_gen *gen; /* NULL: the thread is for reclaiming only */
 	const struct hull_rv_decoder *decoder;
 	const struct jit_promotion *promotion;
 	struct jit_heat heat;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool stop;      /* under lock */
-	uint32_t state; /* atomic; the thread that may touch the rest follows from it */
+	bool stop;                 /* under lock */
+	struct jit_cache *reclaim; /* under lock; NULL: nothing to reclaim */
+	uint32_t state;            /* atomic; the thread that may touch the rest follows from it */
 
 	/* The request. */
 	/* Guest-physical page, and the epochs in which the code was good. */
@@ -154,7 +156,7 @@ static bool collect(struct rv_hart *h, struct rv_regions *r, unsigned head)
 void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
 {
 	struct rv_regions *r = h->jit->regions;
-	struct jit_code *head = block_code(h, gpa);
+	struct jit_code *head = r->gen ? block_code(h, gpa) : NULL;
 
 	if (!head || !r->promotion->sample(&r->heat, &head->heat) ||
 	    hull_load_acquire(&r->state) != FREE)
@@ -329,8 +331,16 @@ static void *work(void *arg)
 
 	pthread_mutex_lock(&r->lock);
 	while (!r->stop) {
+		struct jit_cache *reclaim = r->reclaim;
 		uint64_t start;
 
+		if (reclaim) {
+			r->reclaim = NULL;
+			pthread_mutex_unlock(&r->lock);
+			jit_cache_background(reclaim);
+			pthread_mutex_lock(&r->lock);
+			continue;
+		}
 		if (hull_load_acquire(&r->state) != QUEUED) {
 			pthread_cond_wait(&r->wake, &r->lock);
 			continue;
@@ -346,13 +356,23 @@ static void *work(void *arg)
 	return NULL;
 }
 
+void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache)
+{
+	pthread_mutex_lock(&r->lock);
+	r->reclaim = cache;
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
+}
+
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config)
 {
+	bool tier2 = hull_engine_tier_of(config->mode) == HULL_TIER_REGION;
 	struct rv_regions *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
+	if (tier2)
+		r->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
 	r->decoder = &h->cache->decoder;
 	r->promotion = &jit_promotions[config->promotion];
 	r->heat.threshold =
@@ -360,7 +380,7 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 	r->hal = h->jit->hal;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
-	if (!r->gen || pthread_create(&r->thread, NULL, work, r)) {
+	if ((tier2 && !r->gen) || pthread_create(&r->thread, NULL, work, r)) {
 		jit_gen_free(r->gen);
 		free(r);
 		return NULL;

@@ -6,7 +6,7 @@
  * The vCPU's thread samples (engine/jit/promote.h), collects the blocks of a loop and their
  * guest code from tier 1's units, and hands them over; it goes on in tier 1 meanwhile and installs
  * what comes back.  The other thread touches nothing of the hart but its decoder, which does not
- * change.
+ * change, and copies code for the code cache (jit_cache_background()), with or without tier 2.
  */
 #ifndef HULL_ENGINE_RISCV64_REGION_H
 #define HULL_ENGINE_RISCV64_REGION_H
@@ -16,7 +16,7 @@
 
 struct rv_regions;
 
-/* NULL: no memory, or no thread. */
+/* Without tier 2 if the engine's mode has none.  NULL: no memory, or no thread. */
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config);
 void rv_regions_free(struct rv_regions *r);
 
@@ -25,6 +25,9 @@ void rv_regions_free(struct rv_regions *r);
  * hot, ask for a region around it, or for a better unit.
  */
 void rv_regions_sample(struct rv_hart *h, uint64_t gpa);
+
+/* The cache has work for the other thread; jit_cache_user.wake. */
+void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache);
 
 /* Is there a region to be installed? */
 bool rv_regions_ready(const struct rv_regions *r);
