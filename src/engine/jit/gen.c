@@ -8,11 +8,10 @@
 
 struct stub *gen_stub(struct jit_gen *g, enum stub_kind kind)
 {
-	static struct stub none;
-	struct stub *s = &none;
+	struct stub *s = &g->stubs[g->stub_count];
 
 	if (g->stub_count < GEN_STUBS)
-		s = &g->stubs[g->stub_count++];
+		g->stub_count++;
 	else
 		g->bail = JIT_BAIL_TOO_LONG;
 	memset(s, 0, sizeof(*s));
@@ -116,9 +115,7 @@ static void branch(struct jit_gen *g, unsigned n)
 	gen_condition(g, node->a, &cond, &a, &b);
 	gen_eval(g, a);
 	gen_eval(g, b);
-	gen_operand(g, a);
-	ob = gen_operand(g, b);
-	oa = gen_operand(g, a);
+	gen_operands(g, a, b, &oa, &ob);
 	s->offset = g->block->offset + (int32_t)node->imm;
 	s->insns = (uint16_t)retired_here(g);
 	host_branch(&g->e, cond, oa, ob, s->at);
@@ -471,6 +468,7 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 	g->exit_count = g->stub_count = g->member_count = 0;
 	g->site_salt = in->blocks[0].offset;
 	g->locked = HOST_NO_REG;
+	g->f_locked = 0;
 	g->regional = in->pins != NULL;
 	set_pins(g, in->pins ? in->pins : g->canonical,
 	         in->pins ? in->pin_count : g->canonical_count);

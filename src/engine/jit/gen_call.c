@@ -97,14 +97,15 @@ static struct stub *nan_stub(struct jit_gen *g, host_reg d, unsigned bits)
 static void fop(struct jit_gen *g, unsigned n, const struct jit_call *c)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
-	host_reg a = gen_in_freg(g, node->a, c->bits), b = gen_in_freg(g, node->b, c->bits), d;
+	host_reg ab[2], d;
 	struct stub *s;
 
+	gen_in_fregs(g, (const unsigned[]){ node->a, node->b }, 2, c->bits, ab);
 	gen_release(g, node->a);
 	gen_release(g, node->b);
 	d = gen_f_result(g, n, c->bits);
 	s = nan_stub(g, d, c->bits);
-	host_fop(&g->e, (enum host_fop)c->op, c->bits, d, a, b, s->at);
+	host_fop(&g->e, (enum host_fop)c->op, c->bits, d, ab[0], ab[1], s->at);
 	host_bind(&g->e, s->back);
 }
 
@@ -141,18 +142,17 @@ static void fused(struct jit_gen *g, unsigned n, const struct jit_call *c)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
 	unsigned na = negative_of(g, node->a, c->bits), nc = negative_of(g, node->c, c->bits);
-	host_reg fa, fb, fc, d;
+	host_reg abc[3], d;
 	struct stub *s;
 
-	fa = gen_in_freg(g, na ? na : node->a, c->bits);
-	fb = gen_in_freg(g, node->b, c->bits);
-	fc = gen_in_freg(g, nc ? nc : node->c, c->bits);
+	gen_in_fregs(g, (const unsigned[]){ na ? na : node->a, node->b, nc ? nc : node->c }, 3,
+	             c->bits, abc);
 	gen_release(g, node->a);
 	gen_release(g, node->b);
 	gen_release(g, node->c);
 	d = gen_f_result(g, n, c->bits);
 	s = nan_stub(g, d, c->bits);
-	if (!host_fma(&g->e, c->bits, d, fa, fb, fc, na, nc, s->at))
+	if (!host_fma(&g->e, c->bits, d, abc[0], abc[1], abc[2], na, nc, s->at))
 		g->bail = JIT_BAIL_UNKNOWN_OP;
 	host_bind(&g->e, s->back);
 }
@@ -180,25 +180,28 @@ static struct stub *slow_stub(struct jit_gen *g, unsigned n, host_reg a, host_re
 static void fminmax(struct jit_gen *g, unsigned n, const struct jit_call *c)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
-	host_reg a = gen_in_freg(g, node->a, c->bits), b = gen_in_freg(g, node->b, c->bits);
-	struct stub *s = slow_stub(g, n, a, b);
+	struct stub *s;
+	host_reg ab[2];
 
+	gen_in_fregs(g, (const unsigned[]){ node->a, node->b }, 2, c->bits, ab);
+	s = slow_stub(g, n, ab[0], ab[1]);
 	gen_release(g, node->a);
 	gen_release(g, node->b);
 	s->d = gen_f_result(g, n, c->bits);
 	s->f_bits = c->bits;
-	host_fminmax(&g->e, c->op, c->bits, s->d, a, b, s->at);
+	host_fminmax(&g->e, c->op, c->bits, s->d, ab[0], ab[1], s->at);
 	host_bind(&g->e, s->back);
 }
 
 static void fcompare(struct jit_gen *g, unsigned n, const struct jit_call *c)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
-	host_reg a = gen_in_freg(g, node->a, c->bits), b = gen_in_freg(g, node->b, c->bits);
+	host_reg ab[2];
 
+	gen_in_fregs(g, (const unsigned[]){ node->a, node->b }, 2, c->bits, ab);
 	gen_release(g, node->a);
 	gen_release(g, node->b);
-	host_fcompare(&g->e, (enum host_fcmp)c->op, c->bits, gen_result(g, n), a, b);
+	host_fcompare(&g->e, (enum host_fcmp)c->op, c->bits, gen_result(g, n), ab[0], ab[1]);
 }
 
 static void f_to_int(struct jit_gen *g, unsigned n, const struct jit_call *c)

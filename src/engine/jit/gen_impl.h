@@ -84,7 +84,7 @@ struct jit_gen {
 	uint8_t page_map[4096 / 2]; /* block + 1 that starts at this halfword */
 	struct jit_exit exits[JIT_EXITS];
 	unsigned exit_count;
-	struct stub stubs[GEN_STUBS];
+	struct stub stubs[GEN_STUBS + 1]; /* the last one is nobody's */
 	unsigned stub_count;
 	struct member members[GEN_MEMBERS];
 	unsigned member_count;
@@ -108,6 +108,7 @@ struct jit_gen {
 	unsigned temp_next, f_temp_next;
 	uint32_t site_salt;
 	host_reg locked;        /* temporary that is not to be taken */
+	uint32_t f_locked;      /* the same, of floating-point ones: a bit for each register */
 	uint64_t spills;        /* words in use */
 	uint64_t spills_over;   /* of those: until the next INSN, operands may still be there */
 	uint64_t insn;          /* imm of the last INSN */
@@ -144,6 +145,12 @@ host_reg gen_result(struct jit_gen *g, unsigned n);
 host_reg gen_f_result(struct jit_gen *g, unsigned n, unsigned bits);
 /* n in a floating-point register, as a number of that width. */
 host_reg gen_in_freg(struct jit_gen *g, unsigned n, unsigned bits);
+/* All operands of an instruction: none takes the register of another one. */
+void gen_in_fregs(struct jit_gen *g, const unsigned *nodes, unsigned count, unsigned bits,
+                  host_reg *ret);
+/* Two operands that have been evaluated, likewise. */
+void gen_operands(struct jit_gen *g, unsigned a, unsigned b, struct host_operand *ret_a,
+                  struct host_operand *ret_b);
 void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n);
 bool gen_any_f(const struct jit_gen *g);
 /* Every value that is in a temporary only gets a copy in memory, so that taking one writes nothing.

@@ -222,6 +222,8 @@ void gen_sc(struct jit_gen *g, unsigned n)
 	d = gen_result(g, n);
 	s = atomic_stub(g, n, base, d);
 	s->b = value;
+	/* LR.W may have reserved what is no address for SC.D. */
+	host_check_aligned(&g->e, host_r(base), 0, bits / 8, s->at);
 	host_branch(&g->e, HOST_NE, host_r(base), host_s(g->arch->reserved), s->at);
 	host_tlb(&g->e, true, host_r(base), 0, (int32_t)bits / 8 - 1, host_info.addend, s->at);
 	host_compare_swap(&g->e, bits, d, g->arch->reserved_value, value, host_info.addend,
@@ -321,6 +323,7 @@ static bool join(struct jit_gen *g, struct group *group, unsigned n)
 
 static void find_group(struct jit_gen *g, unsigned at, struct group *ret)
 {
+	unsigned f_results = 0;
 	uint64_t set = 0;
 
 	*ret = (struct group){ 0 };
@@ -338,7 +341,10 @@ static void find_group(struct jit_gen *g, unsigned at, struct group *ret)
 		if (base_lost && !(ret->count && g->slot_value[slot] == ret->base &&
 		                   g->pin_reg[slot] == HOST_NO_REG))
 			return;
-		if (!join(g, &grown, access))
+		/* None of the results may have to make room for another: the slow way would not
+		 * know. */
+		f_results += slot < HULL_IR_SLOTS && slot >= g->arch->first_f;
+		if (f_results >= g->f_temp_count || !join(g, &grown, access))
 			return;
 		*ret = grown;
 		ret->end = at = end;
@@ -421,6 +427,7 @@ unsigned gen_group(struct jit_gen *g, unsigned at)
 			g->v[i].set = gen_destination(g, i);
 		member_access(g, i, base);
 	}
+	s->keep_f |= gen_any_f(g); /* results, too: the next access may take the slow way */
 	g->locked = HOST_NO_REG;
 	host_bind(&g->e, s->back);
 	return group.end;

@@ -70,8 +70,7 @@ static void compute_condition(struct jit_gen *g, unsigned n)
 	gen_condition(g, n, &cond, &a, &b);
 	gen_eval(g, a);
 	gen_eval(g, b);
-	oa = gen_operand(g, a);
-	ob = gen_operand(g, b);
+	gen_operands(g, a, b, &oa, &ob);
 	g->v[n].done = true;
 	gen_release(g, gen_node(g, n)->a);
 	gen_release(g, gen_node(g, n)->b);
@@ -197,8 +196,7 @@ static void compute_form(struct jit_gen *g, unsigned n, const struct form *f)
 
 	gen_eval(g, f->a);
 	gen_eval(g, f->b);
-	a = gen_operand(g, f->a);
-	b = gen_operand(g, f->b);
+	gen_operands(g, f->a, f->b, &a, &b);
 	g->v[n].done = true;
 	if (f->kind != FORM_COMPUTE) {
 		gen_release(g, node->a);

@@ -73,18 +73,28 @@ static void evict(struct jit_gen *g, uint16_t *entry, bool is_f)
 	*entry = 0;
 }
 
+static bool is_locked(const struct jit_gen *g, unsigned k, bool is_f)
+{
+	return is_f ? g->f_locked >> g->f_temps[k] & 1 : g->temps[k] == g->locked;
+}
+
 /* A free temporary, else the one that was taken longest ago: two that are taken in a row differ. */
 static unsigned take(struct jit_gen *g, uint16_t *values, unsigned count, unsigned *next, bool is_f)
 {
-	unsigned k = *next % count;
+	unsigned k = count;
 
-	if (!is_f && g->temps[k] == g->locked)
-		k = (k + 1) % count;
-	for (unsigned i = 0; i < count; i++)
-		if (!values[(*next + i) % count]) {
-			k = (*next + i) % count;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned at = (*next + i) % count;
+
+		if (is_locked(g, at, is_f))
+			continue;
+		if (k == count)
+			k = at;
+		if (!values[at]) {
+			k = at;
 			break;
 		}
+	}
 	*next = k + 1;
 	evict(g, &values[k], is_f);
 	return k;
@@ -333,6 +343,15 @@ struct host_operand gen_operand(struct jit_gen *g, unsigned n)
 	return host_i(0);
 }
 
+void gen_operands(struct jit_gen *g, unsigned a, unsigned b, struct host_operand *ret_a,
+                  struct host_operand *ret_b)
+{
+	/* Bringing b may evict a, bringing that again does not evict b, which is the latest. */
+	gen_operand(g, a);
+	*ret_b = gen_operand(g, b);
+	*ret_a = gen_operand(g, a);
+}
+
 host_reg gen_in_reg(struct jit_gen *g, unsigned n)
 {
 	struct host_operand o;
@@ -424,6 +443,16 @@ host_reg gen_in_freg(struct jit_gen *g, unsigned n, unsigned bits)
 	return r;
 }
 
+void gen_in_fregs(struct jit_gen *g, const unsigned *nodes, unsigned count, unsigned bits,
+                  host_reg *ret)
+{
+	for (unsigned i = 0; i < count; i++) {
+		ret[i] = gen_in_freg(g, nodes[i], bits);
+		g->f_locked |= (uint32_t)BIT(ret[i]);
+	}
+	g->f_locked = 0;
+}
+
 /* The number whose BOX32 n is, if n has not been computed; else 0. */
 static unsigned payload_of(const struct jit_gen *g, unsigned n)
 {
@@ -443,8 +472,11 @@ static void set_f_pin(struct jit_gen *g, unsigned slot, unsigned n)
 	host_reg r = gen_in_freg(g, known, bits), pin = g->pin_reg[slot];
 
 	if (r != pin) {
-		if (in_the_way(g, slot, 0))
+		if (in_the_way(g, slot, 0)) {
+			g->f_locked = (uint32_t)BIT(r);
 			displace(g, slot);
+			g->f_locked = 0;
+		}
 		host_fmov(&g->e, pin, r);
 	}
 	if (g->slot_value[slot] != known)
