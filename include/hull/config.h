@@ -76,7 +76,10 @@ enum hull_code_cache_policy {
 	HULL_CODE_CACHE_INCREMENTAL,
 	HULL_CODE_CACHE_CONCURRENT,
 };
-enum hull_promotion { HULL_PROMOTION_FIXED };
+enum hull_promotion {
+	HULL_PROMOTION_FIXED, /* by thresholds, decaying */
+	HULL_PROMOTION_EAGER, /* whatever is seen once: for tests */
+};
 enum hull_engine_perf { HULL_PERF_NONE, HULL_PERF_MAP, HULL_PERF_JITDUMP };
 
 /* For the engine; other accelerators ignore it.  All zero: its defaults. */

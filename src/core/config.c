@@ -222,7 +222,7 @@ static int check_spi(const struct hull_vm_config *c, uint32_t i, struct hull_err
 static int check_engine(const struct hull_engine_config *e, struct hull_err *err)
 {
 	if (e->mode > HULL_ENGINE_EVAL || e->cache_policy > HULL_CODE_CACHE_CONCURRENT ||
-	    e->promotion > HULL_PROMOTION_FIXED || e->perf > HULL_PERF_JITDUMP)
+	    e->promotion > HULL_PROMOTION_EAGER || e->perf > HULL_PERF_JITDUMP)
 		return hull_fail(err, HULL_EINVAL, E_VALUE, "engine: there is no such choice");
 	if (e->cache_bytes % HULL_PAGE_SIZE)
 		return hull_fail(err, HULL_EINVAL, E_VALUE,

@@ -112,6 +112,10 @@ void jit_gen_free(struct jit_gen *g);
 /* What this guest architecture pins in tier 1 on this host. */
 unsigned jit_canonical_pins(const struct jit_arch *arch, struct jit_pin *ret, unsigned max);
 
+/* A code generator; jit_generate() is ours.  g is its working memory. */
+typedef enum jit_bail (*jit_generate_fn)(struct jit_gen *g, const struct jit_input *in,
+                                         struct jit_unit *ret);
+
 /*
  * Generate a unit of tier 1 (one block) or 2.  The unit's arrays belong to g and hold until the
  * next call; guest code and ranges are left to the caller.  Not everything can be translated: the

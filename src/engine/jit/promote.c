@@ -18,6 +18,13 @@ static bool sample_fixed(struct jit_heat *h, uint32_t *heat)
 	return count >= h->threshold;
 }
 
+static bool sample_eager(struct jit_heat *h, uint32_t *heat)
+{
+	h->now++;
+	return *heat != JIT_NEVER;
+}
+
 const struct jit_promotion jit_promotions[JIT_PROMOTIONS] = {
 	{ "fixed", sample_fixed },
+	{ "eager", sample_eager },
 };

@@ -28,7 +28,7 @@ struct jit_promotion {
 	bool (*sample)(struct jit_heat *h, uint32_t *heat);
 };
 
-enum { JIT_PROMOTIONS = 1 };
+enum { JIT_PROMOTIONS = 2 };
 #define JIT_NEVER UINT32_MAX /* heat of code that cannot be promoted */
 
 extern const struct jit_promotion jit_promotions[JIT_PROMOTIONS]; /* by enum hull_promotion */

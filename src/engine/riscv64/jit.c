@@ -357,7 +357,7 @@ static struct jit_code *make(struct rv_hart *h, const struct source *s)
 		h->stats.bail_not_lifted++;
 		return NULL;
 	}
-	bail = jit_generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0, false }, &unit);
+	bail = j->generate(j->gen, &(struct jit_input){ &block, 1, NULL, 0, false }, &unit);
 	h->stats.bail_too_long += bail == JIT_BAIL_TOO_LONG;
 	h->stats.bail_no_host_op += bail == JIT_BAIL_UNKNOWN_OP;
 	if (bail)
@@ -825,6 +825,7 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 	if (!j)
 		return hull_fail(err, rc, 801, "no memory for the translator");
 	j->hal = hal;
+	j->generate = jit_generate;
 	j->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
 	if (!hal->code_alloc)
 		rc = HULL_ENOTSUP;

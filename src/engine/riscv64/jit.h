@@ -34,6 +34,7 @@ enum {
 struct rv_jit {
 	const struct hull_hal *hal;
 	struct jit_cache *cache;
+	jit_generate_fn generate; /* jit_generate(), or another one for both tiers */
 	struct jit_gen *gen;
 	struct jit_perf *perf;      /* the VM's; NULL: none */
 	struct jit_store *store;    /* the VM's; NULL: none */

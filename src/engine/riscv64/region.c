@@ -27,7 +27,8 @@ struct region_block {
 };
 
 struct rv_regions {
-	struct jit_gen *gen; /* NULL: the thread is for reclaiming only */
+	const struct rv_jit *jit; /* its `generate` */
+	struct jit_gen *gen;      /* NULL: the thread is for reclaiming only */
 	const struct hull_rv_decoder *decoder;
 	const struct jit_promotion *promotion;
 	struct jit_heat heat;
@@ -309,7 +310,7 @@ static enum jit_bail compile(struct rv_regions *r)
 		r->ranges[i] = (struct jit_range){ 0, b->offset, b->bytes };
 	}
 	count = choose_pins(use, pins);
-	bail = jit_generate(
+	bail = r->jit->generate(
 		r->gen, &(struct jit_input){ blocks, r->count, r->loop ? pins : NULL, count, true },
 		&r->unit);
 	if (bail)
@@ -373,6 +374,7 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 		return NULL;
 	if (tier2)
 		r->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
+	r->jit = h->jit;
 	r->decoder = &h->cache->decoder;
 	r->promotion = &jit_promotions[config->promotion];
 	r->heat.threshold =
