@@ -26,6 +26,8 @@ RUNS = [
     ("jit", 1, "--jit-min-threshold", "1", "--lockstep-slice", "5003"),
     ("jit", 2, "--lockstep-slice", "20011", "--code-cache-size", "2M"),
     ("opt", 1, "--jit-min-threshold", "1", "--jit-max-threshold", "20", "--lockstep-slice", "50021"),
+    ("opt", 1, "--engine-chaos", "7", "--jit-min-threshold", "1", "--jit-max-threshold", "20",
+     "--lockstep-insns", "40000000"),
     ("eval", 1, "--lockstep-insns", "40000000"),
 ]
 
@@ -63,7 +65,8 @@ def main():
             m = vm.Vm(*args, *vm.cmdline(), "--engine", engine, "--lockstep", "interp", "--cpus", str(cpus),
                       "--memory", "128M", *more, stdin=subprocess.DEVNULL)
             code = m.end(600)
-            name = "%s and interp agree with %d CPU%s" % (engine, cpus, "s" * (cpus > 1))
+            chaos = " in chaos" if "--engine-chaos" in more else ""
+            name = "%s and interp agree with %d CPU%s%s" % (engine, cpus, "s" * (cpus > 1), chaos)
             if code == 13:
                 tap.skip(name, "this build or host has no engine " + engine)
                 continue

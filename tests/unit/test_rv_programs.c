@@ -480,6 +480,17 @@ static void when_hot(void **state)
 	programs(5);
 }
 
+/* Code comes and goes at random: --engine-chaos. */
+static void in_chaos(void **state)
+{
+	if (!right.vm)
+		skip();
+	hull_prng_seed(&right.hart->jit->chaos, seed);
+	right.hart->jit->chaotic = true;
+	programs(0);
+	right.hart->jit->chaotic = false;
+}
+
 /* A budget ends the run after exactly so many instructions, wherever that is. */
 static void budgets(void **state)
 {
@@ -592,6 +603,7 @@ int main(void)
 		cmocka_unit_test(budgets),
 		cmocka_unit_test(at_once),
 		cmocka_unit_test(when_hot),
+		cmocka_unit_test(in_chaos),
 		cmocka_unit_test(other_half_by_satp),
 		cmocka_unit_test(other_half_by_table),
 	};

@@ -16,7 +16,7 @@
 
 /* Sanitizers of calls through pointers read what is in front of a function. */
 enum { GLUE_FRONT = 64 };
-enum { GLUE_BYTES = 64 << 10, TIER1_THRESHOLD = 8 };
+enum { GLUE_BYTES = 64 << 10, TIER1_THRESHOLD = 8, CHAOS_EVERY = 2000 };
 
 /* --- what generated code calls: true if it may go on --- */
 
@@ -142,6 +142,43 @@ static bool (*const thunks[])(void *state) = {
 };
 _Static_assert(ARRAY_LEN(thunks) == JIT_STUBS_END, "a function for each thunk");
 
+/* --- chaos: switches of the tier at random, which must not change what the guest does --- */
+
+static bool chance(struct rv_jit *j, unsigned in)
+{
+	return j->chaotic && !hull_prng_below(&j->chaos, in);
+}
+
+/*
+ * About every CHAOS_EVERY / 2 instructions, before `code` is entered: drop it or links, or (true)
+ * do not enter it now.
+ */
+static bool disturb(struct rv_hart *h, const void *code)
+{
+	struct rv_jit *j = h->jit;
+	struct jit_code *c;
+
+	if (!j->chaotic || (h->retired < j->chaos_at && j->chaos_at - h->retired <= CHAOS_EVERY))
+		return false;
+	j->chaos_at = h->retired + 1 + hull_prng_below(&j->chaos, CHAOS_EVERY);
+	c = jit_cache_of(j->cache, code);
+	if (!c)
+		return true;
+	switch (hull_prng_below(&j->chaos, 8)) {
+	case 0: jit_cache_drop(j->cache, c); return true;
+	case 1: jit_cache_unlink_into(j->cache, c); return false;
+	case 2:
+		for (unsigned i = 0; i < c->exit_count; i++)
+			if (jit_cache_is_linked(c, i) && chance(j, 2))
+				jit_cache_unlink(j->cache, c, i);
+		return false;
+	case 3: rv_flush_jumps(h); return false;
+	case 4:
+	case 5: return true;
+	default: return false;
+	}
+}
+
 /* --- finding and making code --- */
 
 /*
@@ -240,6 +277,8 @@ static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa, 
 	*ret_any = false;
 	while ((!best || best->tier < 2) && (c = jit_cache_find(h->jit->cache, gpa, c))) {
 		*ret_any = true;
+		if (c->tier == 2 && chance(h->jit, 4))
+			continue;
 		if (c->epoch == h->code_epoch && (!best || c->tier > best->tier) &&
 		    same_elsewhere(h, c, pc))
 			best = c;
@@ -598,6 +637,22 @@ static enum next step(struct rv_hart *h, struct hull_exit *exit, int *ret)
 	return next;
 }
 
+/* Does the budget leave room for a whole unit? */
+static bool room(const struct rv_hart *h)
+{
+	return h->retire_limit > RV_JIT_MARGIN && h->retired < h->retire_limit - RV_JIT_MARGIN;
+}
+
+/* Instructions by the interpreter until the next disturbance. */
+static enum next wander(struct rv_hart *h, struct hull_exit *exit, int *ret)
+{
+	enum next next = NEXT;
+
+	while (next == NEXT && h->retired < h->jit->chaos_at && room(h))
+		next = step(h, exit, ret);
+	return next;
+}
+
 /* The slice of instructions is used up: where? */
 static void sample(struct rv_hart *h, uint64_t reason)
 {
@@ -617,6 +672,8 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 	uint64_t room = h->retire_limit - RV_JIT_MARGIN - h->retired, reason;
 
 	h->cpu.page = h->pc & ~HULL_PAGE_MASK;
+	if (j->chaotic)
+		room = MIN(room, j->chaos_at - h->retired);
 	h->cpu.fuel = (int64_t)MIN(room, (uint64_t)RV_JIT_SLICE) - 1;
 	h->cpu.fuel_base = h->retired + (uint64_t)h->cpu.fuel;
 	j->retire_limit = h->retire_limit;
@@ -643,12 +700,6 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 		sync(h);
 		return step(h, exit, ret);
 	}
-}
-
-/* Does the budget leave room for a whole unit? */
-static bool room(const struct rv_hart *h)
-{
-	return h->retire_limit > RV_JIT_MARGIN && h->retired < h->retire_limit - RV_JIT_MARGIN;
 }
 
 /* Code for h->pc; NULL: the interpreter has to do it, or (*ret_fault) fetching faults. */
@@ -678,7 +729,7 @@ static const void *code_here(struct rv_hart *h, bool *ret_fault)
 static int run(struct rv_hart *h, struct hull_exit *exit)
 {
 	const uint32_t *attention = &h->vcpu->attention;
-	bool hot = false;
+	bool hot = false, compiled = false;
 	int rc = 0;
 
 	for (;;) {
@@ -706,8 +757,14 @@ static int run(struct rv_hart *h, struct hull_exit *exit)
 				code = c->entry;
 			}
 		}
+		if ((code != NULL) != compiled) {
+			compiled = !compiled;
+			h->stats.tier_switches++;
+		}
 		if (faulted)
 			next = fault(h, exit);
+		else if (code && disturb(h, code))
+			next = wander(h, exit, &rc);
 		else if (code)
 			next = enter(h, code, exit, &rc);
 		else if (hot) /* and cannot be translated: on with it, however hot it is */
@@ -846,6 +903,10 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 	if (rc) {
 		rv_jit_fini(h);
 		return hull_fail(err, rc, 801, "no memory for translated code");
+	}
+	if (config->chaos) {
+		j->chaotic = true;
+		hull_prng_seed(&j->chaos, config->chaos ^ h->vcpu->id);
 	}
 	h->cache->profile = true;
 	h->cache->hot_limit = config->tier1_threshold ? config->tier1_threshold : TIER1_THRESHOLD;

@@ -14,6 +14,7 @@
 
 #include <hull/config.h>
 
+#include "base/prng.h"
 #include "engine/jit/cache.h"
 #include "engine/jit/gen.h"
 #include "engine/jit/perf.h"
@@ -49,6 +50,9 @@ struct rv_jit {
 	bool finish;    /* the access that failed was made; the instruction is to be finished */
 	uint64_t value; /* that was loaded */
 	uint8_t span_heat[256]; /* of instructions that span pages, by page */
+	bool chaotic;           /* --engine-chaos */
+	uint64_t chaos_at;      /* `retired` at the next disturbance, if it is not far away */
+	struct hull_prng chaos;
 	struct rv_eval eval;
 	struct hull_ir ir;
 };
