@@ -199,7 +199,7 @@ static int engine_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 
 	h->vcpu = vcpu;
 	h->vm = vcpu->vm;
-	h->watch.on = hull_vm_vcpu_count(vcpu->vm) == 1;
+	h->watch.on = cpus == 1;
 	hull_timer_init(&vcpu->timer, rv_timer_fired);
 	rc = rv_cache_init(h, hal, align_down(MAX(bytes, CACHE_BYTES_MIN), HULL_PAGE_SIZE));
 	if (rc)

@@ -183,12 +183,41 @@ static void test_misaligned_sc(void **state)
 	compare(1, 100);
 }
 
+/* What another hart writes is not watched: the first hart must not believe that it is alone. */
+static void test_several_harts(void **state)
+{
+	struct hull_region_config ram = { .gpa = BASE,
+		                          .size = PAGES * 4096,
+		                          .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
+	struct hull_vm_config config;
+	struct fake_hal hal;
+	struct hull_vm *vm;
+
+	fake_hal_init(&hal);
+	hull_config_init(&config, HULL_ISA_RISCV64, "two");
+	config.cpu_num = 2;
+	assert_int_equal(hull_config_add_region(&config, &ram, NULL), 0);
+	assert_int_equal(hull_vm_create(&config, &hal.hal, hull_accel_find("engine"), &vm, NULL),
+	                 0);
+	assert_int_equal(hull_vm_seal(vm, NULL), 0);
+	assert_int_equal(hull_vm_boot(vm, NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct rv_hart *h = hull_vcpu_accel_state(hull_vm_vcpu(vm, i));
+
+		assert_false(h->watch.on);
+	}
+	assert_int_equal(hull_vm_shutdown(vm, HULL_STOP_FORCED, NULL), 0);
+	hull_vm_unref(vm);
+	fake_hal_fini(&hal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operands_in_f_registers),
 		cmocka_unit_test(test_groups_of_numbers),
 		cmocka_unit_test(test_misaligned_sc),
+		cmocka_unit_test(test_several_harts),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
