@@ -450,6 +450,7 @@ struct jit_gen *jit_gen_new(const struct jit_arch *arch, bool smp)
 		return NULL;
 	g->arch = arch;
 	g->smp = smp;
+	g->features = ~0u;
 	g->canonical_count = jit_canonical_pins(arch, g->canonical, HULL_IR_SLOTS);
 	return g;
 }
@@ -474,6 +475,7 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 	         in->pins ? in->pin_count : g->canonical_count);
 	host_begin(&g->e, g->buffer, sizeof(g->buffer));
 	g->e.smp = g->smp;
+	g->e.features &= g->features;
 	memset(g->page_map, 0, sizeof(g->page_map));
 	for (unsigned b = 0; b < in->block_count; b++) {
 		g->block_label[b] = host_new_label(&g->e);

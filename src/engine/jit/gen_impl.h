@@ -75,6 +75,7 @@ struct jit_gen {
 	const struct jit_arch *arch;
 	struct host_emit e;
 	bool smp;
+	unsigned features; /* of the host that may be used; tests take some away */
 	enum jit_bail bail;
 	bool keep_sets; /* those that nobody sees, too */
 

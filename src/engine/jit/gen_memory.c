@@ -194,6 +194,7 @@ void gen_lr(struct jit_gen *g, unsigned n)
 	gen_release(g, node->a);
 	d = gen_result(g, n);
 	s = atomic_stub(g, n, base, d);
+	s->b = s->a; /* no operand: anything but what scratch registers hold */
 	host_check_aligned(&g->e, host_r(base), 0, bits / 8, s->at);
 	host_set_state(&g->e, g->arch->reserved, host_r(base));
 	host_tlb(&g->e, false, host_r(base), 0, (int32_t)bits / 8 - 1, host_info.addend, s->at);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Integer operations on x86-64 hosts. */
+/*
+ * Integer operations on x86-64 hosts.
+ * budget: host.h gives the parameters: a choice has six operands.
+ */
 #if defined(__x86_64__)
 #include "base/bits.h"
 #include "engine/jit/x86_64.h"

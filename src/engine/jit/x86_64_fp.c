@@ -4,6 +4,7 @@
  *
  * SSE and AVX detect tininess after rounding, as RISC-V does; their flags are RISC-V's but for
  * the denormal one, which is ignored.  Only 128-bit forms are used, so upper halves stay clean.
+ * budget: host.h gives the parameters: operands, their format, and a label.
  */
 #if defined(__x86_64__)
 #include "base/bits.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Guest memory, and the ways between pieces of code, on x86-64 hosts. */
+/*
+ * Guest memory, and the ways between pieces of code, on x86-64 hosts.
+ * budget: host.h gives the parameters: an access has that many operands.
+ */
 #if defined(__x86_64__)
 #include "base/bits.h"
 #include "engine/jit/x86_64.h"

@@ -666,6 +666,16 @@ static void sample(struct rv_hart *h, uint64_t reason)
 		rv_regions_sample(h, e->gpa | (pc & HULL_PAGE_MASK));
 }
 
+/* Generated code has no type for -fsanitize=function to look at. */
+#if defined(__clang__)
+__attribute__((no_sanitize("function")))
+#endif
+static uint64_t
+call_code(struct rv_hart *h, const void *code)
+{
+	return h->jit->enter(h, code);
+}
+
 static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *exit, int *ret)
 {
 	struct rv_jit *j = h->jit;
@@ -678,7 +688,7 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 	h->cpu.fuel_base = h->retired + (uint64_t)h->cpu.fuel;
 	j->retire_limit = h->retire_limit;
 	h->stats.entries++;
-	reason = j->enter(h, code);
+	reason = call_code(h, code);
 	h->retired = h->cpu.fuel_base - (uint64_t)h->cpu.fuel;
 	if (h->cpu.fuel < 0 && j->regions && reason <= JIT_EXIT_JUMP)
 		sample(h, reason);

@@ -258,7 +258,6 @@ static int best(const struct use *use, unsigned from, unsigned to, uint64_t take
 	return at;
 }
 
-/* The slots that the region uses most; those of the canonical pins stay in their registers. */
 static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
 {
 	struct jit_pin canonical[HULL_IR_SLOTS];
@@ -292,10 +291,18 @@ static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
 	return count;
 }
 
+unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_pin *ret)
+{
+	struct use use[HULL_IR_SLOTS] = { 0 };
+
+	for (unsigned i = 0; i < count; i++)
+		count_uses(blocks[i].ir, use);
+	return choose_pins(use, ret);
+}
+
 static enum jit_bail compile(struct rv_regions *r)
 {
 	struct jit_block blocks[REGION_BLOCKS];
-	struct use use[HULL_IR_SLOTS] = { 0 };
 	struct jit_pin pins[HULL_IR_SLOTS];
 	enum jit_bail bail;
 	unsigned count;
@@ -305,11 +312,10 @@ static enum jit_bail compile(struct rv_regions *r)
 
 		if (rv_lift(r->decoder, r->guest + b->at, b->bytes, &r->ir[i]) != b->insns)
 			return JIT_BAIL_UNKNOWN_OP;
-		count_uses(&r->ir[i], use);
 		blocks[i] = (struct jit_block){ &r->ir[i], b->offset, b->insns };
 		r->ranges[i] = (struct jit_range){ 0, b->offset, b->bytes };
 	}
-	count = choose_pins(use, pins);
+	count = rv_region_pins(blocks, r->count, pins);
 	bail = r->jit->generate(
 		r->gen, &(struct jit_input){ blocks, r->count, r->loop ? pins : NULL, count, true },
 		&r->unit);

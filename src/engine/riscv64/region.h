@@ -14,7 +14,15 @@
 #include "engine/jit/cache.h"
 #include "engine/riscv64/hart.h"
 
+struct jit_block;
+struct jit_pin;
 struct rv_regions;
+
+/*
+ * What a region of these blocks pins: the slots that it uses most; those of the canonical pins stay
+ * in their registers.  ret: room for HULL_IR_SLOTS.
+ */
+unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_pin *ret);
 
 /* Without tier 2 if the engine's mode has none.  NULL: no memory, or no thread. */
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config);
