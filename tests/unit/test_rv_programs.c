@@ -35,6 +35,7 @@ enum {
 	PAGES = 32,
 	BLOCKS = 160,
 	TARGETS = 64,
+	UNIT_BYTES = 60,
 	INSNS = 100000, /* of a run */
 };
 enum { GP = 3, TP = 4, SATP_A = 24, SATP_B = 25, AT_BASE = 28, AT_ALIAS = 29, H1 = 30, H2 = 31 };
@@ -210,7 +211,7 @@ static void branch_unit(void)
 		                        HULL_RV_bge, HULL_RV_bltu, HULL_RV_bgeu };
 	int to = (int)blocks[below(BLOCKS)] - (int)at;
 
-	if (!below(100))
+	if (!(kind & PATCHES) && !below(100))
 		to += 2; /* into the middle of an instruction, perhaps */
 	if (to < -4000 || to > 4000)
 		to = 4 + 2 * (int)below(8);
@@ -242,7 +243,7 @@ static void system_unit(void)
 	unsigned reg = any_register();
 
 	switch (below(12)) {
-	case 0: csr(HULL_RV_csrrwi, reg, 2, below(below(3) ? 5 : 8)); return; /* frm */
+	case 0: csr(HULL_RV_csrrwi, reg, 2, below(4) ? 0 : below(8)); return; /* frm */
 	case 1: csr(HULL_RV_csrrs, reg, 1 + below(3), 0); return;
 	case 2: csr(HULL_RV_csrrwi, reg, 1, below(32)); return;           /* fflags */
 	case 3: csr(HULL_RV_csrrs, reg, 0xc00 + 2 * below(2), 0); return; /* cycle, instret */
@@ -292,7 +293,7 @@ static void unit(void)
 	}
 }
 
-/* Count, turn the FP unit on, go on where the table says. */
+/* Count, turn the FP unit and interrupts on, go on where the table says. */
 static void make_handler(void)
 {
 	at = HANDLER;
@@ -307,6 +308,7 @@ static void make_handler(void)
 	insn(HULL_RV_ld, H2, H1, 0, TABLE - HANDLER - 24);
 	csr(HULL_RV_csrrw, 0, 0x341, H2);
 	insn(HULL_RV_lui, H2, 0, 0, 0x6000);
+	insn(HULL_RV_addi, H2, H2, 0, 0x82); /* interrupts as well */
 	csr(HULL_RV_csrrs, 0, 0x300, H2);
 	insn(HULL_RV_mret, 0, 0, 0, 0);
 	for (unsigned i = 0; i < TARGETS; i++) {
@@ -329,7 +331,11 @@ static void make_code(void)
 			blocks[k - 1] = t;
 		}
 	at = CODE;
-	while (at < CODE_END - 64) {
+	for (unsigned next = 0; at < CODE_END - 64;) {
+		while (next < BLOCKS && blocks[next] < at)
+			next++;
+		while (next < BLOCKS && at < blocks[next] && blocks[next] - at < UNIT_BYTES)
+			put(0x0001); /* a target is the start of a unit */
 		unit();
 		if (below(12) == 0)
 			jump_unit();
@@ -384,9 +390,14 @@ static void make_hart(void)
 	h->csr.senvcfg = ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE;
 	h->csr.mcounteren = h->csr.scounteren = 7;
 	h->csr.mie = BIT(RV_IRQ_SSI);
-	/* Code is read-only even for M. */
+	h->csr.mideleg = kind & IN_M ? 0 : BIT(RV_IRQ_SSI);
+	/* Even for M, code is read-only and data no code: none changes behind the engine's back. */
 	h->csr.pmpaddr[1] = (BASE >> 2) | (0x8000 / 8 - 1);
 	h->csr.pmpcfg[1] = 0x9d;
+	h->csr.pmpaddr[3] = (BASE + PATCH) >> 2 | (0x1000 / 8 - 1);
+	h->csr.pmpcfg[3] = kind & PATCHES ? 0x9f : 0x9b;
+	h->csr.pmpaddr[4] = (BASE >> 2) | (PAGES * 4096 / 8 - 1);
+	h->csr.pmpcfg[4] = 0x9b;
 	if (kind & SPLIT) { /* four bytes of a page of code, and of one with data */
 		h->csr.pmpaddr[0] = (BASE + 0x2800) >> 2;
 		h->csr.pmpcfg[0] = 0x15;

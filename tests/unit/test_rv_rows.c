@@ -114,6 +114,9 @@ static void random_state(void)
 	h->csr.cycle_base = 0;
 	memset(h->csr.pmpcfg, 0, sizeof(h->csr.pmpcfg));
 	memset(h->csr.pmpaddr, 0, sizeof(h->csr.pmpaddr));
+	/* Code is read-only even for M: if it changed itself, tiers might differ. */
+	h->csr.pmpaddr[0] = (BASE >> 2) | (HULL_PAGE_SIZE / 8 - 1);
+	h->csr.pmpcfg[0] = 0x9d;
 	/* Open memory for S and U. */
 	h->csr.pmpaddr[15] = low_mask(54);
 	h->csr.pmpcfg[15] = 0x1f;
