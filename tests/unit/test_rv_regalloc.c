@@ -174,6 +174,34 @@ static void test_groups_of_numbers(void **state)
 		}
 }
 
+/*
+ * A value whose slot is in memory and overwritten by what takes its register, while a copy that
+ * nobody sees is all that has it.
+ */
+static void test_copies_nobody_sees(void **state)
+{
+	static const char *const fillers[] = { "add t1,t2,t3", "xor a6,a7,t2", "sub t4,t5,t2",
+		                               "and t6,t2,t3", "or s2,t3,t5" };
+
+	for (unsigned count = 0; count <= ARRAY_LEN(fillers); count++)
+		for (unsigned op = 0; op < 3; op++) {
+			begin();
+			put("add s11,s10,s9");
+			put("addi s8,s11,0"); /* the copy */
+			for (unsigned i = 0; i < count; i++)
+				put(fillers[i]);
+			put(op == 0   ? "mulh s11,s11,s7"
+			    : op == 1 ? "div s11,s7,s11"
+			              : "add s11,s7,s6");
+			put("sltu s6,s8,s11");
+			put("xor s8,s8,s6");
+			put("add s5,s8,s11");
+			compare(1, 100);
+			if (right.vm)
+				assert_int_equal(right.hart->stats.bail_no_host_op, 0);
+		}
+}
+
 static void test_misaligned_sc(void **state)
 {
 	begin();
@@ -216,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operands_in_f_registers),
 		cmocka_unit_test(test_groups_of_numbers),
+		cmocka_unit_test(test_copies_nobody_sees),
 		cmocka_unit_test(test_misaligned_sc),
 		cmocka_unit_test(test_several_harts),
 	};

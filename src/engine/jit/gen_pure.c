@@ -233,6 +233,10 @@ void gen_compute(struct jit_gen *g, unsigned n)
 	const struct hull_ir_node *node = gen_node(g, n);
 	struct form f;
 
+	if (g->v[n].done) { /* and lost: its operands may be, too */
+		g->bail = JIT_BAIL_UNKNOWN_OP;
+		return;
+	}
 	switch (node->op) {
 	case HULL_IR_EQ:
 	case HULL_IR_NE:

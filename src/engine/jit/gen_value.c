@@ -547,8 +547,13 @@ void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
 		return;
 	}
 	if (!(same && here)) {
+		struct value *old = &g->v[g->slot_value[slot]];
+
 		if (!same && in_the_way(g, slot, uses_below(g, n, g->slot_value[slot], true)))
 			displace(g, slot);
+		else if (!same && !is_pinned(g, slot) && old->home == slot + 1 &&
+		         (old->reg != HOST_NO_REG || old->freg != HOST_NO_REG))
+			old->home = 0; /* if the register is taken for n, it must be spilled */
 		if (is_f_slot(g, slot))
 			set_f(g, slot, n);
 		else
