@@ -92,6 +92,8 @@ static void print_code(void *arg, const struct hull_code *c)
 
 	printf("0x%llx (physical 0x%llx): %s, %u instructions, %u bytes", (unsigned long long)c->pc,
 	       (unsigned long long)c->gpa, tier_text(c->tier), c->insns, c->guest_bytes);
+	if (c->pieces > 1)
+		printf(", one of %u pieces", c->pieces);
 	if (c->host)
 		printf(", %zu bytes of host code", c->host_bytes);
 	if (c->executions)
@@ -137,6 +139,7 @@ static void json_code(void *arg, const struct hull_code *c)
 	hull_json_u64(&l->json, "physical", c->gpa);
 	hull_json_text(&l->json, "what", tier_text(c->tier));
 	hull_json_u64(&l->json, "executions", c->executions);
+	hull_json_u64(&l->json, "pieces", MAX(c->pieces, 1u));
 	hull_json_u64(&l->json, "host_bytes", c->host_bytes);
 	if (!l->explain) {
 		json_guest(l, c);

@@ -51,6 +51,15 @@ unsigned hull_engine_disasm_bytes(struct hull_vcpu *vcpu, const uint8_t *code, s
 	return length;
 }
 
+static unsigned count_insns(const uint8_t *code, unsigned bytes)
+{
+	unsigned n = 0;
+
+	for (unsigned at = 0; at < bytes; n++)
+		at += hull_rv_length(load_le16(code + at));
+	return n;
+}
+
 /* Does one of the instructions begin at this offset? */
 static bool begins_at(const uint8_t *code, unsigned bytes, uint64_t offset)
 {
@@ -72,7 +81,7 @@ static void describe_block(struct rv_hart *h, const struct rv_block *b, hull_va 
 		.guest_bytes = b->bytes,
 		.guest = rv_block_code(b),
 		.ir = room,
-		.executions = b->heat,
+		.executions = b->heat == UINT32_MAX ? 0 : b->heat, /* that: translated */
 	};
 
 	if (!rv_lift(&h->cache->decoder, c.guest, c.guest_bytes, room))
@@ -100,6 +109,7 @@ static void describe_translated(void *arg, const struct jit_code *code,
 		.gpa = r->gpa,
 		.tier = code->tier == 1 ? HULL_TIER_BLOCK : HULL_TIER_REGION,
 		.insns = code->insns,
+		.pieces = code->range_count,
 		.guest_bytes = r->range.bytes,
 		.guest = guest,
 		.host = code->entry,
@@ -108,9 +118,11 @@ static void describe_translated(void *arg, const struct jit_code *code,
 
 	if (!begins_at(guest, c.guest_bytes, offset))
 		return;
-	if (code->tier == 1 &&
+	if (code->range_count == 1 &&
 	    rv_lift(&t->h->cache->decoder, c.guest, c.guest_bytes, t->room) == c.insns)
 		c.ir = t->room;
+	else if (code->tier == 2)
+		c.insns = count_insns(guest, c.guest_bytes);
 	t->fn(t->arg, &c);
 	t->count++;
 }

@@ -45,7 +45,8 @@ struct hull_code {
 	hull_gpa gpa;
 	enum hull_engine_tier tier;
 	unsigned insns, guest_bytes;
-	const uint8_t *guest;     /* the guest's code as it was when the engine read it */
+	unsigned pieces;      /* of guest code in the same host code, this one included; 0: as 1 */
+	const uint8_t *guest; /* the guest's code as it was when the engine read it */
 	const struct hull_ir *ir; /* NULL: not known */
 	const uint8_t *host;      /* NULL: there is none */
 	size_t host_bytes;

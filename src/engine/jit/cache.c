@@ -380,6 +380,8 @@ void jit_cache_move(struct jit_cache *c, struct jit_code *code, uint32_t ref, ui
 	c->stats.moved++;
 	c->stats.moved_bytes += now->code_bytes;
 	c->stats.moved_in_background += copied;
+	if (c->user.moved)
+		c->user.moved(c->user.arg, now);
 }
 
 /* --- adding --- */

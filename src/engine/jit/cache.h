@@ -109,6 +109,8 @@ enum jit_forget {
 struct jit_cache_user {
 	/* Must not call the cache. */
 	void (*forget)(void *arg, struct jit_code *code, enum jit_forget why);
+	/* After JIT_MOVED: `code` is in its new place.  Must not call the cache; NULL is fine. */
+	void (*moved)(void *arg, const struct jit_code *code);
 	/* There is something to do for jit_cache_background(); NULL: somebody calls it anyway. */
 	void (*wake)(void *arg);
 	void *arg;

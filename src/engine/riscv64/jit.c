@@ -286,14 +286,25 @@ static struct jit_code *find_good(struct rv_hart *h, uint64_t pc, uint64_t gpa, 
 	return best;
 }
 
-static void tell_perf(struct rv_hart *h, const struct jit_code *c)
+static void name_code(struct rv_hart *h, const struct jit_code *c, const char *space, uint64_t at)
 {
 	char name[64];
 
 	if (!h->jit->perf)
 		return;
-	hull_format(name, sizeof(name), "guest:0x%llx tier %u", (unsigned long long)h->pc, c->tier);
+	hull_format(name, sizeof(name), "%s:0x%llx tier %u", space, (unsigned long long)at,
+	            c->tier);
 	jit_perf_add(h->jit->perf, c->entry, c->code_bytes, name);
+}
+
+static void tell_perf(struct rv_hart *h, const struct jit_code *c)
+{
+	name_code(h, c, "guest", h->pc);
+}
+
+void rv_jit_named(void *hart, const struct jit_code *c)
+{
+	name_code(hart, c, "physical", c->gpa);
 }
 
 /* Code for pc that is good now, or NULL; keep: see jit_cache_add(). */
@@ -883,7 +894,7 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
                 struct hull_err *err)
 {
 	const struct hull_hal *hal = hull_vm_hal(h->vm);
-	struct jit_cache_user user = { .forget = forget, .arg = h };
+	struct jit_cache_user user = { .forget = forget, .moved = rv_jit_named, .arg = h };
 	struct rv_jit *j = calloc(1, sizeof(*j));
 	int rc = HULL_ENOMEM;
 	bool concurrent;

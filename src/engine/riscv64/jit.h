@@ -71,6 +71,12 @@ int rv_jit_hand_over(struct rv_hart *h);
 /* No entry of the jump cache leads to `code` any more. */
 void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code);
 
+/*
+ * Tell the host's profiler where `code` is: by its guest-physical address, since nobody knows
+ * which of its virtual ones it was made for.
+ */
+void rv_jit_named(void *hart, const struct jit_code *code);
+
 /* Counters that the code cache keeps. */
 void rv_jit_stats(const struct rv_hart *h, struct hull_engine_stats *ret);
 

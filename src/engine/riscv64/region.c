@@ -194,6 +194,7 @@ void rv_regions_install(struct rv_hart *h)
 		if (c) {
 			/* Of an older epoch: compared with memory when it is looked up. */
 			c->epoch = r->epoch;
+			rv_jit_named(h, c);
 			if (r->block_epoch != h->block_epoch && !rv_jit_recheck(h, r->page))
 				c->epoch = 0;
 			h->stats.regions_compiled += r->loop;
