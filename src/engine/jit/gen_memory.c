@@ -344,7 +344,8 @@ static void find_group(struct jit_gen *g, unsigned at, struct group *ret)
 			return;
 		/* None of the results may have to make room for another: the slow way would not
 		 * know. */
-		f_results += slot < HULL_IR_SLOTS && slot >= g->arch->first_f;
+		f_results += slot < HULL_IR_SLOTS && slot >= g->arch->first_f &&
+		             g->pin_reg[slot] == HOST_NO_REG;
 		if (f_results >= g->f_temp_count || !join(g, &grown, access))
 			return;
 		*ret = grown;
