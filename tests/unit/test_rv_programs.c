@@ -585,6 +585,13 @@ static void other_half_by_table(void **state)
 	}
 }
 
+/* Of all the runs above. */
+static void nothing_was_left_out(void **state)
+{
+	if (right.vm)
+		assert_int_equal(right.hart->stats.bail_no_host_op, 0);
+}
+
 static int setup(void **state)
 {
 	seed = from_env("HULL_TEST_SEED", 1);
@@ -617,6 +624,7 @@ int main(void)
 		cmocka_unit_test(in_chaos),
 		cmocka_unit_test(other_half_by_satp),
 		cmocka_unit_test(other_half_by_table),
+		cmocka_unit_test(nothing_was_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

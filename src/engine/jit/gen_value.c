@@ -516,6 +516,9 @@ static void set_x(struct jit_gen *g, unsigned slot, unsigned n)
 
 	if (!is_pinned(g, slot)) {
 		gen_eval(g, n);
+		/* Computing n may have taken the register of the old value, which is here, too. */
+		if (g->slot_value[slot] != n && in_the_way(g, slot, 0))
+			displace(g, slot);
 		host_set_state(&g->e, g->arch->slot_state[slot], gen_operand(g, n));
 		return;
 	}
