@@ -122,7 +122,7 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 
 static void open_rig(struct rig *r, uint64_t bytes, enum jit_policy policy, uint64_t seed)
 {
-	struct jit_cache_user user = { forget, NULL, r };
+	struct jit_cache_user user = { .forget = forget, .arg = r };
 
 	memset(r, 0, sizeof(*r));
 	fake_hal_init(&r->hal);
