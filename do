@@ -12,6 +12,7 @@ usage() {
      --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
+./do bench stress             Linux for an hour in a small code cache: memory, pauses; --seconds S
 ./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
 ./do build [clang]            only compile, with gcc into build/ or clang-19 into build-clang/
 ./do format                   clang-format over the C files that differ from main
@@ -195,6 +196,10 @@ bench)
 		/usr/riscv64-linux-gnu/lib/libc.a libc6-dev-riscv64-cross qemu-system-riscv64 qemu-system-misc
 	case " $* " in *' count '*) need valgrind valgrind ;; esac
 	build
+	if [ "${1:-}" = stress ]; then
+		shift
+		exec python3 bench/stress.py --hull build/hull "$@"
+	fi
 	exec python3 bench/run.py --hull build/hull "$@"
 	;;
 fuzz) fuzz "$@" ;;
