@@ -50,6 +50,19 @@ bool rvrig_init_jit(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat
 	return true;
 }
 
+bool rvrig_init_opt(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat, uint64_t seed)
+{
+	struct hull_engine_config engine = { .mode = HULL_ENGINE_OPT,
+		                             .promotion = HULL_PROMOTION_EAGER,
+		                             .chaos = seed | 1,
+		                             .cache_bytes = 1 << 20 };
+
+	if (!host_info.gpr_count || !init(r, base, size, &engine))
+		return false;
+	r->hart->cache->hot_limit = heat;
+	return true;
+}
+
 void rvrig_fini(struct rvrig *r)
 {
 	if (!r->vm)

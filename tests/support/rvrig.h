@@ -27,6 +27,11 @@ bool rvrig_init(struct rvrig *r, uint64_t base, uint64_t size);
  */
 bool rvrig_init_jit(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat,
                     uint64_t cache_bytes);
+/*
+ * The same with tier 2: whatever is seen once becomes a region, which is waited for, and tiers
+ * change every 1000 instructions or so, as `seed` says.
+ */
+bool rvrig_init_opt(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat, uint64_t seed);
 void rvrig_fini(struct rvrig *r);
 
 /* Make `to` what `from` is: registers, CSRs, memory.  Translations are dropped. */

@@ -592,12 +592,16 @@ static void nothing_was_left_out(void **state)
 		assert_int_equal(right.hart->stats.bail_no_host_op, 0);
 }
 
+#ifndef INIT_RIGHT
+#define INIT_RIGHT rvrig_init_jit(&right, BASE, PAGES * 4096, 0, 1 << 20)
+#endif
+
 static int setup(void **state)
 {
 	seed = from_env("HULL_TEST_SEED", 1);
 	print_message("HULL_TEST_SEED=%llu\n", (unsigned long long)seed);
 	return hull_rv_decoder_init(&decoder) && rvrig_init(&left, BASE, PAGES * 4096) &&
-	                       (rvrig_init_jit(&right, BASE, PAGES * 4096, 0, 1 << 20) || !right.vm)
+	                       (INIT_RIGHT || !right.vm)
 	               ? 0
 	               : -1;
 }

