@@ -99,7 +99,7 @@ static int open_store(struct hull_vm *vm, struct hull_err *err)
 	struct engine_vm *e = hull_vm_accel_state(vm);
 	struct jit_store_key key = { .guest = "riscv64",
 		                     .features = host_features(),
-		                     .smp = hull_vm_config(vm)->cpu_num > 1 };
+		                     .smp = rv_jit_is_shared(hull_vm_config(vm)) };
 
 	return *dir ? jit_store_open(dir, &key, &e->store, err) : 0;
 }

@@ -904,7 +904,7 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 		return hull_fail(err, rc, 801, "no memory for the translator");
 	j->hal = hal;
 	j->generate = jit_generate;
-	j->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
+	j->gen = jit_gen_new(&rv_jit_arch, rv_jit_is_shared(hull_vm_config(h->vm)));
 	if (!hal->code_alloc)
 		rc = HULL_ENOTSUP;
 	else if (j->gen)

@@ -68,6 +68,12 @@ struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_
 int rv_jit_hand_over(struct rv_hart *h);
 
 /* --- jit.c --- */
+/* Do others than one vCPU and its devices see the guest's memory?  Atomics must be atomic then. */
+static inline bool rv_jit_is_shared(const struct hull_vm_config *config)
+{
+	return config->cpu_num > 1 || config->ivc_size;
+}
+
 /* No entry of the jump cache leads to `code` any more. */
 void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code);
 

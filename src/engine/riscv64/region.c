@@ -383,7 +383,7 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 	if (!r)
 		return NULL;
 	if (tier2)
-		r->gen = jit_gen_new(&rv_jit_arch, hull_vm_config(h->vm)->cpu_num > 1);
+		r->gen = jit_gen_new(&rv_jit_arch, rv_jit_is_shared(hull_vm_config(h->vm)));
 	r->jit = h->jit;
 	r->decoder = &h->cache->decoder;
 	r->promotion = &jit_promotions[config->promotion];
