@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The benchmark programs give under Hull the values that they give natively; time runs as fast."""
+"""The benchmark programs give under each engine the values that they give natively; time runs as fast."""
 import json
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT, HULL = os.environ["HULL_SOURCE"], os.environ["HULL"]
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 from benchlib import build, report  # noqa: E402
 
-MACHINES = ("native", "hull-interp")
+MACHINES = ("native", "hull-interp", "hull-jit", "hull-opt")
 
 
 def main():
@@ -19,7 +19,7 @@ def main():
         print("hull is not built")
         return 77
     try:
-        known = subprocess.run([build.programs(os.path.join(ROOT, "build", "bench"))["native"], "-l"],
+        known = subprocess.run([build.programs()["native"], "-l"],
                                capture_output=True, text=True, check=True).stdout.split()
     except build.BuildError as e:
         print("the programs do not compile here: %s" % str(e).split("\n", 1)[0])
