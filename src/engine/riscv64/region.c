@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/atomic.h"
@@ -375,6 +376,19 @@ void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* Signals are for the threads of whoever runs the VM. */
+static int start(struct rv_regions *r)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&r->thread, NULL, work, r);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config)
 {
 	bool tier2 = hull_engine_tier_of(config->mode) == HULL_TIER_REGION;
@@ -392,7 +406,9 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 	r->hal = h->jit->hal;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
-	if ((tier2 && !r->gen) || pthread_create(&r->thread, NULL, work, r)) {
+	if ((tier2 && !r->gen) || start(r)) {
+		pthread_cond_destroy(&r->wake);
+		pthread_mutex_destroy(&r->lock);
 		jit_gen_free(r->gen);
 		free(r);
 		return NULL;
