@@ -37,7 +37,6 @@ struct stub {
 		STUB_NAN,
 		STUB_GROUP, /* members [offset, offset + insns) of a group of accesses */
 		STUB_CALL,  /* slow way of an inline helper: arguments are a, b */
-		STUB_SC_FAIL,
 	} kind;
 	host_label at, back;
 	uint32_t desc;

@@ -159,12 +159,12 @@ static struct stub *atomic_stub(struct jit_gen *g, unsigned n, host_reg base, ho
 	return s;
 }
 
-void gen_amo(struct jit_gen *g, unsigned n)
+/* The begin of an access at a that writes b: the stub has base, value and result; it is aligned. */
+static struct stub *atomic_write(struct jit_gen *g, unsigned n, unsigned bits)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
-	unsigned bits = (unsigned)node->imm >> 8;
 	struct host_operand value;
-	host_reg base, d;
+	host_reg base;
 	struct stub *s;
 
 	gen_eval(g, node->a);
@@ -174,13 +174,21 @@ void gen_amo(struct jit_gen *g, unsigned n)
 	value = gen_operand(g, node->b);
 	gen_release(g, node->a);
 	gen_release(g, node->b);
-	d = gen_result(g, n);
-	s = atomic_stub(g, n, base, d);
+	s = atomic_stub(g, n, base, gen_result(g, n));
 	s->b = value;
-	host_check_aligned(&g->e, host_r(base), 0, bits / 8, s->at);
-	host_tlb(&g->e, true, host_r(base), 0, (int32_t)bits / 8 - 1, host_info.addend, s->at);
-	host_atomic(&g->e, (enum host_atomic)(node->imm & 255), bits, d, value, host_info.addend,
-	            host_r(base));
+	host_check_aligned(&g->e, s->a, 0, bits / 8, s->at);
+	return s;
+}
+
+void gen_amo(struct jit_gen *g, unsigned n)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+	unsigned bits = (unsigned)node->imm >> 8;
+	struct stub *s = atomic_write(g, n, bits);
+
+	host_tlb(&g->e, true, s->a, 0, (int32_t)bits / 8 - 1, host_info.addend, s->at);
+	host_atomic(&g->e, (enum host_atomic)(node->imm & 255), bits, s->d, s->b, host_info.addend,
+	            s->a);
 	host_bind(&g->e, s->back);
 }
 
@@ -204,31 +212,18 @@ void gen_lr(struct jit_gen *g, unsigned n)
 	host_bind(&g->e, s->back);
 }
 
-/* A reservation of another address fails in the helper, which faults where it should. */
+/*
+ * A reservation of another address fails in the helper, which faults where it should.  LR.W may
+ * have reserved what is no address for SC.D, so alignment comes first.
+ */
 void gen_sc(struct jit_gen *g, unsigned n)
 {
-	const struct hull_ir_node *node = gen_node(g, n);
-	unsigned bits = (unsigned)node->imm;
-	struct host_operand value;
-	host_reg base, d;
-	struct stub *s;
+	unsigned bits = (unsigned)gen_node(g, n)->imm;
+	struct stub *s = atomic_write(g, n, bits);
 
-	gen_eval(g, node->a);
-	gen_eval(g, node->b);
-	gen_operand(g, node->b);
-	base = gen_in_reg(g, node->a);
-	value = gen_operand(g, node->b);
-	gen_release(g, node->a);
-	gen_release(g, node->b);
-	d = gen_result(g, n);
-	s = atomic_stub(g, n, base, d);
-	s->b = value;
-	/* LR.W may have reserved what is no address for SC.D. */
-	host_check_aligned(&g->e, host_r(base), 0, bits / 8, s->at);
-	host_branch(&g->e, HOST_NE, host_r(base), host_s(g->arch->reserved), s->at);
-	host_tlb(&g->e, true, host_r(base), 0, (int32_t)bits / 8 - 1, host_info.addend, s->at);
-	host_compare_swap(&g->e, bits, d, g->arch->reserved_value, value, host_info.addend,
-	                  host_r(base));
+	host_branch(&g->e, HOST_NE, s->a, host_s(g->arch->reserved), s->at);
+	host_tlb(&g->e, true, s->a, 0, (int32_t)bits / 8 - 1, host_info.addend, s->at);
+	host_compare_swap(&g->e, bits, s->d, g->arch->reserved_value, s->b, host_info.addend, s->a);
 	host_set_state(&g->e, g->arch->reserved, host_i(UINT64_MAX));
 	host_bind(&g->e, s->back);
 }
