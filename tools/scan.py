@@ -18,6 +18,7 @@ KINDS = {
     "HULL_DEVICE": ("struct hull_dev_type", "hull_dev_types", "hull_dev_type_", "core/dev_impl.h"),
     "HULL_ACCEL": ("struct hull_accel", "hull_accels", "hull_accel_", "hull/accel.h"),
     "HULL_BOARD": ("struct hull_board", "hull_boards", "hull_board_", "board/board.h"),
+    "HULL_IMAGE_FORMAT": ("struct hull_image_format", "hull_image_formats", "hull_image_format_", "host/block/image.h"),
 }
 
 

@@ -43,6 +43,9 @@ struct hull_block_seg {
  */
 struct hull_block_req {
 	enum hull_block_op op;
+	bool fua;                          /* WRITE, WRITE_ZEROES: stable before done() */
+	bool unmap;                        /* WRITE_ZEROES: the range need not stay allocated */
+	uint16_t queue;                    /* of the device: a backend may serve each on its own */
 	uint64_t offset;                   /* bytes */
 	uint64_t len;                      /* bytes: all segments together, or the range */
 	const struct hull_block_seg *segs; /* READ and WRITE */
@@ -57,11 +60,79 @@ struct hull_block {
 	uint64_t size; /* bytes, a multiple of 512 */
 	bool read_only;
 	bool can_discard;
-	char serial[21]; /* VIRTIO 1.3, 5.2.6: 20 bytes, NUL-padded */
+	char serial[21];              /* VIRTIO 1.3, 5.2.6: 20 bytes, NUL-padded */
+	uint32_t physical_size;       /* bytes that are best written at once, 0: 512 */
+	uint32_t discard_granularity; /* bytes, 0: 512 */
+	unsigned queues;              /* how many the device should offer, 0: one */
 	/* 1: finished, req->status is set and done() will not be called.  0: done() comes later. */
 	int (*submit)(struct hull_block *b, struct hull_block_req *req);
+	/* After a batch of submit() of one queue: the host may be told of them all now.  May be
+	 * NULL. */
+	void (*kick)(struct hull_block *b, unsigned queue);
 	/* Wait until every request that was submitted is done.  Not under the device's lane. */
 	void (*drain)(struct hull_block *b);
+	/* Set by the device: `size` is another; called from any thread without a lane. */
+	void (*resized)(void *arg);
+	void *resized_arg;
+};
+
+/*
+ * Ethernet frames.  What a frame still needs is said as VIRTIO 1.3, 5.1.6 does: a checksum to be
+ * filled in, or to be cut into segments.  A side gets only what it said that it can do.
+ */
+enum {
+	HULL_NET_CSUM = 1, /* frames whose checksum is not filled in (or, on arrival, known good) */
+	HULL_NET_TSO4 = 2, /* large TCP frames, IPv4; needs CSUM */
+	HULL_NET_TSO6 = 4,
+	HULL_NET_USO = 8, /* large UDP frames; needs CSUM */
+};
+
+enum { HULL_NET_FRAME_MAX = 65535 + 14 + 4 }; /* bytes: the largest to be segmented */
+
+/* Values of struct hull_net_frame: those of struct virtio_net_hdr. */
+enum { HULL_NET_NEEDS_CSUM = 1, HULL_NET_DATA_VALID = 2 };
+enum {
+	HULL_NET_GSO_NONE = 0,
+	HULL_NET_GSO_TCPV4 = 1,
+	HULL_NET_GSO_TCPV6 = 4,
+	HULL_NET_GSO_UDP = 5
+};
+
+struct hull_net_frame {
+	const struct hull_block_seg *segs; /* the frame from its destination address on, no FCS */
+	unsigned nsegs;
+	uint32_t len;            /* bytes of all segments: 14 to HULL_NET_FRAME_MAX */
+	uint8_t flags, gso_type; /* HULL_NET_NEEDS_CSUM...; within `len`, checked by the sender */
+	uint16_t gso_size, hdr_len; /* if gso_type: payload of a segment, bytes of all headers */
+	uint16_t csum_start, csum_offset; /* if NEEDS_CSUM: both within the frame */
+};
+
+/*
+ * One end of a network.  A frame may be looked at during the call only; the receiver copies.
+ * Contents come from hostile peers: whoever reads a field reads it once, from a copy.
+ */
+struct hull_net {
+	uint8_t mac[6]; /* of the guest; all 0: the device makes one up */
+	uint16_t mtu;   /* bytes of payload, 0: 1500 */
+	unsigned takes; /* HULL_NET_*: what send() can deal with */
+	/*
+	 * From the guest.  False: no room now; nothing was taken, and writable() will be called.
+	 * Under the device's lane: it copies the frame for a thread of its own and calls no device.
+	 */
+	bool (*send)(struct hull_net *n, const struct hull_net_frame *f);
+	/* The guest has buffers again, after receive() said false.  Under the lane.  May be NULL.
+	 */
+	void (*ready)(struct hull_net *n);
+	/* Set by the device, in its init(): */
+	unsigned gives; /* HULL_NET_*: what receive() can deal with; may change with a reset */
+	/*
+	 * Towards the guest; from any thread without a lane.  False: no buffers, nothing was taken:
+	 * keep the frame until ready(), or drop it.
+	 */
+	bool (*receive)(void *arg, const struct hull_net_frame *f);
+	void (*writable)(void *arg);              /* send() has room again */
+	void (*link_changed)(void *arg, bool up); /* may be NULL */
+	void *arg;
 };
 
 #endif

@@ -24,7 +24,14 @@
 
 enum { HULL_DEV_IRQS = 2 * HULL_MAX_VCPUS, HULL_DEV_PROPS = 8 };
 
-enum hull_backend_kind { HULL_BACKEND_NONE, HULL_BACKEND_CHAR, HULL_BACKEND_BLOCK };
+enum hull_backend_kind {
+	HULL_BACKEND_NONE,
+	HULL_BACKEND_CHAR,
+	HULL_BACKEND_BLOCK,
+	HULL_BACKEND_NET,
+	HULL_BACKEND_VSOCK,
+	HULL_BACKEND_SHARE,
+};
 
 /* A property: a number that the configuration may set. */
 struct hull_prop {
@@ -52,12 +59,12 @@ struct hull_dev {
 	unsigned nirqs;
 	struct hull_irq *irq;          /* outputs: type->irqs of them */
 	uint64_t prop[HULL_DEV_PROPS]; /* values, in the order of type->props */
-	void *backend;                 /* struct hull_char or hull_block, by type->backend */
-	struct hull_timer timer;       /* calls type->timer under the lane */
-	struct hull_irq_sink sink;     /* calls type->input under the lane */
-	uint64_t guest_errors;         /* atomic */
-	uint64_t accesses;             /* atomic */
-	uint64_t last_offset;          /* atomic: the guest's last access, for the boot doctor */
+	void *backend;           /* struct hull_char, hull_block, hull_net, ...: by type->backend */
+	struct hull_timer timer; /* calls type->timer under the lane */
+	struct hull_irq_sink sink; /* calls type->input under the lane */
+	uint64_t guest_errors;     /* atomic */
+	uint64_t accesses;         /* atomic */
+	uint64_t last_offset;      /* atomic: the guest's last access, for the boot doctor */
 };
 
 struct hull_dev_type {
