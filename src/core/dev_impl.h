@@ -22,7 +22,7 @@
 
 #define HULL_DEVICE(id) const struct hull_dev_type hull_dev_type_##id
 
-enum { HULL_DEV_IRQS = 2 * HULL_MAX_VCPUS, HULL_DEV_PROPS = 8 };
+enum { HULL_DEV_IRQS = 2 * HULL_MAX_VCPUS, HULL_DEV_PROPS = 16 };
 
 enum hull_backend_kind {
 	HULL_BACKEND_NONE,

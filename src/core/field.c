@@ -87,6 +87,11 @@ static void get_element(uint8_t *dst, const uint8_t *src, unsigned size)
 	}
 }
 
+static size_t stride_of(const struct hull_field *f)
+{
+	return f->stride ? f->stride : f->size;
+}
+
 static uint8_t *put_record(uint8_t *at, const struct hull_field *f, const void *object)
 {
 	size_t name = hull_text_len(f->name);
@@ -97,7 +102,7 @@ static uint8_t *put_record(uint8_t *at, const struct hull_field *f, const void *
 	store_le16(at + 2, f->count);
 	memcpy(at + RECORD_HEAD, f->name, name);
 	at += RECORD_HEAD + name;
-	for (unsigned i = 0; i < f->count; i++, at += f->size, src += f->size)
+	for (unsigned i = 0; i < f->count; i++, at += f->size, src += stride_of(f))
 		put_element(at, src, f->size);
 	return at;
 }
@@ -191,7 +196,7 @@ static int records(const char *name, const struct hull_field *fields, unsigned n
 			                 "saved state of '%s': field '%s' has another size", name,
 			                 f->name);
 		for (unsigned i = 0; object && i < r.count; i++)
-			get_element((uint8_t *)object + f->offset + (size_t)i * f->size,
+			get_element((uint8_t *)object + f->offset + i * stride_of(f),
 			            r.data + (size_t)i * f->size, f->size);
 	}
 	return 0;

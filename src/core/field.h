@@ -15,14 +15,22 @@
 struct hull_field {
 	const char *name;
 	uint32_t offset;
-	uint16_t size;  /* bytes of one element: 1, 2, 4 or 8 */
-	uint16_t count; /* elements */
+	uint16_t size;   /* bytes of one element: 1, 2, 4 or 8 */
+	uint16_t count;  /* elements */
+	uint32_t stride; /* bytes from one element to the next; 0: size */
 };
 
 #define HULL_FIELD(type, member) { #member, offsetof(type, member), sizeof(((type *)0)->member), 1 }
 #define HULL_FIELD_ARRAY(type, member)                                     \
 	{ #member, offsetof(type, member), sizeof(((type *)0)->member[0]), \
 	  sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]) }
+
+/* `member` of each struct in the array `array` of `type`. */
+#define HULL_FIELD_EACH(type, array, member)                          \
+	{ #array "[]." #member, offsetof(type, array[0].member),      \
+	  sizeof(((type *)0)->array[0].member),                       \
+	  sizeof(((type *)0)->array) / sizeof(((type *)0)->array[0]), \
+	  sizeof(((type *)0)->array[0]) }
 
 /*
  * Encode `n` fields of `object` as one section called `name`, appended at *pos

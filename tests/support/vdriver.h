@@ -25,14 +25,17 @@ enum {
 	V_DESC = 0x80,
 	V_DRIVER = 0x90,
 	V_DEVICE = 0xa0,
+	V_QUEUE_RESET = 0xc0,
+	V_GENERATION = 0xfc,
 	V_CONFIG = 0x100,
 };
 
 enum { VD_NEXT = 1, VD_WRITE = 2, VD_INDIRECT = 4 };
 
-#define VF_INDIRECT  (UINT64_C(1) << 28)
-#define VF_EVENT_IDX (UINT64_C(1) << 29)
-#define VF_VERSION_1 (UINT64_C(1) << 32)
+#define VF_INDIRECT   (UINT64_C(1) << 28)
+#define VF_EVENT_IDX  (UINT64_C(1) << 29)
+#define VF_VERSION_1  (UINT64_C(1) << 32)
+#define VF_RING_RESET (UINT64_C(1) << 40)
 
 struct vqueue {
 	struct rig_dev *d;

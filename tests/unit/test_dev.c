@@ -258,7 +258,11 @@ static void test_descriptions(void **state)
 		for (unsigned i = 0; i < (*t)->nfields; i++) {
 			const struct hull_field *f = &(*t)->fields[i];
 
-			assert_true(f->offset + f->size * f->count <= (*t)->state_size);
+			size_t stride = f->stride ? f->stride : f->size;
+
+			assert_true(f->count && stride >= f->size);
+			assert_true(f->offset + stride * (f->count - 1u) + f->size <=
+			            (*t)->state_size);
 			for (unsigned k = 0; k < i; k++)
 				assert_string_not_equal(f->name, (*t)->fields[k].name);
 		}

@@ -151,13 +151,44 @@ static void test_damage(void **state)
 	                 HULL_EFORMAT);
 }
 
+/* One row for a member of every struct in an array. */
+static void test_each(void **state)
+{
+	struct group {
+		uint8_t before;
+		struct thing each[3];
+	};
+	static const struct hull_field rows[] = {
+		HULL_FIELD_EACH(struct group, each, c),
+		HULL_FIELD_EACH(struct group, each, a),
+	};
+	struct group in, out;
+	uint8_t buf[512];
+	size_t pos = 0, at = 0;
+
+	(void)state;
+	memset(&out, 0xee, sizeof(out));
+	for (int i = 0; i < 3; i++) {
+		in.each[i] = example();
+		in.each[i].c = 0x1000u + (unsigned)i;
+		in.each[i].a = (uint8_t)i;
+	}
+	assert_int_equal(hull_fields_save("g", rows, 2, &in, buf, sizeof(buf), &pos), 0);
+	assert_int_equal(hull_fields_load("g", rows, 2, &out, buf, pos, &at, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(out.each[i].c, 0x1000 + i);
+		assert_int_equal(out.each[i].a, i);
+		assert_int_equal(out.each[i].b, 0xeeee);
+	}
+	assert_int_equal(out.before, 0xee);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_no_room),
-		cmocka_unit_test(test_old_and_new),
-		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_old_and_new), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

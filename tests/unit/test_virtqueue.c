@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/aspace.h"
+#include "dev/virtio/virtio.h"
 #include "support/membackend.h"
 #include "support/vdriver.h"
 
@@ -470,7 +471,7 @@ static void test_features(void **state)
 
 	(void)state;
 	for (unsigned bit = 0; bit < 64; bit++) {
-		bool offered = BIT(bit) & (ALL | VF_VERSION_1);
+		bool offered = BIT(bit) & (ALL | VF_RING_RESET | VF_VERSION_1);
 
 		assert_int_equal(v_negotiate(e->d, BIT(bit)), offered);
 	}
@@ -493,6 +494,57 @@ static void test_features(void **state)
 	assert_int_equal(v_get(e->d, V_DEVICE_FEATURES), 0);
 	v_set(e->d, V_DEVICE_SEL, UINT32_MAX);
 	assert_int_equal(v_get(e->d, V_DEVICE_FEATURES), 0);
+	end(e);
+}
+
+/* 2.6.1: one queue alone is reset, and set up again while the device goes on. */
+static void test_ring_reset(void **state)
+{
+	struct env *e = start(VF_RING_RESET, 8);
+
+	(void)state;
+	works(e, 16);
+	v_set(e->d, V_QUEUE_RESET, 0);
+	assert_int_equal(v_get(e->d, V_QUEUE_READY), 1);
+	v_set(e->d, V_QUEUE_RESET, 1);
+	assert_int_equal(v_get(e->d, V_QUEUE_RESET), 0);
+	assert_int_equal(v_get(e->d, V_QUEUE_READY), 0);
+	assert_int_equal(v_get(e->d, V_STATUS), 15);
+	assert_true(v_queue(e->d, 0, RIG_RAM + 0x4000, 16, &e->q));
+	works(e, 16);
+	assert_int_equal(e->d->dev->guest_errors, 0);
+	/* Of a queue that is not there; without the feature. */
+	v_set(e->d, V_QUEUE_SEL, 1);
+	v_set(e->d, V_QUEUE_RESET, 1);
+	assert_int_equal(e->d->dev->guest_errors, 1);
+	v_start(e->d, 0, 8, &e->q);
+	v_set(e->d, V_QUEUE_RESET, 1);
+	assert_int_equal(e->d->dev->guest_errors, 2);
+	works(e, 16);
+	end(e);
+}
+
+/* The driver is told once it listens, and sees another generation. */
+static void test_config_change(void **state)
+{
+	struct env *e = start(ALL, 8);
+	struct hull_virtio *v = (struct hull_virtio *)e->d->dev;
+	uint32_t generation = v_get(e->d, V_GENERATION);
+
+	(void)state;
+	hull_dev_enter(e->d->dev);
+	hull_virtio_config_changed(v);
+	hull_dev_leave(e->d->dev);
+	assert_int_equal(v_get(e->d, V_INT_STATUS), 2);
+	assert_true(e->d->irq.level[0]);
+	assert_int_not_equal(v_get(e->d, V_GENERATION), generation);
+	v_set(e->d, V_INT_ACK, 2);
+	assert_false(e->d->irq.level[0]);
+	v_set(e->d, V_STATUS, 0);
+	hull_dev_enter(e->d->dev);
+	hull_virtio_config_changed(v);
+	hull_dev_leave(e->d->dev);
+	assert_false(e->d->irq.level[0]);
 	end(e);
 }
 
@@ -533,7 +585,8 @@ int main(void)
 		cmocka_unit_test(test_ring_places),   cmocka_unit_test(test_queue_sizes),
 		cmocka_unit_test(test_notify),        cmocka_unit_test(test_queue_select),
 		cmocka_unit_test(test_event_index),   cmocka_unit_test(test_features),
-		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status),        cmocka_unit_test(test_ring_reset),
+		cmocka_unit_test(test_config_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

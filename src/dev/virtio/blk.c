@@ -72,6 +72,7 @@ struct slot {
 
 struct blk {
 	struct hull_virtio v;
+	struct hull_virtq queue[1];
 	struct slot *slots;
 	unsigned busy;
 	struct hull_virtq_chain chain; /* the request being decoded */
@@ -385,7 +386,6 @@ static void blk_quiesce(struct hull_virtio *v)
 
 static const struct hull_virtio_ops blk_ops = {
 	.device_id = ID,
-	.nqueues = 1,
 	.queue_max = QUEUE_SIZE,
 	.config_size = C_SIZE,
 	.features = blk_features,
@@ -407,7 +407,7 @@ static int blk_init(struct hull_dev *d, struct hull_err *err)
 		                 d->name);
 	for (unsigned i = 0; i < SLOTS; i++)
 		s->slots[i].blk = s;
-	return hull_virtio_init(&s->v, &blk_ops);
+	return hull_virtio_init(&s->v, &blk_ops, s->queue, 1);
 }
 
 static void blk_fini(struct hull_dev *d)
@@ -423,7 +423,7 @@ static void blk_fini(struct hull_dev *d)
 
 static const struct hull_field blk_fields[] = {
 	HULL_VIRTIO_FIELDS(struct blk),
-	HULL_VIRTQ_FIELDS(struct blk, v.queue[QUEUE]),
+	HULL_VIRTQ_FIELDS(struct blk, queue),
 };
 
 HULL_DEVICE(virtio_blk) = {

@@ -24,6 +24,7 @@ static const uint64_t retry_ns = 1000000, give_up_ns = 2000000000;
 
 struct console {
 	struct hull_virtio v;
+	struct hull_virtq queue[QUEUES];
 	uint64_t tx_done;  /* bytes of the first transmit request that went out */
 	uint64_t tx_since; /* guest time when the backend first refused; HULL_NEVER: it did not */
 	uint64_t dropped;  /* bytes that the backend never took */
@@ -171,7 +172,6 @@ static void console_reset(struct hull_virtio *v)
 
 static const struct hull_virtio_ops console_ops = {
 	.device_id = ID,
-	.nqueues = QUEUES,
 	.queue_max = QUEUE_SIZE,
 	.config_size = C_SIZE,
 	.features = console_features,
@@ -192,10 +192,11 @@ static void console_readable(void *arg)
 
 static int console_init(struct hull_dev *d, struct hull_err *err)
 {
+	struct console *s = (struct console *)d;
 	struct hull_char *c = d->backend;
 
 	(void)err;
-	hull_virtio_init((struct hull_virtio *)d, &console_ops);
+	hull_virtio_init(&s->v, &console_ops, s->queue, QUEUES);
 	if (c) {
 		c->readable_arg = d;
 		c->readable = console_readable;
@@ -213,13 +214,9 @@ static void console_restored(struct hull_dev *d)
 }
 
 static const struct hull_field console_fields[] = {
-	HULL_VIRTIO_FIELDS(struct console),
-	HULL_VIRTQ_FIELDS(struct console, v.queue[RX]),
-	HULL_VIRTQ_FIELDS(struct console, v.queue[TX]),
-	HULL_FIELD(struct console, tx_done),
-	HULL_FIELD(struct console, tx_since),
-	HULL_FIELD(struct console, dropped),
-	HULL_FIELD_ARRAY(struct console, rx),
+	HULL_VIRTIO_FIELDS(struct console),  HULL_VIRTQ_FIELDS(struct console, queue),
+	HULL_FIELD(struct console, tx_done), HULL_FIELD(struct console, tx_since),
+	HULL_FIELD(struct console, dropped), HULL_FIELD_ARRAY(struct console, rx),
 	HULL_FIELD(struct console, rx_len),
 };
 

@@ -24,6 +24,7 @@ enum { /* VIRTIO 1.3, table 4.1 */
        SHM_SEL = 0x0ac,
        SHM_LEN = 0x0b0,
        SHM_BASE = 0x0b8,
+       QUEUE_RESET = 0x0c0,
        CONFIG_GENERATION = 0x0fc,
        CONFIG = 0x100,
 };
@@ -55,6 +56,8 @@ static uint64_t reg_read(struct hull_virtio *v, uint64_t off)
 	case QUEUE_READY: return queue_read(v, off);
 	case INTERRUPT_STATUS: return v->interrupt;
 	case STATUS: return hull_virtio_status(v);
+	case QUEUE_RESET:
+		return 0; /* done as soon as it was asked for */
 	/* 4.2.2: a shared memory region that does not exist has length and base -1. */
 	case SHM_LEN:
 	case SHM_LEN + 4:
@@ -129,6 +132,10 @@ static void reg_write(struct hull_virtio *v, uint64_t off, uint32_t val)
 	case INTERRUPT_ACK: hull_virtio_ack(v, val); return;
 	case STATUS: hull_virtio_set_status(v, (uint8_t)val); return;
 	case SHM_SEL: return; /* there are none to select */
+	case QUEUE_RESET:
+		if (val == 1)
+			hull_virtio_reset_queue(v);
+		return;
 	}
 	hull_guest_error(&v->dev, "write to a read-only or reserved register", off);
 }

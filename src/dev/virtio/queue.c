@@ -4,7 +4,6 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/checked.h"
-#include "core/aspace.h"
 
 /* VIRTIO 1.3, 2.7.5-2.7.8: layouts and flags. */
 enum { DESC_SIZE = 16, DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
@@ -257,4 +256,36 @@ bool hull_virtq_copy_out(const struct hull_virtq *q, const struct hull_virtq_cha
                          const void *buf, uint64_t len)
 {
 	return copy(q->vm, c, off, (void *)(uintptr_t)buf, len, true);
+}
+
+void hull_virtq_windows_end(const struct hull_virtq *q, struct hull_dma *windows, unsigned n)
+{
+	while (n)
+		hull_dma_end(q->vm, &windows[--n]);
+}
+
+unsigned hull_virtq_windows(const struct hull_virtq *q, const struct hull_virtq_part *part,
+                            struct hull_dma *ret, unsigned max)
+{
+	const struct hull_virtq_chain *c = part->chain;
+	const struct hull_virtq_seg *seg = part->write ? c->seg + c->nread : c->seg;
+	uint64_t off = part->off, left = part->len;
+	unsigned n = 0;
+
+	for (unsigned i = part->write ? c->nwrite : c->nread; i && left; seg++, i--) {
+		uint64_t skip = MIN(off, (uint64_t)seg->len), len = MIN(left, seg->len - skip);
+		hull_gpa gpa = seg->gpa + skip;
+
+		off -= skip;
+		left -= len;
+		for (; len; gpa += ret[n].len, len -= ret[n].len, n++)
+			if (n == max || hull_dma_begin(q->vm, gpa, len, part->write, &ret[n])) {
+				hull_virtq_windows_end(q, ret, n);
+				return 0;
+			}
+	}
+	if (!left)
+		return n;
+	hull_virtq_windows_end(q, ret, n);
+	return 0;
 }

@@ -15,11 +15,12 @@
 #define HULL_DEV_VIRTIO_QUEUE_H
 
 #include <hull/types.h>
+#include "core/aspace.h"
 #include "core/field.h"
 
 struct hull_vm;
 
-enum { HULL_VIRTQ_MAX = 256 }; /* descriptors of a queue */
+enum { HULL_VIRTQ_MAX = 1024 }; /* descriptors of a queue */
 
 struct hull_virtq {
 	struct hull_vm *vm;
@@ -37,12 +38,13 @@ struct hull_virtq {
 	uint8_t indirect, event_idx; /* negotiated */
 };
 
-/* The saved state of queue `q` (an lvalue inside `type`). */
-#define HULL_VIRTQ_FIELDS(type, q)                                                                 \
-	HULL_FIELD(type, q.desc), HULL_FIELD(type, q.driver), HULL_FIELD(type, q.device),          \
-		HULL_FIELD(type, q.num), HULL_FIELD(type, q.last_avail), HULL_FIELD(type, q.used), \
-		HULL_FIELD(type, q.signalled), HULL_FIELD(type, q.ready),                          \
-		HULL_FIELD(type, q.broken)
+/* The saved state of the array `q` of queues in `type`. */
+#define HULL_VIRTQ_FIELDS(type, q)                                                    \
+	HULL_FIELD_EACH(type, q, desc), HULL_FIELD_EACH(type, q, driver),             \
+		HULL_FIELD_EACH(type, q, device), HULL_FIELD_EACH(type, q, num),      \
+		HULL_FIELD_EACH(type, q, last_avail), HULL_FIELD_EACH(type, q, used), \
+		HULL_FIELD_EACH(type, q, signalled), HULL_FIELD_EACH(type, q, ready), \
+		HULL_FIELD_EACH(type, q, broken)
 
 struct hull_virtq_seg {
 	hull_gpa gpa; /* gpa + len does not wrap */
@@ -89,5 +91,20 @@ bool hull_virtq_copy_in(const struct hull_virtq *q, const struct hull_virtq_chai
                         void *buf, uint64_t len);
 bool hull_virtq_copy_out(const struct hull_virtq *q, const struct hull_virtq_chain *c, uint64_t off,
                          const void *buf, uint64_t len);
+
+/* Bytes [off, off + len) of the readable or the writable part of a chain. */
+struct hull_virtq_part {
+	const struct hull_virtq_chain *chain;
+	bool write;
+	uint64_t off, len;
+};
+
+/*
+ * Open DMA windows (core/aspace.h) onto it, at most `max`.  How many; 0: it is empty, not all
+ * memory, or needs more of them, and none is open.  They are closed by hull_virtq_windows_end().
+ */
+unsigned hull_virtq_windows(const struct hull_virtq *q, const struct hull_virtq_part *part,
+                            struct hull_dma *ret, unsigned max);
+void hull_virtq_windows_end(const struct hull_virtq *q, struct hull_dma *windows, unsigned n);
 
 #endif

@@ -12,6 +12,7 @@ enum { ID = 4, QUEUE = 0, QUEUE_SIZE = 64, MOST = 4096, PIECE = 256 };
 
 struct rng {
 	struct hull_virtio v;
+	struct hull_virtq queue[1];
 	struct hull_virtq_chain chain;
 };
 
@@ -56,7 +57,6 @@ static void rng_notify(struct hull_virtio *v, unsigned q)
 
 static const struct hull_virtio_ops rng_ops = {
 	.device_id = ID,
-	.nqueues = 1,
 	.queue_max = QUEUE_SIZE,
 	.features = rng_features,
 	.notify = rng_notify,
@@ -64,13 +64,15 @@ static const struct hull_virtio_ops rng_ops = {
 
 static int rng_init(struct hull_dev *d, struct hull_err *err)
 {
+	struct rng *s = (struct rng *)d;
+
 	(void)err;
-	return hull_virtio_init((struct hull_virtio *)d, &rng_ops);
+	return hull_virtio_init(&s->v, &rng_ops, s->queue, 1);
 }
 
 static const struct hull_field rng_fields[] = {
 	HULL_VIRTIO_FIELDS(struct rng),
-	HULL_VIRTQ_FIELDS(struct rng, v.queue[QUEUE]),
+	HULL_VIRTQ_FIELDS(struct rng, queue),
 };
 
 HULL_DEVICE(virtio_rng) = {

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 /* VIRTIO 1.3, ch. 6. */
-enum { F_INDIRECT_DESC = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32 };
+enum { F_INDIRECT_DESC = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32, F_RING_RESET = 40 };
 
 enum {
 	STATUS_DRIVERS = HULL_VIRTIO_ACKNOWLEDGE | HULL_VIRTIO_DRIVER | HULL_VIRTIO_DRIVER_OK |
@@ -23,15 +23,19 @@ static bool live(const struct hull_virtio *v)
 	return v->status & HULL_VIRTIO_DRIVER_OK && !v->resetting;
 }
 
-int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops)
+int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
+                     struct hull_virtq *queues, unsigned n)
 {
-	HULL_ASSERT(ops->nqueues <= HULL_VIRTIO_QUEUES && ops->queue_max <= HULL_VIRTQ_MAX);
+	HULL_ASSERT(n && n <= HULL_VIRTIO_QUEUES);
+	HULL_ASSERT(is_pow2(ops->queue_max) && ops->queue_max <= HULL_VIRTQ_MAX);
 	HULL_ASSERT(ops->config_size <= HULL_VIRTIO_CONFIG_MAX);
 	v->ops = ops;
-	for (unsigned i = 0; i < ops->nqueues; i++) {
-		v->queue[i].vm = v->dev.vm;
-		v->queue[i].max = ops->queue_max;
-		hull_virtq_reset(&v->queue[i]);
+	v->queue = queues;
+	v->nqueues = n;
+	for (unsigned i = 0; i < n; i++) {
+		queues[i].vm = v->dev.vm;
+		queues[i].max = ops->queue_max;
+		hull_virtq_reset(&queues[i]);
 	}
 	return 0;
 }
@@ -43,19 +47,25 @@ bool hull_virtio_has(const struct hull_virtio *v, unsigned bit)
 
 uint64_t hull_virtio_features(struct hull_virtio *v)
 {
-	return v->ops->features(v) | BIT(F_INDIRECT_DESC) | BIT(F_EVENT_IDX) | BIT(F_VERSION_1);
+	return v->ops->features(v) | BIT(F_INDIRECT_DESC) | BIT(F_EVENT_IDX) | BIT(F_VERSION_1) |
+	       BIT(F_RING_RESET);
 }
 
 /* 2.1.2: before DRIVER_OK nobody listens to the interrupt. */
+void hull_virtio_config_changed(struct hull_virtio *v)
+{
+	v->generation++;
+	if (v->status & HULL_VIRTIO_DRIVER_OK)
+		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
+	update_irq(v);
+}
+
 static void needs_reset(struct hull_virtio *v)
 {
 	if (v->status & HULL_VIRTIO_NEEDS_RESET)
 		return;
 	v->status |= HULL_VIRTIO_NEEDS_RESET;
-	v->generation++;
-	if (v->status & HULL_VIRTIO_DRIVER_OK)
-		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
-	update_irq(v);
+	hull_virtio_config_changed(v);
 }
 
 void hull_virtio_broken(struct hull_virtio *v, unsigned q, const char *why)
@@ -97,7 +107,7 @@ void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns)
 {
 	uint64_t at = hull_dev_now(&v->dev) + ns;
 
-	v->later |= (uint8_t)(1u << q);
+	v->later |= BIT(q);
 	if (at < v->later_at)
 		v->later_at = at;
 	hull_timer_at_ns(&v->dev, v->later_at);
@@ -105,7 +115,7 @@ void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns)
 
 void hull_virtio_notify(struct hull_virtio *v, uint32_t q)
 {
-	if (q >= v->ops->nqueues) {
+	if (q >= v->nqueues) {
 		hull_guest_error(&v->dev, "notification of a queue that does not exist", q);
 		return;
 	}
@@ -116,12 +126,12 @@ void hull_virtio_notify(struct hull_virtio *v, uint32_t q)
 void hull_virtio_timer(struct hull_dev *d)
 {
 	struct hull_virtio *v = (struct hull_virtio *)d;
-	uint8_t later = v->later;
+	uint64_t later = v->later;
 
 	v->later = 0;
 	v->later_at = HULL_NEVER;
-	for (unsigned q = 0; q < v->ops->nqueues; q++)
-		if (later & 1u << q)
+	for (unsigned q = 0; q < v->nqueues; q++)
+		if (later & BIT(q))
 			hull_virtio_notify(v, q);
 }
 
@@ -139,7 +149,7 @@ static void wait_idle(struct hull_virtio *v)
 
 static void quiesce(struct hull_virtio *v)
 {
-	for (unsigned i = 0; i < v->ops->nqueues; i++)
+	for (unsigned i = 0; i < v->nqueues; i++)
 		v->queue[i].epoch++;
 	wait_idle(v);
 }
@@ -155,14 +165,15 @@ void hull_virtio_reset(struct hull_dev *d)
 	}
 	quiesce(v);
 	v->reset_again = false;
-	for (unsigned i = 0; i < v->ops->nqueues; i++)
+	for (unsigned i = 0; i < v->nqueues; i++)
 		hull_virtq_reset(&v->queue[i]);
 	if (v->ops->reset)
 		v->ops->reset(v);
 	v->driver_features = 0;
 	v->device_sel = v->driver_sel = v->queue_sel = 0;
 	v->generation = 0;
-	v->status = v->interrupt = v->later = 0;
+	v->status = v->interrupt = 0;
+	v->later = 0;
 	v->later_at = HULL_NEVER;
 	hull_timer_at_ns(d, HULL_NEVER);
 	update_irq(v);
@@ -175,7 +186,7 @@ uint8_t hull_virtio_status(const struct hull_virtio *v)
 
 static void apply_features(struct hull_virtio *v)
 {
-	for (unsigned i = 0; i < v->ops->nqueues; i++) {
+	for (unsigned i = 0; i < v->nqueues; i++) {
 		v->queue[i].indirect = hull_virtio_has(v, F_INDIRECT_DESC);
 		v->queue[i].event_idx = hull_virtio_has(v, F_EVENT_IDX);
 	}
@@ -222,7 +233,7 @@ void hull_virtio_set_status(struct hull_virtio *v, uint8_t val)
 		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
 		update_irq(v);
 	}
-	for (unsigned i = 0; i < v->ops->nqueues; i++)
+	for (unsigned i = 0; i < v->nqueues; i++)
 		hull_virtio_notify(v, i);
 }
 
@@ -241,7 +252,7 @@ void hull_virtio_set_features(struct hull_virtio *v, unsigned half, uint32_t val
 
 struct hull_virtq *hull_virtio_selected(struct hull_virtio *v)
 {
-	return v->queue_sel < v->ops->nqueues ? &v->queue[v->queue_sel] : NULL;
+	return v->queue_sel < v->nqueues ? &v->queue[v->queue_sel] : NULL;
 }
 
 /* 4.2.2.1: when it reads as not ready, nothing of it is in flight any more. */
@@ -256,10 +267,12 @@ static void disable_queue(struct hull_virtio *v, struct hull_virtq *q)
 	if (!waits)
 		return;
 	wait_idle(v);
+	if (v->ops->queue_reset)
+		v->ops->queue_reset(v, (unsigned)(q - v->queue));
 	if (v->reset_again)
 		hull_virtio_reset(&v->dev);
 	/* What came for the other queues meanwhile was not looked at. */
-	for (unsigned i = 0; i < v->ops->nqueues; i++)
+	for (unsigned i = 0; i < v->nqueues; i++)
 		hull_virtio_notify(v, i);
 }
 
@@ -279,6 +292,17 @@ void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool 
 	q->last_avail = q->used = q->signalled = 0;
 	q->broken = 0;
 	q->ready = 1;
+}
+
+void hull_virtio_reset_queue(struct hull_virtio *v)
+{
+	struct hull_virtq *q = hull_virtio_selected(v);
+
+	if (!q || !hull_virtio_has(v, F_RING_RESET))
+		hull_guest_error(&v->dev, "reset of a queue that does not exist or cannot be",
+		                 v->queue_sel);
+	else
+		disable_queue(v, q);
 }
 
 void hull_virtio_ack(struct hull_virtio *v, uint32_t val)
@@ -317,7 +341,7 @@ void hull_virtio_restored(struct hull_dev *d)
 	quiesce(v);
 	v->interrupt &= HULL_VIRTIO_INT_QUEUE | HULL_VIRTIO_INT_CONFIG;
 	apply_features(v);
-	for (unsigned i = 0; i < v->ops->nqueues; i++) {
+	for (unsigned i = 0; i < v->nqueues; i++) {
 		struct hull_virtq *q = &v->queue[i];
 
 		q->ready = q->ready != 0;

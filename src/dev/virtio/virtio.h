@@ -17,7 +17,7 @@
 #include "core/dev_impl.h"
 #include "dev/virtio/queue.h"
 
-enum { HULL_VIRTIO_QUEUES = 4, HULL_VIRTIO_CONFIG_MAX = 64 };
+enum { HULL_VIRTIO_QUEUES = 64, HULL_VIRTIO_CONFIG_MAX = 256 };
 
 /* Device status (2.1). */
 enum {
@@ -36,7 +36,6 @@ struct hull_virtio;
 
 struct hull_virtio_ops {
 	uint32_t device_id;   /* ch. 5 */
-	unsigned nqueues;     /* at most HULL_VIRTIO_QUEUES */
 	uint16_t queue_max;   /* descriptors, a power of two, at most HULL_VIRTQ_MAX */
 	unsigned config_size; /* bytes, at most HULL_VIRTIO_CONFIG_MAX */
 	/* The device's own feature bits; those of rings and transport are added. */
@@ -54,20 +53,24 @@ struct hull_virtio_ops {
 	void (*quiesce)(struct hull_virtio *v);
 	/* Set the device's own state to that after power-on.  May be NULL. */
 	void (*reset)(struct hull_virtio *v);
+	/* Queue `q` was disabled or reset alone, after quiesce: forget what is left of it.  May be
+	 * NULL. */
+	void (*queue_reset)(struct hull_virtio *v, unsigned q);
 };
 
 struct hull_virtio {
 	struct hull_dev dev;
 	const struct hull_virtio_ops *ops;
-	struct hull_virtq queue[HULL_VIRTIO_QUEUES];
+	struct hull_virtq *queue; /* the device's */
+	unsigned nqueues;
 	uint64_t driver_features;
 	uint32_t device_sel, driver_sel; /* which half of the features shows */
 	uint32_t queue_sel;
 	uint32_t generation; /* of the configuration */
+	uint64_t later;      /* bit n: the timer calls notify for queue n */
 	uint64_t later_at;   /* guest time, ns, when the timer fires; HULL_NEVER */
 	uint8_t status;
 	uint8_t interrupt; /* HULL_VIRTIO_INT_* */
-	uint8_t later;     /* bit n: the timer calls notify for queue n */
 	bool resetting;    /* ops->quiesce left the lane */
 	bool reset_again;  /* asked for while `resetting` */
 };
@@ -79,8 +82,12 @@ struct hull_virtio {
 		HULL_FIELD(type, v.generation), HULL_FIELD(type, v.status),    \
 		HULL_FIELD(type, v.interrupt)
 
-/* For devices: prepare in init().  Returns 0. */
-int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops);
+/*
+ * For devices: prepare in init().  `queues` is an array in the device's state, of which the first
+ * `n` are used, 1 to HULL_VIRTIO_QUEUES; HULL_VIRTQ_FIELDS names the whole array.  Returns 0.
+ */
+int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
+                     struct hull_virtq *queues, unsigned n);
 
 /* Did the driver accept feature bit `bit`? */
 bool hull_virtio_has(const struct hull_virtio *v, unsigned bit);
@@ -91,9 +98,15 @@ bool hull_virtio_has(const struct hull_virtio *v, unsigned bit);
  */
 bool hull_virtio_next(struct hull_virtio *v, unsigned q, struct hull_virtq_chain *ret);
 
-/* Return a request; interrupts come with hull_virtio_signal(). */
+/*
+ * Return a request.  The driver need not see that before hull_virtio_signal(), which also
+ * interrupts it if it wants that: call it after each batch.
+ */
 void hull_virtio_push(struct hull_virtio *v, unsigned q, uint16_t head, uint32_t len);
 void hull_virtio_signal(struct hull_virtio *v, unsigned q);
+
+/* The configuration space reads differently now: tell the driver, if there is one. */
+void hull_virtio_config_changed(struct hull_virtio *v);
 
 /* Call notify for queue `q` again at guest time now + ns, or somewhat earlier. */
 void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns);
@@ -115,6 +128,8 @@ void hull_virtio_set_features(struct hull_virtio *v, unsigned half, uint32_t val
 /* The selected queue, or NULL if there is none. */
 struct hull_virtq *hull_virtio_selected(struct hull_virtio *v);
 void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool enable);
+/* QueueReset of the selected queue (2.6.1): disabled when this returns. */
+void hull_virtio_reset_queue(struct hull_virtio *v);
 void hull_virtio_notify(struct hull_virtio *v, uint32_t q);
 void hull_virtio_ack(struct hull_virtio *v, uint32_t bits);
 uint64_t hull_virtio_config_read(struct hull_virtio *v, uint64_t off, unsigned size);
