@@ -576,6 +576,43 @@ static void test_status(void **state)
 	end(e);
 }
 
+/* Requests that were taken go back to the ring; several are returned at once. */
+static void test_take_back_and_push_all(void **state)
+{
+	struct env *e = start(0, 8);
+	struct hull_virtq *q = ((struct hull_virtio *)e->d->dev)->queue, before;
+	struct hull_virtq_chain *c = calloc(1, sizeof(*c));
+	struct hull_virtq_used used[3];
+	uint32_t id, len;
+
+	(void)state;
+	assert_non_null(c);
+	for (uint16_t i = 0; i < 3; i++) {
+		v_desc(e->rig, V_AT(e->q.desc, 5 + i), BUF, 16, VD_WRITE, 0);
+		v_avail(&e->q, (uint16_t)(5 + i));
+	}
+	before = *q;
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint16_t i = 0; i < 3; i++) {
+			assert_int_equal(hull_virtq_peek(q, c), 1);
+			assert_int_equal(c->head, 5 + i);
+			used[i] = (struct hull_virtq_used){ c->head, 100u + i };
+			hull_virtq_take(q);
+		}
+		assert_int_equal(hull_virtq_peek(q, c), 0);
+		if (!round)
+			*q = before;
+	}
+	assert_int_equal(hull_virtq_push_all(q, used, 3), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(v_used(&e->q, &id, &len));
+		assert_int_equal(id, 5 + i);
+		assert_int_equal(len, 100 + i);
+	}
+	free(c);
+	end(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,7 +623,7 @@ int main(void)
 		cmocka_unit_test(test_notify),        cmocka_unit_test(test_queue_select),
 		cmocka_unit_test(test_event_index),   cmocka_unit_test(test_features),
 		cmocka_unit_test(test_status),        cmocka_unit_test(test_ring_reset),
-		cmocka_unit_test(test_config_change),
+		cmocka_unit_test(test_config_change), cmocka_unit_test(test_take_back_and_push_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

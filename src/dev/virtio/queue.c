@@ -185,18 +185,29 @@ void hull_virtq_take(struct hull_virtq *q)
 	q->last_avail++;
 }
 
-int hull_virtq_push(struct hull_virtq *q, uint16_t head, uint32_t len)
+int hull_virtq_push_all(struct hull_virtq *q, const struct hull_virtq_used *u, unsigned n)
 {
-	hull_gpa elem = q->device + USED_RING + USED_ELEM * (hull_gpa)(q->used & (q->num - 1u));
-
 	if (!q->ready || q->broken)
 		return HULL_EFAULT;
-	if (!hull_mem_store32(q->vm, elem, head) || !hull_mem_store32(q->vm, elem + 4, len))
-		return hull_virtq_break(q, "used ring is not in memory");
-	q->used++;
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t at = (uint16_t)(q->used + i) & (q->num - 1u);
+		hull_gpa elem = q->device + USED_RING + USED_ELEM * (hull_gpa)at;
+
+		if (!hull_mem_store32(q->vm, elem, u[i].head) ||
+		    !hull_mem_store32(q->vm, elem + 4, u[i].len))
+			return hull_virtq_break(q, "used ring is not in memory");
+	}
+	q->used = (uint16_t)(q->used + n);
 	if (!hull_mem_store16(q->vm, q->device + USED_IDX, q->used))
 		return hull_virtq_break(q, "used ring is not in memory");
 	return 0;
+}
+
+int hull_virtq_push(struct hull_virtq *q, uint16_t head, uint32_t len)
+{
+	const struct hull_virtq_used u = { head, len };
+
+	return hull_virtq_push_all(q, &u, 1);
 }
 
 /* VIRTIO 1.3, 2.7.10: was `event` passed on the way from `old` to `now`? */

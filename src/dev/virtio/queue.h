@@ -71,11 +71,21 @@ bool hull_virtq_valid(const struct hull_virtq *q);
  */
 int hull_virtq_peek(struct hull_virtq *q, struct hull_virtq_chain *ret);
 
-/* Take what peek showed. */
+/*
+ * Take what peek showed.  Taken requests go back to the ring if the whole struct hull_virtq is set
+ * to a copy from before they were taken, nothing was pushed meanwhile, and it is not broken.
+ */
 void hull_virtq_take(struct hull_virtq *q);
 
 /* Return a request, `len` bytes of which were written.  0, or HULL_EFAULT: broken. */
 int hull_virtq_push(struct hull_virtq *q, uint16_t head, uint32_t len);
+
+/* Return `n` requests, 1 to the size of the queue; the driver sees all of them at once. */
+struct hull_virtq_used {
+	uint16_t head;
+	uint32_t len;
+};
+int hull_virtq_push_all(struct hull_virtq *q, const struct hull_virtq_used *u, unsigned n);
 
 /* Must the driver be told about what was pushed?  Assumes that it then is. */
 bool hull_virtq_must_signal(struct hull_virtq *q);

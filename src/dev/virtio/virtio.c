@@ -87,12 +87,20 @@ bool hull_virtio_next(struct hull_virtio *v, unsigned q, struct hull_virtq_chain
 	return r > 0;
 }
 
-void hull_virtio_push(struct hull_virtio *v, unsigned q, uint16_t head, uint32_t len)
+void hull_virtio_push_all(struct hull_virtio *v, unsigned q, const struct hull_virtq_used *u,
+                          unsigned n)
 {
 	struct hull_virtq *vq = &v->queue[q];
 
-	if (vq->ready && !vq->broken && hull_virtq_push(vq, head, len))
+	if (vq->ready && !vq->broken && hull_virtq_push_all(vq, u, n))
 		hull_virtio_broken(v, q, vq->why);
+}
+
+void hull_virtio_push(struct hull_virtio *v, unsigned q, uint16_t head, uint32_t len)
+{
+	const struct hull_virtq_used u = { head, len };
+
+	hull_virtio_push_all(v, q, &u, 1);
 }
 
 void hull_virtio_signal(struct hull_virtio *v, unsigned q)

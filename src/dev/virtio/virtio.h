@@ -103,6 +103,9 @@ bool hull_virtio_next(struct hull_virtio *v, unsigned q, struct hull_virtq_chain
  * interrupts it if it wants that: call it after each batch.
  */
 void hull_virtio_push(struct hull_virtio *v, unsigned q, uint16_t head, uint32_t len);
+/* Several at once: the driver sees all of them, or none yet (5.1.6.4, merged buffers). */
+void hull_virtio_push_all(struct hull_virtio *v, unsigned q, const struct hull_virtq_used *u,
+                          unsigned n);
 void hull_virtio_signal(struct hull_virtio *v, unsigned q);
 
 /* The configuration space reads differently now: tell the driver, if there is one. */
