@@ -30,7 +30,8 @@
 	X(ETIMEDOUT, 11, "timed out")                           \
 	X(EOVERFLOW, 12, "value out of range")                  \
 	X(EFORMAT, 13, "malformed data")                        \
-	X(EAGAIN, 14, "try again")
+	X(EAGAIN, 14, "try again")                              \
+	X(ENOSPC, 15, "no space left")
 
 enum hull_error {
 #define X(name, value, text) HULL_##name = -(value),

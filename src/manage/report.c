@@ -49,6 +49,7 @@ int hull_report_exit_code(const struct hull_err *err)
 	case HULL_EEXIST:
 	case HULL_EBUSY: return 4;
 	case HULL_EPERM: return 5;
+	case HULL_ENOSPC:
 	case HULL_ENOMEM: return 8;
 	case HULL_ETIMEDOUT: return 9;
 	case HULL_ENOTSUP: return 13;

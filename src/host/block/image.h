@@ -49,8 +49,13 @@ struct hull_image_options {
 	bool shared;     /* without a lock: to look at an image that is in use; read_only only */
 	bool no_backing; /* the header's backing image is not opened; reads of it are zeroes */
 	bool for_check;  /* open it even if it is marked corrupt or its tables are damaged */
-	/* Backing image to use instead of the header's; NULL: the header's. */
+	/*
+	 * Backing image to use instead of the header's; NULL: the header's.  The user named it: it
+	 * may be anywhere, and be a block device.
+	 */
 	const char *backing, *backing_format;
+	/* The user vouches for the names in the headers: as if he had given them himself. */
+	bool trusted;
 };
 
 /* What a range of an image is.  VIRTIO and NBD know no more than this. */
@@ -196,7 +201,12 @@ struct hull_image {
 	char *path;    /* as it was opened, for messages; hull_image_open() sets it */
 	uint64_t size; /* bytes of the disk, a multiple of 512; atomic */
 	bool read_only;
-	uint32_t align; /* of offsets, lengths and buffers, for O_DIRECT; 0: 512, any buffer */
+	/*
+	 * A file below a format: what is written past its end makes it larger, what is read there
+	 * is zero, and offsets and lengths are any.  A format whose disk is the file clears it.
+	 */
+	bool grows;
+	uint32_t align; /* offsets, lengths and buffers that are fastest, for O_DIRECT; 0: any */
 	unsigned refs;  /* atomic */
 	struct hull_image *file;    /* what the format stands on; NULL for protocols */
 	struct hull_image *backing; /* what shows where this image has nothing; NULL: zeroes */
@@ -207,10 +217,15 @@ extern const struct hull_image_format *const hull_image_formats[];
 const struct hull_image_format *hull_image_format_find(const char *name);
 
 /*
- * Open an image with everything below it.  A chain that is longer than
- * HULL_IMAGE_DEPTH_MAX or contains a file twice is refused; backing images
- * are opened read-only, must be regular files, block devices that the user
- * named, or NBD; a relative name is relative to the image that names it.
+ * Open an image with everything below it.  `format` may also name a protocol:
+ * the file itself, for a format's own tools.
+ *
+ * Backing images are opened read-only, in the format that the header or the
+ * user names (raw if none, E0305 if that looks wrong).  A name in a header is
+ * relative to the directory of the image and must lead to a regular file in or
+ * below it, links followed (E0312), unless the user named it or vouched for
+ * it.  A chain that is longer than HULL_IMAGE_DEPTH_MAX or contains a file
+ * twice is refused (E0311).
  * HULL_ENOENT, HULL_EPERM, HULL_EBUSY (E0412), HULL_EINVAL, HULL_EFORMAT, HULL_ENOTSUP, HULL_EIO,
  * HULL_ENOMEM.
  */
@@ -219,11 +234,20 @@ int hull_image_open(const struct hull_image_options *o, struct hull_image **ret,
 struct hull_image *hull_image_ref(struct hull_image *img);
 void hull_image_unref(struct hull_image *img); /* NULL is fine */
 
-/* Make a new image file.  HULL_EEXIST (E0310) if the path exists. */
+/*
+ * Make a new image file; `format` may name a protocol: an empty file for a
+ * format to write into.  HULL_EEXIST (E0310) if the path exists.
+ */
 int hull_image_make(const char *format, const struct hull_image_create *c,
                     struct hull_err *err) HULL_CHECK_RESULT;
 
-/* The vtable with range checks and defaults: any offset and length in bytes, 0 or HULL_E.... */
+/*
+ * The vtable with range checks and defaults.  Offsets and lengths are bytes;
+ * if the image does not grow, parts of a sector are read, changed and written
+ * back, which is not atomic beside others who write the same sector.
+ * HULL_EINVAL outside the image, HULL_EPERM if it is read-only, HULL_ENOSPC if
+ * the host has no room, HULL_EIO, HULL_ENOMEM.
+ */
 int hull_image_read(struct hull_image *img, uint64_t off, void *buf,
                     uint64_t len) HULL_CHECK_RESULT;
 int hull_image_write(struct hull_image *img, uint64_t off, const void *buf,
@@ -237,8 +261,25 @@ int hull_image_write_zeroes(struct hull_image *img, uint64_t off, uint64_t len, 
 int hull_image_discard(struct hull_image *img, uint64_t off, uint64_t len) HULL_CHECK_RESULT;
 int hull_image_flush(struct hull_image *img) HULL_CHECK_RESULT;
 
-/* The extent at `off` through the whole chain: at most `len` bytes, at least one sector. */
+/*
+ * The extent at `off` through the whole chain: at most `len` bytes, at least
+ * one sector.  What no image has is ZERO at depth 0, without ALLOCATED.
+ */
 int hull_image_map(struct hull_image *img, uint64_t off, uint64_t len,
                    struct hull_image_extent *ret) HULL_CHECK_RESULT;
+
+/* Another size, a multiple of 512 unless the image grows. */
+int hull_image_resize(struct hull_image *img, uint64_t size,
+                      struct hull_err *err) HULL_CHECK_RESULT;
+int hull_image_get_info(struct hull_image *img, struct hull_image_info *ret,
+                        struct hull_err *err) HULL_CHECK_RESULT;
+
+/* Copy `len` bytes from byte `skip` of the segments on, or to them; or zero them.  For formats. */
+void hull_iov_get(const struct iovec *iov, int n, uint64_t skip, void *dst, uint64_t len);
+void hull_iov_put(const struct iovec *iov, int n, uint64_t skip, const void *src, uint64_t len);
+void hull_iov_zero(const struct iovec *iov, int n, uint64_t skip, uint64_t len);
+/* The part of `len` bytes from byte `skip` on, in `ret`, which has room for n; how many segments.
+ */
+int hull_iov_slice(const struct iovec *iov, int n, uint64_t skip, uint64_t len, struct iovec *ret);
 
 #endif

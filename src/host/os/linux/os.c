@@ -18,9 +18,9 @@ int hull_os_error(int error)
 	case ENAMETOOLONG:
 	case EISDIR:
 	case ENOTDIR: return HULL_EINVAL;
-	case ENOMEM:
 	case ENOSPC:
-	case EDQUOT:
+	case EDQUOT: return HULL_ENOSPC;
+	case ENOMEM:
 	case EMFILE:
 	case ENFILE: return HULL_ENOMEM;
 	case EEXIST: return HULL_EEXIST;
