@@ -54,7 +54,7 @@ struct engine_jump_entry {
  * place that is known before the address is.  The tag is page | context << ENGINE_SITE_SHIFT;
  * the bits below are 0, so that an address whose low bits are kept matches only if it is aligned.
  * Contexts start at 1: 0 matches nothing.  Even sites are for reading, odd ones for writing.
- * Whoever drops an entry of the TLB drops all sites.
+ * Whoever drops an entry of the TLB drops all sites, or those of its page.
  */
 struct engine_site {
 	uint64_t tag;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -448,6 +449,45 @@ static void left_behind(void **state)
 	(void)file(); /* only one */
 }
 
+/* Files of other builds go when nobody has used them for long; whatever else is there stays. */
+static void others_grow_old(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned days;
+		bool stays;
+	} files[] = { { "0123456789abcdef.hulljit", 40, false },
+		      { "0123456789abcdee.hulljit.new", 40, false },
+		      { "0123456789abcdec.hulljit", 20, true },
+		      { "0123456789abcde.hulljit", 40, true },
+		      { "0123456789abcdef.hulljit.txt", 40, true },
+		      { "notes", 40, true } };
+	struct jit_store *s = reopen();
+	char path[160];
+
+	add(s, 0, UNITS);
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		struct timespec times[2];
+		struct stat st;
+
+		hull_format(path, sizeof(path), "%s/%s", dir, files[i].name);
+		put(path, (const uint8_t *)"x", 1);
+		assert_int_equal(stat(path, &st), 0);
+		st.st_mtim.tv_sec -= files[i].days * 86400;
+		times[0] = times[1] = st.st_mtim;
+		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	}
+	save(s, LIMIT);
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		hull_format(path, sizeof(path), "%s/%s", dir, files[i].name);
+		assert_int_equal(access(path, F_OK) == 0, files[i].stays);
+		unlink(path);
+	}
+	s = reopen();
+	assert_int_equal(count(s, UNITS), UNITS);
+	jit_store_close(s);
+}
+
 static void nonsense(void **state)
 {
 	struct jit_store *s = reopen();
@@ -487,6 +527,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(not_trusted, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(left_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_grow_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 	};
 

@@ -441,7 +441,8 @@ void host_store_f(struct host_emit *e, unsigned bits, host_reg fs, host_reg adde
 	access_memory(e, bits == 32 ? A64_STR_S : A64_STR_D, bits / 8, fs, addend, base, off);
 }
 
-void host_address(struct host_emit *e, host_reg d, host_reg addend, struct host_operand base)
+/* d = base + addend, a host address */
+static void place(struct host_emit *e, host_reg d, host_reg addend, struct host_operand base)
 {
 	a64_rrr(e, A64_ADD, d, addend, a64_use_z(e, base, A64_X16));
 }
@@ -515,7 +516,7 @@ void host_atomic(struct host_emit *e, enum host_atomic op, unsigned bits, host_r
 	unsigned m, t = A64_X13;
 	uint8_t *again;
 
-	host_address(e, A64_X16, addend, base);
+	place(e, A64_X16, addend, base);
 	m = a64_use_z(e, v, A64_X15);
 	again = load_exclusive(e, w);
 	if (op == HOST_A_SWAP)
@@ -537,7 +538,7 @@ void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t e
 	unsigned t;
 	uint8_t *again, *differs;
 
-	host_address(e, A64_X16, addend, base);
+	place(e, A64_X16, addend, base);
 	t = a64_use_z(e, v, A64_X15);
 	a64_mem(e, A64_LDR, 8, A64_X13, A64_STATE, expected);
 	again = load_exclusive(e, w);

@@ -214,8 +214,6 @@ void host_atomic(struct host_emit *e, enum host_atomic op, unsigned bits, host_r
  */
 void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t expected,
                        struct host_operand v, host_reg addend, struct host_operand base);
-/* d = base + addend, a host address */
-void host_address(struct host_emit *e, host_reg d, host_reg addend, struct host_operand base);
 /*
  * Barrier; store_load: earlier stores against later loads as well.  Threads of devices see the
  * memory of a machine with one CPU, too.

@@ -90,9 +90,10 @@ int jit_store_add(struct jit_store *s, const struct jit_unit *unit);
 
 /*
  * Replace the file by one with everything that was taken or added and, up to `limit` bytes, what
- * an earlier run used, the latest first; with what other processes have saved meanwhile.  Does
- * nothing if hardly anything is new.  HULL_EIO (E1104) if it cannot be written, HULL_EBUSY if
- * others were saving all the time, HULL_ENOMEM; the old file is still there then.
+ * an earlier run used, the latest first; with what other processes have saved meanwhile.  Files of
+ * other keys that nobody has touched for 30 days are removed.  Does nothing if hardly anything is
+ * new.  HULL_EIO (E1104) if it cannot be written, HULL_EBUSY if others were saving all the time,
+ * HULL_ENOMEM; the old file is still there then.
  */
 int jit_store_save(struct jit_store *s, uint64_t limit, struct hull_err *err) HULL_CHECK_RESULT;
 

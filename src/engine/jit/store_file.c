@@ -4,6 +4,7 @@
 
 #if defined(__linux__)
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,9 +21,10 @@
 #include "base/text.h"
 #include "engine/jit/gen.h"
 
+#define SUFFIX     ".hulljit"
 #define NEW_SUFFIX ".new"
 
-enum { LOCK_TRIES = 200, LOCK_PAUSE_MS = 10, SAVE_FRACTION = 64 };
+enum { LOCK_TRIES = 200, LOCK_PAUSE_MS = 10, SAVE_FRACTION = 64, UNUSED_S = 30 * 86400 };
 
 /* --- the build id of the object that the code generator is in --- */
 
@@ -209,7 +211,7 @@ int jit_store_open(const char *dir, const struct jit_store_key *key, struct jit_
 	s = store_new(&id);
 	if (!s)
 		return hull_fail(err, HULL_ENOMEM, 120, "no memory for kept code");
-	hull_format(s->name, sizeof(s->name), "%016llx.hulljit",
+	hull_format(s->name, sizeof(s->name), "%016llx" SUFFIX,
 	            (unsigned long long)store_sum(&id, sizeof(id), STORE_VERSION));
 	rc = open_dir(s, dir, err);
 	if (rc) {
@@ -343,6 +345,38 @@ static int replace(struct jit_store *s, int fd, const char *name, uint64_t limit
 	return rc;
 }
 
+/* Sixteen digits and the suffix, as jit_store_open() makes them. */
+static bool is_store(const char *name)
+{
+	size_t digits = strspn(name, "0123456789abcdef");
+
+	return digits == 16 &&
+	       (!strcmp(name + digits, SUFFIX) || !strcmp(name + digits, SUFFIX NEW_SUFFIX));
+}
+
+/* Files of other builds and machines that nobody has read or written for a long time before ours
+ * was, just now, go. */
+static void prune(const struct jit_store *s)
+{
+	int fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	struct stat st, ours;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	if (!dir)
+		return;
+	if (fstatat(s->dir, s->name, &ours, AT_SYMLINK_NOFOLLOW))
+		ours.st_mtime = 0;
+	while ((e = readdir(dir)))
+		if (is_store(e->d_name) && strcmp(e->d_name, s->name) &&
+		    !fstatat(s->dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) &&
+		    ours.st_mtime - MAX(st.st_mtime, st.st_atime) > UNUSED_S)
+			unlinkat(s->dir, e->d_name, 0);
+	closedir(dir);
+}
+
 int jit_store_save(struct jit_store *s, uint64_t limit, struct hull_err *err)
 {
 	uint64_t had = s->image.data ? s->image.header->units : 0;
@@ -363,6 +397,8 @@ int jit_store_save(struct jit_store *s, uint64_t limit, struct hull_err *err)
 	if (rc) {
 		hull_fail(err, rc, 1104, "translated code is not kept: %s", strerror(errno));
 		unlinkat(s->dir, name, 0);
+	} else {
+		prune(s);
 	}
 	close(fd);
 	return rc;

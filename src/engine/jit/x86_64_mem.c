@@ -142,7 +142,8 @@ void host_store(struct host_emit *e, unsigned bits, struct host_operand v, host_
 		x86_op(e, op, bits == 64, x86_in(e, v, RDX), to);
 }
 
-void host_address(struct host_emit *e, host_reg d, host_reg addend, struct host_operand base)
+/* d = base + addend, a host address */
+static void place(struct host_emit *e, host_reg d, host_reg addend, struct host_operand base)
 {
 	x86_op(e, X86_LEA, true, d, address(e, addend, base, 0));
 }
@@ -230,7 +231,7 @@ void host_atomic(struct host_emit *e, enum host_atomic op, unsigned bits, host_r
 	} else {
 		uint32_t again;
 
-		host_address(e, RCX, addend, base);
+		place(e, RCX, addend, base);
 		x86_op(e, X86_MOV, w, RAX, x86_m(RCX, 0));
 		again = host_here(e);
 		combine(e, op, w, v);
@@ -248,7 +249,7 @@ void host_atomic(struct host_emit *e, enum host_atomic op, unsigned bits, host_r
 void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t expected,
                        struct host_operand v, host_reg addend, struct host_operand base)
 {
-	host_address(e, RCX, addend, base);
+	place(e, RCX, addend, base);
 	x86_op(e, X86_MOV, bits == 64, RAX, x86_state(expected));
 	locked(e, X86_CMPXCHG, bits == 64, x86_in(e, v, RDX), x86_m(RCX, 0));
 	x86_cc_op(e, X86_SETCC, CC_NE, false, 0, x86_r(RAX));

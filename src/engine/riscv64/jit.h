@@ -67,7 +67,16 @@ struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_
 /* Give h's code to its store; the vCPU does not run.  HULL_ENOMEM. */
 int rv_jit_hand_over(struct rv_hart *h);
 
+/* --- jit_glue.c --- */
+
+/* The state of the hart becomes that of the instruction that called C, or left. */
+void rv_jit_sync(struct rv_hart *h);
+/* Make what generated code is entered, left and helped by; a negative error. */
+int rv_jit_make_glue(struct rv_hart *h);
+void rv_jit_free_glue(struct rv_hart *h);
+
 /* --- jit.c --- */
+
 /* Do others than one vCPU and its devices see the guest's memory?  Atomics must be atomic then. */
 static inline bool rv_jit_is_shared(const struct hull_vm_config *config)
 {

@@ -209,6 +209,15 @@ static unsigned bloom_bit(uint64_t va)
 	return (va >> 12) & 4095;
 }
 
+static void drop_sites_of(struct rv_hart *h, uint64_t va)
+{
+	if (!h->cpu.sites_used)
+		return;
+	for (struct engine_site *s = h->cpu.sites; s < h->cpu.sites + ENGINE_SITES; s++)
+		if ((s->tag ^ va) >> 12 == 0)
+			s->tag = 0;
+}
+
 static void flush_page(struct rv_hart *h, uint64_t va)
 {
 	struct engine_tlb_entry *e = &h->cpu.tlb[engine_tlb_index(va)];
@@ -217,7 +226,7 @@ static void flush_page(struct rv_hart *h, uint64_t va)
 
 	if ((e->read ^ va) >> 12 == 0 || (e->write ^ va) >> 12 == 0)
 		e->read = e->write = 0;
-	rv_drop_sites(h);
+	drop_sites_of(h, va);
 	if ((f->tag ^ va) >> 12 == 0)
 		f->tag = 0;
 	h->stats.page_flushes++;

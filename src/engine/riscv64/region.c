@@ -35,6 +35,7 @@ struct rv_regions {
 	const struct jit_promotion *promotion;
 	struct jit_heat heat;
 	pthread_t thread;
+	bool started; /* once there is work */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool stop;                 /* under lock */
@@ -61,6 +62,8 @@ struct rv_regions {
 };
 
 /* --- collecting, on the vCPU's thread --- */
+
+static bool have_thread(struct rv_regions *r);
 
 static struct jit_code *block_code(struct rv_hart *h, uint64_t gpa)
 {
@@ -162,7 +165,7 @@ void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
 	struct jit_code *head = r->gen ? block_code(h, gpa) : NULL;
 
 	if (!head || !r->promotion->sample(&r->heat, &head->heat) ||
-	    hull_load_acquire(&r->state) != FREE)
+	    hull_load_acquire(&r->state) != FREE || !have_thread(r))
 		return;
 	r->page = gpa & ~HULL_PAGE_MASK;
 	r->epoch = h->code_epoch;
@@ -370,23 +373,26 @@ static void *work(void *arg)
 
 void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache)
 {
+	if (!have_thread(r)) /* then nobody copies in the background */
+		return;
 	pthread_mutex_lock(&r->lock);
 	r->reclaim = cache;
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* Signals are for the threads of whoever runs the VM. */
-static int start(struct rv_regions *r)
+/* The thread is there, from now on.  Signals are for the threads of whoever runs the VM. */
+static bool have_thread(struct rv_regions *r)
 {
 	sigset_t all, old;
-	int rc;
 
+	if (r->started)
+		return true;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&r->thread, NULL, work, r);
+	r->started = !pthread_create(&r->thread, NULL, work, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
+	return r->started;
 }
 
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config)
@@ -406,11 +412,8 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 	r->hal = h->jit->hal;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
-	if ((tier2 && !r->gen) || start(r)) {
-		pthread_cond_destroy(&r->wake);
-		pthread_mutex_destroy(&r->lock);
-		jit_gen_free(r->gen);
-		free(r);
+	if (tier2 && !r->gen) {
+		rv_regions_free(r);
 		return NULL;
 	}
 	return r;
@@ -424,7 +427,8 @@ void rv_regions_free(struct rv_regions *r)
 	r->stop = true;
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
-	pthread_join(r->thread, NULL);
+	if (r->started)
+		pthread_join(r->thread, NULL);
 	jit_gen_free(r->gen);
 	pthread_cond_destroy(&r->wake);
 	pthread_mutex_destroy(&r->lock);

@@ -24,7 +24,8 @@ struct rv_regions;
  */
 unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_pin *ret);
 
-/* Without tier 2 if the engine's mode has none.  NULL: no memory, or no thread. */
+/* Without tier 2 if the engine's mode has none; the thread starts when it is needed.  NULL: no
+ * memory. */
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config);
 void rv_regions_free(struct rv_regions *r);
 
