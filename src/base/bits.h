@@ -102,6 +102,12 @@ static inline void store_le64(void *p, uint64_t v)
 }
 
 /* Without the byte-swap builtins: on riscv64 without Zbb they are calls into libgcc. */
+static inline uint16_t load_be16(const void *p)
+{
+	const uint8_t *b = p;
+	return (uint16_t)(b[0] << 8 | b[1]);
+}
+
 static inline uint32_t load_be32(const void *p)
 {
 	const uint8_t *b = p;
@@ -111,6 +117,13 @@ static inline uint32_t load_be32(const void *p)
 static inline uint64_t load_be64(const void *p)
 {
 	return (uint64_t)load_be32(p) << 32 | load_be32((const uint8_t *)p + 4);
+}
+
+static inline void store_be16(void *p, uint16_t v)
+{
+	uint8_t *b = p;
+	b[0] = (uint8_t)(v >> 8);
+	b[1] = (uint8_t)v;
 }
 
 static inline void store_be32(void *p, uint32_t v)

@@ -84,7 +84,7 @@ static void irq_set(struct hull_irq_sink *sink, uint32_t input, bool level)
 }
 
 struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const uint64_t *args,
-                        unsigned nargs, struct hull_block *block)
+                        unsigned nargs, void *backend)
 {
 	struct rig_dev *d = &r->devs[r->ndevs];
 	char name[32];
@@ -100,9 +100,10 @@ struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const u
 	d->ch.c.write = char_write;
 	d->ch.c.read = char_read;
 	d->ch.room = SIZE_MAX;
-	setup.backend = type->backend == HULL_BACKEND_CHAR    ? (void *)&d->ch.c
-	                : type->backend == HULL_BACKEND_BLOCK ? (void *)block
-	                                                      : NULL;
+	if (type->backend == HULL_BACKEND_CHAR)
+		setup.backend = &d->ch.c;
+	else if (type->backend != HULL_BACKEND_NONE)
+		setup.backend = backend;
 	if (hull_dev_create(r->vm, &setup, &d->dev, &err))
 		die(type->name, &err);
 	for (unsigned i = 0; i < type->irqs; i++)

@@ -52,9 +52,12 @@ struct rig {
 struct rig *rig_new(void);
 void rig_free(struct rig *r);
 
-/* Add a device; `block` is for those that need a disk.  Aborts the test on failure. */
+/*
+ * Add a device; `backend` is for those that are no character devices, of the kind that the type
+ * wants.  Aborts the test on failure.
+ */
 struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const uint64_t *args,
-                        unsigned nargs, struct hull_block *block);
+                        unsigned nargs, void *backend);
 
 /* Registers by offset; false: bus error. */
 bool rig_read(struct rig_dev *d, uint64_t off, unsigned size, uint64_t *ret);

@@ -9,6 +9,7 @@
 
 #include "core/aspace.h"
 #include "support/membackend.h"
+#include "support/netbackend.h"
 #include "support/rig.h"
 
 enum { WORDS = 4, LINE = 1024, STATE = 1 << 20, DISK = 1 << 20 };
@@ -22,6 +23,7 @@ struct run {
 	struct rig *rig;
 	struct rig_dev *dev; /* NULL until the first command that needs it */
 	struct membackend *disk;
+	struct netbackend *net;
 	char rest[LINE]; /* of the line after its first word */
 	char *word[WORDS];
 	unsigned nwords;
@@ -214,6 +216,59 @@ static void do_snapshot(struct run *t)
 	free(b);
 }
 
+/* Bytes of a frame: those of `text` up to its end. */
+static size_t frame_bytes(struct run *t, const char *text, uint8_t *buf)
+{
+	size_t n = 0;
+
+	for (; *text; text++) {
+		unsigned byte;
+
+		if (*text == '_')
+			continue;
+		if (n == LINE || sscanf(text, "%2x", &byte) != 1 || !text[1])
+			break;
+		buf[n++] = (uint8_t)byte;
+		text++;
+	}
+	if (*text)
+		fail(t, "not pairs of hexadecimal digits");
+	return n;
+}
+
+static void do_net_out(struct run *t)
+{
+	const struct netbackend_frame *got = netbackend_next(t->net);
+	uint8_t want[LINE];
+	size_t n = t->nwords > 1 ? frame_bytes(t, t->word[1], want) : 0;
+
+	if (!got && n)
+		fail(t, "nothing was sent");
+	else if (got && (got->f.len != n || memcmp(got->data, want, n)))
+		fail(t, "another frame was sent, of %u bytes", got->f.len);
+}
+
+static void net_command(struct run *t)
+{
+	uint8_t buf[LINE];
+	size_t n;
+
+	if (word_is(t, 0, "net-in")) {
+		n = frame_bytes(t, t->word[1], buf);
+		expect(t, "taken", netbackend_plain(t->net, buf, (uint32_t)n),
+		       t->nwords > 2 ? number(t, 2, 10) : 1);
+	} else if (word_is(t, 0, "net-out")) {
+		do_net_out(t);
+	} else if (word_is(t, 0, "net-room")) {
+		t->net->room = word_is(t, 1, "-") ? UINT32_MAX : (uint32_t)number(t, 1, 10);
+		t->net->n.writable(t->net->n.arg);
+	} else if (word_is(t, 0, "net-link")) {
+		t->net->n.link_changed(t->net->n.arg, number(t, 1, 10));
+	} else {
+		fail(t, "unknown command \"%s\"", t->word[0]);
+	}
+}
+
 static void char_command(struct run *t)
 {
 	uint8_t text[LINE];
@@ -225,7 +280,7 @@ static void char_command(struct run *t)
 	else if (word_is(t, 0, "char-room"))
 		t->dev->ch.room = word_is(t, 1, "-") ? SIZE_MAX : number(t, 1, 10);
 	else
-		fail(t, "unknown command \"%s\"", t->word[0]);
+		net_command(t);
 }
 
 static void other_command(struct run *t)
@@ -250,6 +305,11 @@ static void other_command(struct run *t)
 		char_command(t);
 }
 
+static void *backend(struct run *t)
+{
+	return t->type->backend == HULL_BACKEND_NET ? (void *)&t->net->n : (void *)&t->disk->b;
+}
+
 static void command(struct run *t)
 {
 	static const char *const sizes[] = { "8", "16", "32", "64" };
@@ -259,7 +319,7 @@ static void command(struct run *t)
 		return;
 	}
 	if (!t->dev)
-		t->dev = rig_add(t->rig, t->type, t->args, t->type->nprops, &t->disk->b);
+		t->dev = rig_add(t->rig, t->type, t->args, t->type->nprops, backend(t));
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		if (strcmp(t->word[0] + 1, sizes[i]))
 			continue;
@@ -312,6 +372,7 @@ bool transcript_run(const char *path)
 		t.args[i] = t.type->props[i].dflt;
 	t.rig = rig_new();
 	t.disk = membackend_new(DISK, false);
+	t.net = netbackend_new();
 	while (fgets(line, sizeof(line), f)) {
 		t.line++;
 		if (line[0] == '#' || line[strspn(line, " \t\n")] == 0)
@@ -322,5 +383,6 @@ bool transcript_run(const char *path)
 	fclose(f);
 	rig_free(t.rig);
 	membackend_free(t.disk);
+	netbackend_free(t.net);
 	return !t.failed;
 }

@@ -16,6 +16,10 @@
  *   char-in TEXT         bytes arrive; \n \r \\ \xNN
  *   char-out TEXT        what was sent since the last such line
  *   char-room N(d)       how many bytes the backend still takes; `-`: any number
+ *   net-in BYTES [0]     a frame arrives, and is taken or (0) refused
+ *   net-out [BYTES]      the next frame that was sent; without BYTES: there is none
+ *   net-room N(d)        how many frames the network still takes; `-`: any number
+ *   net-link 0|1         the cable
  *   poke ADDR BYTES      write guest memory: pairs of digits, `_` is skipped
  *   peek ADDR BYTES      read guest memory and compare
  *   reset                reset the device
