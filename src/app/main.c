@@ -44,7 +44,7 @@ static const struct {
 	int (*run)(int argc, char *const argv[], FILE *out, FILE *err);
 } commands[] = {
 	{ "config", hull_cmd_config }, { "help", hull_cmd_help }, { "explain", hull_cmd_explain },
-	{ "import", hull_cmd_import }, { "version", version },
+	{ "import", hull_cmd_import }, { "version", version },    { "disk", hull_cmd_disk },
 };
 
 /* The command first, then the options that stood before it: "--json run" means "run --json". */

@@ -15,6 +15,7 @@ int hull_cmd_config(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_help(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_explain(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_import(int argc, char *const argv[], FILE *out, FILE *err);
+int hull_cmd_disk(int argc, char *const argv[], FILE *out, FILE *err);
 
 /* The i-th command of commands.def: its name, or NULL behind the last. */
 const char *hull_cmd_name(size_t i);
