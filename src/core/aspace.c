@@ -61,6 +61,8 @@ static void rw_write(struct hull_vm *vm)
 
 static void rw_written(struct hull_vm *vm)
 {
+	if (!++vm->map_changes)
+		vm->map_changes = 1;
 	hull_store_seqcst(&vm->rw.word, 0);
 	if (hull_load_seqcst(&vm->rw.waiters))
 		vm->hal->wake(vm->hal, &vm->rw.word, UINT32_MAX);
@@ -101,6 +103,7 @@ const struct hull_map *hull_aspace_overlap_locked(struct hull_vm *vm, hull_gpa g
 int hull_aspace_init(struct hull_vm *vm, struct hull_err *err)
 {
 	hull_lock_init(&vm->map_lock, vm->hal, HULL_RANK_ASPACE);
+	vm->map_changes = 1;
 	(void)err;
 	return 0;
 }
@@ -393,6 +396,12 @@ static void wrote(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
 		}
 }
 
+/* May a device read (or write) it? */
+static bool usable(const struct hull_map *m, bool write)
+{
+	return !(m->attr & HULL_MEM_DEVICE) && (!write || m->attr & HULL_MEM_W);
+}
+
 enum use { USE_READ, USE_HOST_WRITE, USE_DEVICE_WRITE };
 
 /* Does memory that `use` allows cover all of [gpa, gpa + len)?  `rw` is held. */
@@ -404,9 +413,7 @@ static bool covered(const struct hull_vm *vm, hull_gpa gpa, uint64_t len, enum u
 		const struct hull_map *m = find(vm, gpa);
 		uint64_t piece;
 
-		if (!m || m->attr & HULL_MEM_DEVICE)
-			return false;
-		if (use == USE_DEVICE_WRITE && !(m->attr & HULL_MEM_W))
+		if (!m || !usable(m, use == USE_DEVICE_WRITE))
 			return false;
 		piece = MIN(len, m->len - (gpa - m->gpa));
 		gpa += piece;
@@ -557,7 +564,7 @@ int hull_dma_begin(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool write, s
 
 	hull_rw_read(vm);
 	m = find(vm, gpa);
-	if (!len || !m || !covered(vm, gpa, 1, write ? USE_DEVICE_WRITE : USE_READ)) {
+	if (!len || !m || !usable(m, write)) {
 		hull_rw_done(vm);
 		return HULL_EFAULT;
 	}
@@ -674,6 +681,52 @@ bool hull_mem_store32(struct hull_vm *vm, hull_gpa gpa, uint32_t v)
 	hull_store_release(at, le);
 	stored(vm, gpa, 4);
 	return true;
+}
+
+bool hull_mem_store64(struct hull_vm *vm, hull_gpa gpa, uint64_t v)
+{
+	uint64_t *at = value_at(vm, gpa, 8, USE_DEVICE_WRITE);
+	uint64_t le;
+
+	store_le64(&le, v);
+	if (!at)
+		return hull_mem_write(vm, gpa, &le, 8);
+	hull_store_release(at, le);
+	stored(vm, gpa, 8);
+	return true;
+}
+
+void hull_mem_enter(struct hull_vm *vm)
+{
+	hull_rw_read(vm);
+}
+
+void hull_mem_leave(struct hull_vm *vm)
+{
+	hull_rw_done(vm);
+}
+
+bool hull_view_open(struct hull_vm *vm, struct hull_view *v)
+{
+	uint32_t i;
+
+	if (v->seen == vm->map_changes)
+		return v->hva;
+	v->seen = vm->map_changes;
+	v->hva = NULL;
+	i = search(vm, v->gpa);
+	if (i == vm->nmaps || !v->len || !usable(&vm->maps[i], v->write) ||
+	    !hull_range_within(v->gpa, v->len, vm->maps[i].gpa, vm->maps[i].len))
+		return false;
+	v->map = &vm->maps[i];
+	v->hva = v->map->hva + (v->gpa - v->map->gpa);
+	return true;
+}
+
+void hull_view_wrote(struct hull_vm *vm, const struct hull_view *v)
+{
+	mark(v->map, v->gpa, v->len);
+	wrote(vm, v->gpa, v->len);
 }
 
 hull_hpa hull_vm_stage2_root(const struct hull_vm *vm)

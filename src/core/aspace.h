@@ -4,7 +4,7 @@
  *
  * Everything else in Hull copies through hull_vm_read/hull_vm_write.  Raw
  * pointers leave this module in two ways only: to a CPU engine, which drops
- * them when the accelerator's unmap is called; and as a DMA window.
+ * them when the accelerator's unmap is called; and as a DMA window or, hidden, a view.
  */
 #ifndef HULL_CORE_ASPACE_H
 #define HULL_CORE_ASPACE_H
@@ -12,6 +12,8 @@
 #include <hull/accel.h>
 #include <hull/error.h>
 #include <hull/types.h>
+#include "base/atomic.h"
+#include "base/bits.h"
 
 struct hull_ram_page {
 	void *hva;      /* host address of the 4 KiB page */
@@ -86,5 +88,77 @@ bool hull_mem_load32(struct hull_vm *vm, hull_gpa gpa, uint32_t *ret);
 bool hull_mem_load64(struct hull_vm *vm, hull_gpa gpa, uint64_t *ret);
 bool hull_mem_store16(struct hull_vm *vm, hull_gpa gpa, uint16_t v);
 bool hull_mem_store32(struct hull_vm *vm, hull_gpa gpa, uint32_t v);
+bool hull_mem_store64(struct hull_vm *vm, hull_gpa gpa, uint64_t v);
+
+/*
+ * A view: a range that is used again and again, such as a ring.  It is looked up once and then only
+ * when the map has changed.  Use it between hull_mem_enter() and hull_mem_leave(), which hold the
+ * map in place as windows do (they nest), so be quick.
+ */
+struct hull_view {
+	hull_gpa gpa; /* set these three, the rest to 0; gpa + len does not wrap */
+	uint64_t len;
+	bool write;
+	uint8_t *hva; /* NULL: not in one mapping, or not memory; for the functions below */
+	struct hull_map *map;
+	uint32_t seen; /* changes of the map when it was looked up */
+};
+void hull_mem_enter(struct hull_vm *vm);
+void hull_mem_leave(struct hull_vm *vm);
+
+/* Look it up if need be, after each hull_mem_enter().  False: use copies (hull_mem_read...). */
+bool hull_view_open(struct hull_vm *vm, struct hull_view *v);
+
+/* After writes through it, before anybody is told of them. */
+void hull_view_wrote(struct hull_vm *vm, const struct hull_view *v);
+
+/*
+ * Naturally aligned little-endian values at `off`, within the view: single accesses with acquire
+ * and release order.  Only if hull_view_open() was true.
+ */
+static inline uint16_t hull_view_load16(const struct hull_view *v, uint64_t off)
+{
+	uint16_t val = hull_load_acquire((const uint16_t *)(const void *)(v->hva + off));
+
+	return load_le16(&val);
+}
+
+static inline uint32_t hull_view_load32(const struct hull_view *v, uint64_t off)
+{
+	uint32_t val = hull_load_acquire((const uint32_t *)(const void *)(v->hva + off));
+
+	return load_le32(&val);
+}
+
+static inline uint64_t hull_view_load64(const struct hull_view *v, uint64_t off)
+{
+	uint64_t val = hull_load_acquire((const uint64_t *)(const void *)(v->hva + off));
+
+	return load_le64(&val);
+}
+
+static inline void hull_view_store16(const struct hull_view *v, uint64_t off, uint16_t val)
+{
+	uint16_t le;
+
+	store_le16(&le, val);
+	hull_store_release((uint16_t *)(void *)(v->hva + off), le);
+}
+
+static inline void hull_view_store32(const struct hull_view *v, uint64_t off, uint32_t val)
+{
+	uint32_t le;
+
+	store_le32(&le, val);
+	hull_store_release((uint32_t *)(void *)(v->hva + off), le);
+}
+
+static inline void hull_view_store64(const struct hull_view *v, uint64_t off, uint64_t val)
+{
+	uint64_t le;
+
+	store_le64(&le, val);
+	hull_store_release((uint64_t *)(void *)(v->hva + off), le);
+}
 
 #endif

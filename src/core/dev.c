@@ -174,7 +174,9 @@ int hull_dev_create(struct hull_vm *vm, const struct hull_dev_setup *setup, stru
 	if (setup->type->init) {
 		result = setup->type->init(d, err);
 		if (result)
-			return result;
+			return result == HULL_ENOMEM ? refuse(vm, setup, result, 120,
+			                                      "there is no memory for it", err)
+			                             : result;
 	}
 	/* d->size: init may have sized the range by a property. */
 	if (d->size) {

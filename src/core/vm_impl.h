@@ -118,7 +118,8 @@ struct hull_vm {
 	struct hull_rwlock rw;
 	struct hull_map maps[HULL_MAX_MAPS];
 	uint32_t nmaps;
-	uint32_t logging; /* atomic */
+	uint32_t map_changes; /* never 0; under `rw` */
+	uint32_t logging;     /* atomic */
 	/* hull_aspace_watch(): atomic bits, by the low bits of the page number. */
 	uint64_t watched[1024];
 	uint64_t watched_writes; /* atomic */

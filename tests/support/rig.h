@@ -40,6 +40,7 @@ struct rig_dev {
 	struct hull_dev *dev;
 	struct rig_irq irq;
 	struct rig_char ch;
+	uint64_t features; /* virtio: as last negotiated (vdriver.h) */
 };
 
 struct rig {

@@ -38,12 +38,23 @@ bool v_negotiate(struct rig_dev *d, uint64_t features)
 		v_set(d, V_DRIVER_FEATURES, (uint32_t)(features >> 32 * half));
 	}
 	v_set(d, V_STATUS, 11);
+	d->features = features;
 	return v_get(d, V_STATUS) & 8;
 }
 
 bool v_queue(struct rig_dev *d, unsigned index, hull_gpa base, uint16_t num, struct vqueue *ret)
 {
-	*ret = (struct vqueue){ d, index, num, base, base + 0x1000, base + 0x2000, 0, 0 };
+	*ret = (struct vqueue){
+		.d = d,
+		.index = index,
+		.num = num,
+		.desc = base,
+		.avail = base + 0x1000,
+		.used = base + 0x2000,
+		.packed = d->features & VF_PACKED,
+		.avail_wrap = true,
+		.used_wrap = true,
+	};
 	v_set(d, V_QUEUE_SEL, index);
 	v_set(d, V_QUEUE_NUM, num);
 	v_set(d, V_DESC, (uint32_t)ret->desc);
@@ -114,10 +125,111 @@ void v_kick(struct vqueue *q)
 	v_set(q->d, V_NOTIFY, q->index);
 }
 
+void v_pdesc(struct rig *r, hull_gpa at, const struct vbuf *b, uint16_t id, uint16_t flags)
+{
+	uint8_t raw[16];
+
+	store_le64(raw, b->gpa);
+	store_le32(raw + 8, b->len);
+	store_le16(raw + 12, id);
+	must(hull_mem_write(r->vm, at, raw, 14), "descriptor");
+	v_write16(r, at + 14, flags | (b->write ? VD_WRITE : 0));
+}
+
+uint16_t v_available(const struct vqueue *q)
+{
+	return q->avail_wrap ? VD_AVAIL : VD_USED;
+}
+
+static void advance(const struct vqueue *q, uint16_t *pos, bool *wrap, unsigned n)
+{
+	*pos = (uint16_t)(*pos + n);
+	if (*pos < q->num)
+		return;
+	*pos = (uint16_t)(*pos - q->num);
+	*wrap = !*wrap;
+}
+
+/* The first descriptor's flags come last. */
+static void post_packed(struct vqueue *q, const struct vbuf *b, unsigned n, uint16_t extra)
+{
+	struct rig *r = q->d->rig;
+	hull_gpa first = V_AT(q->desc, q->avail_pos);
+	uint16_t flags = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t f = (uint16_t)(v_available(q) | extra | (i + 1 < n ? VD_NEXT : 0));
+
+		if (!i)
+			flags = (uint16_t)(f | (b->write ? VD_WRITE : 0));
+		v_pdesc(r, V_AT(q->desc, q->avail_pos), &b[i], q->next_id,
+		        i ? f : (uint16_t)(f ^ VD_AVAIL ^ VD_USED));
+		advance(q, &q->avail_pos, &q->avail_wrap, 1);
+	}
+	v_write16(r, first + 14, flags);
+}
+
+static void post_split(struct vqueue *q, const struct vbuf *b, unsigned n, uint16_t extra)
+{
+	uint16_t at = q->next_id;
+
+	for (unsigned i = 0; i < n; i++, at = (uint16_t)((at + 1) % q->num))
+		v_desc(q->d->rig, V_AT(q->desc, at), b[i].gpa, b[i].len,
+		       (uint16_t)(extra | (b[i].write ? VD_WRITE : 0) | (i + 1 < n ? VD_NEXT : 0)),
+		       (uint16_t)((at + 1) % q->num));
+	v_avail(q, q->next_id);
+}
+
+uint16_t v_post(struct vqueue *q, const struct vbuf *b, unsigned n, hull_gpa table)
+{
+	struct vbuf indirect = { table, 16 * n, false };
+	uint16_t id = q->next_id, extra = 0;
+
+	for (unsigned i = 0; table && i < n; i++) {
+		if (q->packed)
+			v_pdesc(q->d->rig, V_AT(table, i), &b[i], 0, 0);
+		else
+			v_desc(q->d->rig, V_AT(table, i), b[i].gpa, b[i].len,
+			       (uint16_t)((b[i].write ? VD_WRITE : 0) | (i + 1 < n ? VD_NEXT : 0)),
+			       (uint16_t)(i + 1));
+	}
+	if (table) {
+		b = &indirect;
+		n = 1;
+		extra = VD_INDIRECT;
+	}
+	q->count[id] = (uint16_t)n;
+	if (q->packed)
+		post_packed(q, b, n, extra);
+	else
+		post_split(q, b, n, extra);
+	q->next_id = (uint16_t)((q->next_id + n) % q->num);
+	return id;
+}
+
+static bool used_packed(struct vqueue *q, uint32_t *ret_id, uint32_t *ret_len)
+{
+	hull_gpa at = V_AT(q->desc, q->used_pos);
+	uint16_t flags = v_read16(q->d->rig, at + 14);
+
+	if (!(flags & VD_AVAIL) == q->used_wrap || !(flags & VD_USED) == q->used_wrap)
+		return false;
+	*ret_id = v_read16(q->d->rig, at + 12);
+	*ret_len = v_read32(q->d->rig, at + 8);
+	must(*ret_id < q->num && q->count[*ret_id], "a number that is not in flight");
+	must(!(flags & VD_WRITE) == !*ret_len, "WRITE without length or the other way round");
+	advance(q, &q->used_pos, &q->used_wrap, q->count[*ret_id]);
+	q->count[*ret_id] = 0;
+	q->used_seen++;
+	return true;
+}
+
 bool v_used(struct vqueue *q, uint32_t *ret_id, uint32_t *ret_len)
 {
 	hull_gpa elem = q->used + 4 + 8 * (hull_gpa)(q->used_seen % q->num);
 
+	if (q->packed)
+		return used_packed(q, ret_id, ret_len);
 	if (v_read16(q->d->rig, q->used + 2) == q->used_seen)
 		return false;
 	q->used_seen++;

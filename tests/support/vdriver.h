@@ -31,10 +31,14 @@ enum {
 };
 
 enum { VD_NEXT = 1, VD_WRITE = 2, VD_INDIRECT = 4 };
+enum { VD_AVAIL = 1 << 7, VD_USED = 1 << 15 }; /* packed rings */
+enum { V_QUEUE_NUM_MAX = 1024 };
 
 #define VF_INDIRECT   (UINT64_C(1) << 28)
 #define VF_EVENT_IDX  (UINT64_C(1) << 29)
 #define VF_VERSION_1  (UINT64_C(1) << 32)
+#define VF_PACKED     (UINT64_C(1) << 34)
+#define VF_IN_ORDER   (UINT64_C(1) << 35)
 #define VF_RING_RESET (UINT64_C(1) << 40)
 
 struct vqueue {
@@ -43,6 +47,19 @@ struct vqueue {
 	uint16_t num;
 	hull_gpa desc, avail, used;
 	uint16_t avail_idx, used_seen;
+	/* For packed rings; v_post(). */
+	bool packed;
+	bool avail_wrap, used_wrap;
+	uint16_t avail_pos, used_pos;
+	uint16_t next_id;                /* which v_post() gives out */
+	uint16_t count[V_QUEUE_NUM_MAX]; /* descriptors of each */
+};
+
+/* A piece of a request. */
+struct vbuf {
+	hull_gpa gpa;
+	uint32_t len;
+	bool write; /* by the device */
 };
 
 uint32_t v_get(struct rig_dev *d, uint64_t reg);
@@ -51,7 +68,10 @@ void v_set(struct rig_dev *d, uint64_t reg, uint32_t val);
 /* Reset, acknowledge, negotiate exactly `features` (plus VERSION_1); false: refused. */
 bool v_negotiate(struct rig_dev *d, uint64_t features);
 
-/* Lay queue `index` out at `base` (desc, avail at +0x1000, used at +0x2000) and enable it. */
+/*
+ * Lay queue `index` out at `base` (desc, avail or driver events at +0x1000, used or device events
+ * at +0x2000) in the format that was negotiated, and enable it.
+ */
 bool v_queue(struct rig_dev *d, unsigned index, hull_gpa base, uint16_t num, struct vqueue *ret);
 
 /* All of the above with one queue at RIG_RAM, then DRIVER_OK. */
@@ -66,7 +86,20 @@ uint32_t v_read32(struct rig *r, hull_gpa gpa);
 #define V_AT(table, i) ((table) + 16 * (hull_gpa)(i))
 void v_desc(struct rig *r, hull_gpa at, hull_gpa addr, uint32_t len, uint16_t flags, uint16_t next);
 
-/* Make `head` available, then notify. */
+/* The same for a packed ring, or for a table of one. */
+void v_pdesc(struct rig *r, hull_gpa at, const struct vbuf *b, uint16_t id, uint16_t flags);
+
+/* Flags that make the descriptor at the driver's position available. */
+uint16_t v_available(const struct vqueue *q);
+
+/*
+ * Make a request of n pieces available, in whatever format: it returns the number under which
+ * v_used() will report it.  Numbers go round, and so do the descriptors of a split queue: no more
+ * than `num` may be in flight.  With `table`, the pieces are described there.
+ */
+uint16_t v_post(struct vqueue *q, const struct vbuf *b, unsigned n, hull_gpa table);
+
+/* Make `head` available (split), then notify. */
 void v_avail(struct vqueue *q, uint16_t head);
 void v_kick(struct vqueue *q);
 

@@ -471,7 +471,8 @@ static void test_features(void **state)
 
 	(void)state;
 	for (unsigned bit = 0; bit < 64; bit++) {
-		bool offered = BIT(bit) & (ALL | VF_RING_RESET | VF_VERSION_1);
+		bool offered =
+			BIT(bit) & (ALL | VF_RING_RESET | VF_PACKED | VF_IN_ORDER | VF_VERSION_1);
 
 		assert_int_equal(v_negotiate(e->d, BIT(bit)), offered);
 	}
@@ -577,20 +578,18 @@ static void test_status(void **state)
 }
 
 /* Requests that were taken go back to the ring; several are returned at once. */
-static void test_take_back_and_push_all(void **state)
+static void take_back_and_push_all(uint64_t features)
 {
-	struct env *e = start(0, 8);
+	struct env *e = start(features, 8);
 	struct hull_virtq *q = ((struct hull_virtio *)e->d->dev)->queue, before;
 	struct hull_virtq_chain *c = calloc(1, sizeof(*c));
 	struct hull_virtq_used used[3];
 	uint32_t id, len;
 
-	(void)state;
 	assert_non_null(c);
-	for (uint16_t i = 0; i < 3; i++) {
-		v_desc(e->rig, V_AT(e->q.desc, 5 + i), BUF, 16, VD_WRITE, 0);
-		v_avail(&e->q, (uint16_t)(5 + i));
-	}
+	e->q.next_id = 5;
+	for (uint16_t i = 0; i < 3; i++)
+		v_post(&e->q, &(struct vbuf){ BUF, 16, true }, 1, 0);
 	before = *q;
 	for (unsigned round = 0; round < 2; round++) {
 		for (uint16_t i = 0; i < 3; i++) {
@@ -604,6 +603,8 @@ static void test_take_back_and_push_all(void **state)
 			*q = before;
 	}
 	assert_int_equal(hull_virtq_push_all(q, used, 3), 0);
+	assert_false(v_used(&e->q, &id, &len));
+	assert_true(hull_virtq_must_signal(q));
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(v_used(&e->q, &id, &len));
 		assert_int_equal(id, 5 + i);
@@ -611,6 +612,15 @@ static void test_take_back_and_push_all(void **state)
 	}
 	free(c);
 	end(e);
+}
+
+static void test_take_back_and_push_all(void **state)
+{
+	(void)state;
+	take_back_and_push_all(0);
+	take_back_and_push_all(VF_IN_ORDER);
+	take_back_and_push_all(VF_PACKED);
+	take_back_and_push_all(VF_PACKED | VF_IN_ORDER);
 }
 
 int main(void)

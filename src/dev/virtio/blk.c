@@ -426,6 +426,8 @@ static const struct hull_field blk_fields[] = {
 	HULL_VIRTQ_FIELDS(struct blk, queue),
 };
 
+static const struct hull_prop blk_props[] = { HULL_VIRTIO_PROPS };
+
 HULL_DEVICE(virtio_blk) = {
 	HULL_VIRTIO_MMIO,
 	.name = "virtio-blk",
@@ -437,4 +439,6 @@ HULL_DEVICE(virtio_blk) = {
 	.restored = hull_virtio_restored,
 	.fields = blk_fields,
 	.nfields = ARRAY_LEN(blk_fields),
+	.props = blk_props,
+	.nprops = ARRAY_LEN(blk_props),
 };

@@ -194,14 +194,15 @@ static int console_init(struct hull_dev *d, struct hull_err *err)
 {
 	struct console *s = (struct console *)d;
 	struct hull_char *c = d->backend;
+	int r;
 
 	(void)err;
-	hull_virtio_init(&s->v, &console_ops, s->queue, QUEUES);
-	if (c) {
+	r = hull_virtio_init(&s->v, &console_ops, s->queue, QUEUES);
+	if (c && !r) {
 		c->readable_arg = d;
 		c->readable = console_readable;
 	}
-	return 0;
+	return r;
 }
 
 /* A snapshot may hold anything. */
@@ -220,6 +221,8 @@ static const struct hull_field console_fields[] = {
 	HULL_FIELD(struct console, rx_len),
 };
 
+static const struct hull_prop console_props[] = { HULL_VIRTIO_PROPS };
+
 HULL_DEVICE(virtio_console) = {
 	HULL_VIRTIO_MMIO,
 	.name = "virtio-console",
@@ -230,4 +233,6 @@ HULL_DEVICE(virtio_console) = {
 	.restored = console_restored,
 	.fields = console_fields,
 	.nfields = ARRAY_LEN(console_fields),
+	.props = console_props,
+	.nprops = ARRAY_LEN(console_props),
 };

@@ -1,44 +1,65 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-#include "dev/virtio/queue.h"
+#include "dev/virtio/queue_impl.h"
 
-#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/checked.h"
 
-/* VIRTIO 1.3, 2.7.5-2.7.8: layouts and flags. */
-enum { DESC_SIZE = 16, DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
-enum { AVAIL_FLAGS = 0, AVAIL_IDX = 2, AVAIL_RING = 4, AVAIL_NO_INTERRUPT = 1 };
-enum { USED_IDX = 2, USED_RING = 4, USED_ELEM = 8 };
-
-struct desc {
-	hull_gpa addr;
-	uint32_t len;
-	uint16_t flags, next;
-};
-
-/* Where a chain walk is: in which table, and how far it may go. */
-struct walk {
-	hull_gpa table;
-	uint32_t size; /* descriptors in the table */
-	uint32_t at;
-	uint32_t left; /* descriptors that the chain may still have */
-	bool indirect;
-};
+static const struct hull_virtq_format *format(const struct hull_virtq *q)
+{
+	return q->packed ? &hull_virtq_packed : &hull_virtq_split;
+}
 
 void hull_virtq_reset(struct hull_virtq *q)
 {
+	for (unsigned i = 0; q->flight && i < q->max; i++)
+		q->flight[i].n = 0;
 	*q = (struct hull_virtq){
-		.vm = q->vm, .max = q->max, .num = q->max, .epoch = q->epoch + 1
+		.vm = q->vm,
+		.max = q->max,
+		.num = q->max,
+		.epoch = q->epoch + 1,
+		.depth = q->depth,
+		.indirect = q->indirect,
+		.event_idx = q->event_idx,
+		.packed = q->packed,
+		.in_order = q->in_order,
+		.flight = q->flight,
 	};
 }
 
 bool hull_virtq_valid(const struct hull_virtq *q)
 {
-	return is_pow2(q->num) && q->num <= q->max && is_aligned(q->desc, 16) &&
-	       is_aligned(q->driver, 2) && is_aligned(q->device, 4) &&
-	       hull_range_valid(q->desc, DESC_SIZE * (uint64_t)q->num) &&
-	       hull_range_valid(q->driver, AVAIL_RING + 2 * (uint64_t)q->num + 2) &&
-	       hull_range_valid(q->device, USED_RING + USED_ELEM * (uint64_t)q->num + 2);
+	return q->num && q->num <= q->max && is_aligned(q->desc, 16) &&
+	       hull_range_valid(q->desc, DESC_SIZE * (uint64_t)q->num) && format(q)->valid(q);
+}
+
+void hull_virtq_start(struct hull_virtq *q)
+{
+	q->broken = 0;
+	q->ready = 1;
+	format(q)->start(q);
+	format(q)->place(q);
+}
+
+void hull_virtq_restored(struct hull_virtq *q)
+{
+	struct hull_virtq saved = *q;
+
+	hull_virtq_reset(q);
+	q->desc = saved.desc;
+	q->driver = saved.driver;
+	q->device = saved.device;
+	q->num = saved.num;
+	q->last_avail = saved.last_avail;
+	q->used = saved.used;
+	q->signalled = saved.signalled;
+	q->broken = saved.broken != 0;
+	q->why = "broken before the snapshot";
+	q->ready = saved.ready != 0;
+	if (q->ready && hull_virtq_valid(q))
+		format(q)->place(q);
+	else
+		q->ready = 0;
 }
 
 int hull_virtq_break(struct hull_virtq *q, const char *why)
@@ -49,68 +70,53 @@ int hull_virtq_break(struct hull_virtq *q, const char *why)
 	return HULL_EFAULT;
 }
 
-static hull_gpa used_event_gpa(const struct hull_virtq *q)
+void hull_virtq_begin(struct hull_virtq *q)
 {
-	return q->driver + AVAIL_RING + 2 * (hull_gpa)q->num;
+	if (q->depth++)
+		return;
+	hull_mem_enter(q->vm);
+	if (!q->ready)
+		return;
+	hull_view_open(q->vm, &q->vdesc);
+	hull_view_open(q->vm, &q->vdriver);
+	hull_view_open(q->vm, &q->vdevice);
 }
 
-static hull_gpa avail_event_gpa(const struct hull_virtq *q)
+void hull_virtq_end(struct hull_virtq *q)
 {
-	return q->device + USED_RING + USED_ELEM * (hull_gpa)q->num;
+	if (!--q->depth)
+		hull_mem_leave(q->vm);
 }
 
-/* How many entries wait: 0..num, or negative. */
-static int waiting(struct hull_virtq *q)
-{
-	uint16_t idx, n;
-
-	if (!hull_mem_load16(q->vm, q->driver + AVAIL_IDX, &idx))
-		return hull_virtq_break(q, "available ring is not in memory");
-	n = (uint16_t)(idx - q->last_avail);
-	if (n > q->num)
-		return hull_virtq_break(q, "available index moved by more than the queue has");
-	return n;
-}
-
-/* Nothing waits: ask for a notification, then look again, since the driver may have just added. */
-static int waiting_or_asked(struct hull_virtq *q)
-{
-	int n = waiting(q);
-
-	if (n || !q->event_idx)
-		return n;
-	if (!hull_mem_store16(q->vm, avail_event_gpa(q), q->last_avail))
-		return hull_virtq_break(q, "used ring is not in memory");
-	hull_fence_seqcst(); /* pairs with the driver's barrier between avail.idx and avail_event */
-	return waiting(q);
-}
-
-static bool load_desc(struct hull_virtq *q, const struct walk *w, struct desc *ret)
-{
-	uint8_t raw[DESC_SIZE];
-
-	if (!hull_mem_read(q->vm, w->table + DESC_SIZE * (hull_gpa)w->at, raw, sizeof(raw)))
-		return false;
-	*ret = (struct desc){ load_le64(raw), load_le32(raw + 8), load_le16(raw + 12),
-		              load_le16(raw + 14) };
-	return true;
-}
-
-static int enter_indirect(struct hull_virtq *q, struct walk *w, const struct desc *d)
+int hull_virtq_check_table(struct hull_virtq *q, const struct desc *d, bool inside)
 {
 	if (!q->indirect)
 		return hull_virtq_break(q, "indirect descriptor without the feature");
-	if (w->indirect)
+	if (inside)
 		return hull_virtq_break(q, "indirect table inside an indirect table");
 	if (d->flags & DESC_NEXT)
 		return hull_virtq_break(q, "indirect descriptor with a next one");
 	if (!d->len || d->len % DESC_SIZE || !hull_range_valid(d->addr, d->len))
 		return hull_virtq_break(q, "indirect table of a wrong length");
-	*w = (struct walk){ d->addr, d->len / DESC_SIZE, 0, w->left, true };
 	return 0;
 }
 
-static int add_segment(struct hull_virtq *q, struct hull_virtq_chain *c, const struct desc *d)
+bool hull_virtq_load_indirect(struct hull_virtq *q, hull_gpa table, uint32_t i, struct desc *ret)
+{
+	uint8_t raw[DESC_SIZE];
+
+	if (!hull_mem_read(q->vm, table + DESC_SIZE * (hull_gpa)i, raw, sizeof(raw)))
+		return false;
+	*ret = (struct desc){ load_le64(raw), load_le32(raw + 8), load_le16(raw + 12),
+		              load_le16(raw + 14) };
+	if (!q->packed)
+		return true;
+	/* 2.8.1: the last two are the other way round. */
+	*ret = (struct desc){ ret->addr, ret->len, ret->next, ret->flags };
+	return true;
+}
+
+int hull_virtq_add(struct hull_virtq *q, struct hull_virtq_chain *c, const struct desc *d)
 {
 	unsigned n = c->nread + c->nwrite;
 
@@ -131,104 +137,123 @@ static int add_segment(struct hull_virtq *q, struct hull_virtq_chain *c, const s
 	return 0;
 }
 
-static int walk_chain(struct hull_virtq *q, struct hull_virtq_chain *c)
+/* Flights from `taken` on were given back by putting an older copy of the queue in its place. */
+static bool in_flight(const struct hull_virtq *q, uint16_t id)
 {
-	struct walk w = { q->desc, q->num, c->head, q->num, false };
-	struct desc d;
-	int r;
+	const struct hull_virtq_flight *f = &q->flight[id];
 
-	for (;;) {
-		if (w.at >= w.size)
-			return hull_virtq_break(q, "descriptor number beyond its table");
-		if (!w.left--)
-			return hull_virtq_break(q, "chain longer than the queue");
-		if (!load_desc(q, &w, &d))
-			return hull_virtq_break(q, "descriptor table is not in memory");
-		if (d.flags & DESC_INDIRECT) {
-			r = enter_indirect(q, &w, &d);
-			w.left++; /* it describes no buffer itself */
-		} else {
-			r = add_segment(q, c, &d);
-			w.at = d.next;
-		}
-		if (r)
-			return r;
-		if (!(d.flags & (DESC_NEXT | DESC_INDIRECT)))
-			return 0;
-	}
+	return f->n && (int32_t)(f->seq - q->taken) < 0;
 }
 
 int hull_virtq_peek(struct hull_virtq *q, struct hull_virtq_chain *ret)
 {
-	uint16_t head;
-	int n;
+	int r;
 
 	if (!q->ready)
 		return 0;
 	if (q->broken)
 		return HULL_EFAULT;
-	n = waiting_or_asked(q);
-	if (n <= 0)
-		return n;
-	if (!hull_mem_load16(q->vm, q->driver + AVAIL_RING + 2 * (q->last_avail & (q->num - 1u)),
-	                     &head))
-		return hull_virtq_break(q, "available ring is not in memory");
-	ret->head = head;
 	ret->nread = ret->nwrite = 0;
 	ret->read_len = ret->write_len = 0;
-	n = walk_chain(q, ret);
-	return n ? n : 1;
+	hull_virtq_begin(q);
+	r = format(q)->peek(q, ret);
+	hull_virtq_end(q);
+	if (r > 0 && (q->packed || q->in_order) && in_flight(q, ret->head))
+		r = hull_virtq_break(q, "number of a request that is not over yet");
+	q->peek_id = ret->head;
+	q->peeked = r > 0;
+	return r;
 }
 
 void hull_virtq_take(struct hull_virtq *q)
 {
-	q->last_avail++;
+	struct hull_virtq_flight *f;
+
+	if (!q->peeked)
+		return;
+	q->peeked = 0;
+	format(q)->advance(q, q->peek_n);
+	if (!q->packed && !q->in_order)
+		return;
+	f = &q->flight[q->peek_id];
+	f->seq = q->taken++;
+	f->n = q->peek_n;
+	f->done = false;
+	if (q->nflight++)
+		q->flight[q->last].next = q->peek_id;
+	else
+		q->first = q->peek_id;
+	q->last = q->peek_id;
 }
 
-int hull_virtq_push_all(struct hull_virtq *q, const struct hull_virtq_used *u, unsigned n)
+/* Fill in the used entry of a request in flight, which is over. */
+static int push_one(struct hull_virtq *q, uint16_t id, uint32_t len)
 {
-	if (!q->ready || q->broken)
-		return HULL_EFAULT;
-	for (unsigned i = 0; i < n; i++) {
-		uint16_t at = (uint16_t)(q->used + i) & (q->num - 1u);
-		hull_gpa elem = q->device + USED_RING + USED_ELEM * (hull_gpa)at;
+	unsigned n = q->flight[id].n;
 
-		if (!hull_mem_store32(q->vm, elem, u[i].head) ||
-		    !hull_mem_store32(q->vm, elem + 4, u[i].len))
-			return hull_virtq_break(q, "used ring is not in memory");
+	q->flight[id].n = 0;
+	q->nflight--;
+	return format(q)->push(q, id, len, n);
+}
+
+/* 2.7.9, 2.8.9: those that are over, up to the first that is not. */
+static int push_in_order(struct hull_virtq *q, uint16_t id, uint32_t len)
+{
+	int r = 0;
+
+	q->flight[id].len = len;
+	q->flight[id].done = true;
+	while (!r && q->nflight && q->flight[q->first].done) {
+		id = q->first;
+		q->first = q->flight[id].next;
+		r = push_one(q, id, q->flight[id].len);
 	}
-	q->used = (uint16_t)(q->used + n);
-	if (!hull_mem_store16(q->vm, q->device + USED_IDX, q->used))
-		return hull_virtq_break(q, "used ring is not in memory");
-	return 0;
+	return r;
 }
 
 int hull_virtq_push(struct hull_virtq *q, uint16_t head, uint32_t len)
 {
-	const struct hull_virtq_used u = { head, len };
+	int r;
 
-	return hull_virtq_push_all(q, &u, 1);
+	if (!q->ready || q->broken)
+		return HULL_EFAULT;
+	if ((q->packed || q->in_order) && (!in_flight(q, head) || q->flight[head].done))
+		return hull_virtq_break(q, "request returned twice");
+	hull_virtq_begin(q);
+	if (q->in_order)
+		r = push_in_order(q, head, len);
+	else if (q->packed)
+		r = push_one(q, head, len);
+	else
+		r = format(q)->push(q, head, len, 1);
+	hull_virtq_end(q);
+	return r;
 }
 
-/* VIRTIO 1.3, 2.7.10: was `event` passed on the way from `old` to `now`? */
-static bool passed(uint16_t event, uint16_t now, uint16_t old)
+int hull_virtq_push_all(struct hull_virtq *q, const struct hull_virtq_used *u, unsigned n)
 {
-	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < n; i++)
+		r = hull_virtq_push(q, u[i].head, u[i].len);
+	return r;
 }
 
 bool hull_virtq_must_signal(struct hull_virtq *q)
 {
-	uint16_t old = q->signalled, v;
+	uint16_t old = q->signalled;
+	bool must = false;
 
-	if (!q->ready || q->broken || q->used == old)
+	if (!q->ready || q->broken || !q->staged)
 		return false;
-	hull_fence_seqcst(); /* pairs with the driver's barrier between used_event and used.idx */
-	if (q->event_idx) {
+	hull_virtq_begin(q);
+	if (!format(q)->publish(q)) {
+		q->staged = 0;
 		q->signalled = q->used;
-		return !hull_mem_load16(q->vm, used_event_gpa(q), &v) || passed(v, q->used, old);
+		must = format(q)->wanted(q, old);
 	}
-	q->signalled = q->used;
-	return !hull_mem_load16(q->vm, q->driver + AVAIL_FLAGS, &v) || !(v & AVAIL_NO_INTERRUPT);
+	hull_virtq_end(q);
+	return must;
 }
 
 /* Copy between `buf` and one side of a chain, from byte `off` of that side. */

@@ -75,6 +75,8 @@ static const struct hull_field rng_fields[] = {
 	HULL_VIRTQ_FIELDS(struct rng, queue),
 };
 
+static const struct hull_prop rng_props[] = { HULL_VIRTIO_PROPS };
+
 HULL_DEVICE(virtio_rng) = {
 	HULL_VIRTIO_MMIO,
 	.name = "virtio-rng",
@@ -84,4 +86,6 @@ HULL_DEVICE(virtio_rng) = {
 	.restored = hull_virtio_restored,
 	.fields = rng_fields,
 	.nfields = ARRAY_LEN(rng_fields),
+	.props = rng_props,
+	.nprops = ARRAY_LEN(rng_props),
 };

@@ -6,7 +6,14 @@
 #include "base/mem.h"
 
 /* VIRTIO 1.3, ch. 6. */
-enum { F_INDIRECT_DESC = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32, F_RING_RESET = 40 };
+enum {
+	F_INDIRECT_DESC = 28,
+	F_EVENT_IDX = 29,
+	F_VERSION_1 = 32,
+	F_RING_PACKED = 34,
+	F_IN_ORDER = 35,
+	F_RING_RESET = 40,
+};
 
 enum {
 	STATUS_DRIVERS = HULL_VIRTIO_ACKNOWLEDGE | HULL_VIRTIO_DRIVER | HULL_VIRTIO_DRIVER_OK |
@@ -23,6 +30,23 @@ static bool live(const struct hull_virtio *v)
 	return v->status & HULL_VIRTIO_DRIVER_OK && !v->resetting;
 }
 
+/* The value of a property, or 1 if the device has none of that name. */
+static uint64_t offered(const struct hull_dev *d, const char *name)
+{
+	for (unsigned i = 0; i < d->type->nprops; i++)
+		if (hull_text_eq(d->type->props[i].name, name))
+			return d->prop[i];
+	return 1;
+}
+
+static uint64_t ring_features(const struct hull_dev *d)
+{
+	return BIT(F_INDIRECT_DESC) | BIT(F_VERSION_1) | BIT(F_RING_RESET) |
+	       (offered(d, "event_idx") ? BIT(F_EVENT_IDX) : 0) |
+	       (offered(d, "packed") ? BIT(F_RING_PACKED) : 0) |
+	       (offered(d, "in_order") ? BIT(F_IN_ORDER) : 0);
+}
+
 int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
                      struct hull_virtq *queues, unsigned n)
 {
@@ -30,11 +54,16 @@ int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
 	HULL_ASSERT(is_pow2(ops->queue_max) && ops->queue_max <= HULL_VIRTQ_MAX);
 	HULL_ASSERT(ops->config_size <= HULL_VIRTIO_CONFIG_MAX);
 	v->ops = ops;
+	v->ring_features = ring_features(&v->dev);
 	v->queue = queues;
 	v->nqueues = n;
 	for (unsigned i = 0; i < n; i++) {
 		queues[i].vm = v->dev.vm;
 		queues[i].max = ops->queue_max;
+		queues[i].flight =
+			hull_dev_alloc(&v->dev, ops->queue_max * sizeof(*queues[i].flight));
+		if (!queues[i].flight)
+			return HULL_ENOMEM;
 		hull_virtq_reset(&queues[i]);
 	}
 	return 0;
@@ -47,8 +76,7 @@ bool hull_virtio_has(const struct hull_virtio *v, unsigned bit)
 
 uint64_t hull_virtio_features(struct hull_virtio *v)
 {
-	return v->ops->features(v) | BIT(F_INDIRECT_DESC) | BIT(F_EVENT_IDX) | BIT(F_VERSION_1) |
-	       BIT(F_RING_RESET);
+	return v->ops->features(v) | v->ring_features;
 }
 
 /* 2.1.2: before DRIVER_OK nobody listens to the interrupt. */
@@ -197,6 +225,8 @@ static void apply_features(struct hull_virtio *v)
 	for (unsigned i = 0; i < v->nqueues; i++) {
 		v->queue[i].indirect = hull_virtio_has(v, F_INDIRECT_DESC);
 		v->queue[i].event_idx = hull_virtio_has(v, F_EVENT_IDX);
+		v->queue[i].packed = hull_virtio_has(v, F_RING_PACKED);
+		v->queue[i].in_order = hull_virtio_has(v, F_IN_ORDER);
 	}
 }
 
@@ -266,12 +296,9 @@ struct hull_virtq *hull_virtio_selected(struct hull_virtio *v)
 /* 4.2.2.1: when it reads as not ready, nothing of it is in flight any more. */
 static void disable_queue(struct hull_virtio *v, struct hull_virtq *q)
 {
-	uint8_t indirect = q->indirect, event_idx = q->event_idx;
 	bool waits = q->ready && !v->resetting;
 
 	hull_virtq_reset(q);
-	q->indirect = indirect;
-	q->event_idx = event_idx;
 	if (!waits)
 		return;
 	wait_idle(v);
@@ -297,9 +324,7 @@ void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool 
 		                 v->queue_sel);
 		return;
 	}
-	q->last_avail = q->used = q->signalled = 0;
-	q->broken = 0;
-	q->ready = 1;
+	hull_virtq_start(q);
 }
 
 void hull_virtio_reset_queue(struct hull_virtio *v)
@@ -350,13 +375,7 @@ void hull_virtio_restored(struct hull_dev *d)
 	v->interrupt &= HULL_VIRTIO_INT_QUEUE | HULL_VIRTIO_INT_CONFIG;
 	apply_features(v);
 	for (unsigned i = 0; i < v->nqueues; i++) {
-		struct hull_virtq *q = &v->queue[i];
-
-		q->ready = q->ready != 0;
-		q->broken = q->broken != 0;
-		q->why = "broken before the snapshot";
-		if (q->ready && !hull_virtq_valid(q))
-			hull_virtq_reset(q);
+		hull_virtq_restored(&v->queue[i]);
 		if (v->status & HULL_VIRTIO_DRIVER_OK)
 			hull_virtio_later(v, i, 0);
 	}

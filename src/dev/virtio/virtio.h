@@ -34,6 +34,15 @@ enum { HULL_VIRTIO_INT_QUEUE = 1, HULL_VIRTIO_INT_CONFIG = 2 };
 
 struct hull_virtio;
 
+/*
+ * Properties of every virtio device: ring features that are offered, for drivers that get one wrong
+ * and for tests.  A device that does not list them offers all.
+ */
+#define HULL_VIRTIO_PROPS                                                               \
+	{ "packed", "offer packed rings (VIRTIO_F_RING_PACKED)", 1, 0, 1 },             \
+		{ "in_order", "offer requests in order (VIRTIO_F_IN_ORDER)", 1, 0, 1 }, \
+		{ "event_idx", "offer event indexes (VIRTIO_F_EVENT_IDX)", 1, 0, 1 }
+
 struct hull_virtio_ops {
 	uint32_t device_id;   /* ch. 5 */
 	uint16_t queue_max;   /* descriptors, a power of two, at most HULL_VIRTQ_MAX */
@@ -63,6 +72,7 @@ struct hull_virtio {
 	const struct hull_virtio_ops *ops;
 	struct hull_virtq *queue; /* the device's */
 	unsigned nqueues;
+	uint64_t ring_features; /* offered */
 	uint64_t driver_features;
 	uint32_t device_sel, driver_sel; /* which half of the features shows */
 	uint32_t queue_sel;
@@ -84,7 +94,8 @@ struct hull_virtio {
 
 /*
  * For devices: prepare in init().  `queues` is an array in the device's state, of which the first
- * `n` are used, 1 to HULL_VIRTIO_QUEUES; HULL_VIRTQ_FIELDS names the whole array.  Returns 0.
+ * `n` are used, 1 to HULL_VIRTIO_QUEUES; HULL_VIRTQ_FIELDS names the whole array.  0 or
+ * HULL_ENOMEM: there is no memory for what its requests in flight need.
  */
 int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
                      struct hull_virtq *queues, unsigned n);
