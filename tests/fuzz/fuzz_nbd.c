@@ -106,6 +106,8 @@ static void fuzz_server(const uint8_t *data, size_t size)
 	hull_nbd_server_stop(s);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	prepare();
