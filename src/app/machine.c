@@ -212,6 +212,22 @@ static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
 	return add_device(m, c, "virtio-blk", id ? id : name, m->disks[m->ndisks++], err);
 }
 
+static int add_vsock(struct app_machine *m, struct hull_vm_config *c, struct hull_err *err)
+{
+	const char *path = text(m, HULL_OPT_VSOCK_PATH);
+	int r;
+
+	if (!path)
+		return 0;
+	if (c->deterministic) {
+		hull_fail(err, HULL_ENOTSUP, 542, "a repeatable run cannot have a vsock");
+		hull_err_fix(err, "leave --vsock away, or --deterministic and --lockstep");
+		return HULL_ENOTSUP;
+	}
+	r = hull_vsock_open(path, hull_options_num(m->options, HULL_OPT_VSOCK_CID), &m->vsock, err);
+	return r ? r : add_device(m, c, "virtio-vsock", "vsock", m->vsock, err);
+}
+
 /* After the devices that the options name one by one. */
 static int add_devices(struct app_machine *m, struct hull_vm_config *c,
                        const struct app_escape *escape, struct hull_err *err)
@@ -232,6 +248,8 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
 		r = add_port(m, c, HULL_OPT_CONSOLE_TO, i, escape, err);
 	for (uint32_t i = 0; !r && i < disks; i++)
 		r = add_disk(m, c, i, err);
+	if (!r)
+		r = add_vsock(m, c, err);
 	if (!r && hull_dev_type_find("virtio-rng"))
 		r = add_device(m, c, "virtio-rng", "rng", NULL, err);
 	return r;
@@ -373,6 +391,8 @@ int hull_app_machine_start(struct app_machine *m, struct hull_err *err)
 	for (uint32_t i = 0; !r && i < m->nports; i++)
 		if (listens(m, i))
 			r = hull_char_start(m->ports[i], err);
+	if (!r && m->vsock)
+		r = hull_vsock_start(m->vsock, err);
 	return r;
 }
 
@@ -380,6 +400,8 @@ void hull_app_machine_quiet(struct app_machine *m)
 {
 	for (uint32_t i = 0; i < m->nports; i++)
 		hull_char_stop(m->ports[i]);
+	if (m->vsock)
+		hull_vsock_stop(m->vsock);
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		m->disks[i]->drain(m->disks[i]);
 }
@@ -391,6 +413,7 @@ void hull_app_machine_close(struct app_machine *m)
 		(void)hull_vm_destroy(m->machine.vm, NULL);
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		hull_raw_close(m->disks[i]);
+	hull_vsock_close(m->vsock);
 	for (uint32_t i = 0; i < m->nports; i++)
 		hull_char_close(m->ports[i]);
 	if (m->options)

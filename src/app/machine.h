@@ -13,6 +13,7 @@
 #include "host/char/char.h"
 #include "host/char/tap.h"
 #include "host/file.h"
+#include "host/vsock/vsock.h"
 #include "manage/options.h"
 
 enum { APP_PORTS = 8, APP_DISKS = 16 };
@@ -26,6 +27,7 @@ struct app_machine {
 	uint32_t nports, nserials;                      /* the serial ports come first */
 	struct hull_block *disks[APP_DISKS];
 	uint32_t ndisks;
+	struct hull_vsock *vsock; /* NULL: none */
 	void *backends[HULL_MAX_DEVICES];
 	const struct app_role *role; /* NULL: as the options say */
 	bool terminal_taken; /* a console leads to the terminal, not the first serial port */

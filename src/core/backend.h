@@ -135,4 +135,48 @@ struct hull_net {
 	void *arg;
 };
 
+/*
+ * Streams between the guest and programs of the host (VIRTIO 1.3, 5.10).  The backend owns the
+ * connections and numbers them; the device says how much may be under way and when one ends.
+ *
+ * The functions below are called under the device's lane: they copy, do not wait, and call no
+ * device.  After reset() or close(), a number may be used again for another connection.
+ */
+enum {
+	HULL_VSOCK_CONNS = 256,       /* connections at a time, numbered 0 to that - 1 */
+	HULL_VSOCK_BUFFER = 64 << 10, /* bytes per connection from the guest, not yet taken */
+	HULL_VSOCK_END = -1,          /* the program sends no more */
+	HULL_VSOCK_GONE = -2,         /* nor does it take anything */
+};
+
+struct hull_vsock {
+	uint64_t cid; /* of the guest: 3 to 2^32 - 2 */
+	/* The guest connects to `port` of the host.  The number of the connection, or HULL_E... */
+	int (*connect)(struct hull_vsock *b, uint32_t port);
+	/* The guest has taken a connection that opened() announced; `port`: ours, for the program.
+	 */
+	void (*accepted)(struct hull_vsock *b, unsigned id, uint32_t port);
+	/*
+	 * Bytes from the program: how many were put into `buf`; 0: none now, ready() tells of
+	 * more; or HULL_VSOCK_END, HULL_VSOCK_GONE.  With `len` 0 only the latter can be told.
+	 */
+	int (*read)(struct hull_vsock *b, unsigned id, void *buf, uint32_t len);
+	/*
+	 * Bytes for the program.  All are taken: the device sees to it that no more than
+	 * HULL_VSOCK_BUFFER are unsent.
+	 */
+	void (*write)(struct hull_vsock *b, unsigned id, const void *buf, uint32_t len);
+	uint32_t (*unsent)(struct hull_vsock *b, unsigned id);
+	/* The guest sends no more: tell the program after what is unsent. */
+	void (*finish)(struct hull_vsock *b, unsigned id);
+	/* The end.  `now`: what is unsent is lost; else the program may still take it. */
+	void (*close)(struct hull_vsock *b, unsigned id, bool now);
+	/* Set by the device, in its init(); called from any thread without a lane: */
+	/* A program connects to `port` of the guest.  False: no, and the number is free again. */
+	bool (*opened)(void *arg, unsigned id, uint32_t port);
+	/* Look at a connection: there may be something to read, or less that is unsent. */
+	void (*ready)(void *arg, unsigned id);
+	void *arg;
+};
+
 #endif

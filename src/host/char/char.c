@@ -18,7 +18,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +26,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "host/os/os.h"
+#include "host/unix.h"
 
 enum { RING = 4096, PATIENCE_MS = 1000, WAIT_MS = 100, CHUNK = 512 };
 enum kind { STDIO, FILE_OUT, PTY, SOCKET, NONE };
@@ -336,49 +336,17 @@ static int open_pty(struct stream *s, struct hull_err *err)
 	return 0;
 }
 
-/*
- * Did the process that bound the socket die?  Anything else than a refusal (a
- * full backlog, another type of socket, no permission) means that somebody lives.
- */
-static bool abandoned(const struct sockaddr_un *addr)
-{
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool dead = probe >= 0 && connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) &&
-	            errno == ECONNREFUSED;
-
-	if (probe >= 0)
-		close(probe);
-	return dead;
-}
-
 static int open_socket(struct stream *s, const char *path, struct hull_err *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct stat st;
+	int r = hull_unix_listen(path, &s->listener, err);
 
-	if (!*path || strlen(path) >= sizeof(addr.sun_path)) {
-		hull_fail(err, HULL_EINVAL, 902, "the socket path \"%s\" is empty or too long",
-		          path);
-		hull_err_fix(err, "use a path of at most %u bytes",
-		             (unsigned)sizeof(addr.sun_path) - 1);
-		return HULL_EINVAL;
-	}
-	memcpy(addr.sun_path, path, strlen(path));
-	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listener < 0)
-		return cannot(err, "socket", path, errno);
-	if (bind(s->listener, (struct sockaddr *)&addr, sizeof(addr))) {
-		if (errno != EADDRINUSE || lstat(path, &st) || !S_ISSOCK(st.st_mode))
-			return cannot(err, "socket", path, errno);
-		if (!abandoned(&addr))
-			return cannot(err, "socket", path, EADDRINUSE);
-		unlink(path);
-		if (bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)))
-			return cannot(err, "socket", path, errno);
-	}
+	if (r && err)
+		err->id = 902;
+	if (r)
+		return r;
 	hull_format(s->place, sizeof(s->place), "%s", path);
 	s->socket_out = true;
-	return listen(s->listener, 1) ? cannot(err, "socket", path, errno) : 0;
+	return 0;
 }
 
 static int open_target(struct stream *s, const char *target, struct hull_err *err)
