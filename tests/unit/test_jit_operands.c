@@ -266,6 +266,11 @@ static void generate_some(void)
 	generate(&(struct jit_input){ blocks + 5, 1, NULL, 0, true }, "hot");
 	n = 1 + below(BLOCKS);
 	count = rv_region_pins(blocks, n, pins);
+	for (unsigned i = 1; i < n && below(2); i++) { /* some in other pages, or of a call */
+		blocks[i].page = (int8_t)((int)below(3) - 1);
+		blocks[i].context = (uint8_t)below(2);
+		blocks[i].back = (uint8_t)below(n + 1);
+	}
 	generate(&(struct jit_input){ blocks, n, pins, count, true }, "region");
 }
 

@@ -585,6 +585,167 @@ static void other_half_by_table(void **state)
 	}
 }
 
+/*
+ * A loop that calls functions of four pages, which call others, return elsewhere, and do anything.
+ * Between slices one of the pages is mapped elsewhere, or a function changes.
+ */
+enum { LOOP_AT = 0x400, FUNCTIONS = 24, FUNCTION_BYTES = 0x200, CALL_PAGES = 4 };
+
+static unsigned function(unsigned nr)
+{
+	return 0xb00 + nr * FUNCTION_BYTES;
+}
+
+/* What does not trap. */
+static void calm_unit(void)
+{
+	static const uint16_t ids[] = { HULL_RV_add, HULL_RV_sub,  HULL_RV_xor,  HULL_RV_and,
+		                        HULL_RV_mul, HULL_RV_addw, HULL_RV_sltu, HULL_RV_sll,
+		                        HULL_RV_srl, HULL_RV_div,  HULL_RV_remu, HULL_RV_mulhu };
+	unsigned a = any_register(), b = any_register(), d = 16 + below(8), off = 8 * below(60);
+
+	switch (below(8)) {
+	case 0: insn(HULL_RV_addi, d, a, 0, (int)below(4096) - 2048); return;
+	case 1: insn(HULL_RV_lui, d, 0, 0, (int)(below(1 << 20) << 12)); return;
+	case 2: insn(HULL_RV_auipc, d, 0, 0, (int)(below(16) << 12)); return;
+	case 3: insn(HULL_RV_ld, d, GP, 0, (int)off); return;
+	case 4: insn(HULL_RV_sd, 0, GP, a, (int)off); return;
+	case 5: insn(HULL_RV_slli, d, a, 0, (int)below(64)); return;
+	default: insn((enum hull_rv_id)ids[below(ARRAY_LEN(ids))], d, a, b, 0); return;
+	}
+}
+
+static void short_units(unsigned most)
+{
+	for (unsigned n = below(most + 1); n; n--) {
+		unsigned what = below(200);
+
+		if (what == 0)
+			row_unit();
+		else if (what == 1)
+			group_unit();
+		else
+			calm_unit();
+	}
+}
+
+/* Mostly what a compiler makes: a leaf, or one that keeps its return address. */
+static void make_function(unsigned nr)
+{
+	unsigned end = function(nr) + FUNCTION_BYTES, next = function(below(FUNCTIONS));
+	unsigned style = below(8);
+
+	at = function(nr);
+	short_units(8);
+	if (below(2)) /* over a little code */
+		insn(below(2) ? HULL_RV_beq : HULL_RV_bltu, 0, any_register(), any_register(), 8);
+	insn(HULL_RV_addi, 11, 11, 0, (int)nr);
+	if (style < 2) { /* a loop */
+		unsigned from = at;
+
+		insn(HULL_RV_addi, 13, 12, 0, (int)below(40));
+		insn(HULL_RV_andi, 13, 13, 0, 7);
+		short_units(5);
+		insn(HULL_RV_addi, 12, 12, 0, -1);
+		insn(HULL_RV_bne, 0, 13, 0, (int)from - (int)at);
+	} else if (style < 4) { /* a call */
+		insn(HULL_RV_addi, TP + 1, 1, 0, 0);
+		insn(HULL_RV_jal, 1, 0, 0, (int)next - (int)at);
+		short_units(5);
+		insn(HULL_RV_addi, 1, TP + 1, 0, 0);
+	} else if (style == 4) { /* the last thing that it does */
+		insn(HULL_RV_jal, 0, 0, 0, (int)next - (int)at);
+	}
+	if (!below(8))
+		insn(HULL_RV_addi, 1, 1, 0, 4);
+	insn(HULL_RV_jalr, 0, 1, 0, below(12) ? 0 : 4);
+	if (at > end)
+		fail_msg("a function of %u bytes", at - function(nr));
+}
+
+static void make_calls(uint64_t nr)
+{
+	hull_prng_seed(&prng, seed * 999983 + nr);
+	kind = nr % 2 ? PAGED : PAGED | IN_U;
+	for (unsigned i = 0; i < PAGES * 4096; i += 8)
+		store_le64(left.ram + i, rvgen_operand(&prng));
+	for (unsigned i = 0; i < FUNCTIONS; i++)
+		make_function(i);
+	at = LOOP_AT;
+	for (unsigned i = 0; i < 6; i++)
+		blocks[i] = at;
+	for (unsigned i = 0, n = 1 + below(5); i < n; i++) {
+		blocks[i] = at;
+		short_units(5);
+		insn(HULL_RV_jal, 1, 0, 0, (int)function(below(FUNCTIONS)) - (int)at);
+		insn(HULL_RV_addi, 10, 10, 0, 1);
+	}
+	insn(HULL_RV_andi, 14, 10, 0, 3);
+	insn(HULL_RV_bne, 0, 14, 0, 8);
+	insn(HULL_RV_addi, 15, 15, 0, 1);
+	insn(HULL_RV_jal, 0, 0, 0, LOOP_AT - (int)at);
+	for (unsigned i = 6; i < BLOCKS; i++)
+		blocks[i] = below(2) ? LOOP_AT : blocks[i % 6];
+	make_handler();
+	make_tables();
+	make_hart();
+	left.hart->pc = BASE + LOOP_AT;
+	left.hart->csr.pmpcfg[3] = 0x9f;
+	rv_flush_tlb(left.hart);
+	rv_suspect_code(left.hart);
+	rvrig_copy(&left, &right);
+}
+
+/* Another page in the place of one of code, or the same again. */
+static void remap(unsigned page, unsigned to)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		struct rvrig *r = k ? &right : &left;
+		uint8_t *entry = r->ram + ROOTS + 2 * 4096 + 8 * page;
+
+		store_le64(entry, (load_le64(entry) & 0x3ff) | (BASE + to * 4096) >> 2);
+		rv_sfence(r->hart, false, BASE + page * 4096, true, 0);
+	}
+}
+
+/* An instruction of a function becomes another one. */
+static void patch(unsigned nr)
+{
+	unsigned offset = function(nr) + 4 * below(8);
+	struct hull_rv_insn i = { .id = HULL_RV_addi, .rd = 12, .rs1 = 12, .imm = (int)nr };
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct rvrig *r = k ? &right : &left;
+		uint32_t bits = hull_rv_encode(&decoder, &i);
+
+		store_le32(r->ram + offset, bits);
+		rv_suspect_code(r->hart);
+	}
+}
+
+static void calls(void **state)
+{
+	uint64_t cases = 4 * from_env("HULL_TEST_CASES", 2);
+
+	if (!right.vm)
+		skip();
+	right.hart->cache->hot_limit = 0;
+	for (uint64_t nr = 0; nr < cases; nr++) {
+		make_calls(nr);
+		for (unsigned n = 0; n < 100; n++) {
+			unsigned page = 1 + below(CALL_PAGES - 1);
+
+			run_both(nr, 1 + below(20000));
+			if (n % 8 == 3)
+				remap(page, below(2) ? page : 1 + below(CALL_PAGES - 1));
+			if (n % 8 == 7)
+				patch(below(FUNCTIONS));
+		}
+	}
+	if (right.hart->jit->regions)
+		assert_int_not_equal(right.hart->stats.regions_of_pages, 0);
+}
+
 /* Of all the runs above. */
 static void nothing_was_left_out(void **state)
 {
@@ -628,6 +789,7 @@ int main(void)
 		cmocka_unit_test(in_chaos),
 		cmocka_unit_test(other_half_by_satp),
 		cmocka_unit_test(other_half_by_table),
+		cmocka_unit_test(calls),
 		cmocka_unit_test(nothing_was_left_out),
 	};
 

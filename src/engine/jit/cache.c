@@ -391,7 +391,8 @@ static bool makes_sense(const struct jit_unit *u, const uint64_t *range_gpas)
 	unsigned bytes = 0;
 
 	if (!u->code_bytes || u->code_bytes > JIT_CODE_BYTES || u->tier < 1 || u->tier > 2 ||
-	    !u->range_count || u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE)
+	    !u->range_count || u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE ||
+	    u->enter >= u->code_bytes)
 		return false;
 	for (unsigned i = 0; i < u->range_count; i++) {
 		const struct jit_range *r = &u->ranges[i];
@@ -435,6 +436,7 @@ static void fill(struct jit_cache *c, struct jit_code *code, const struct jit_un
 		guest += u->ranges[i].bytes;
 	}
 	code->tier = u->tier;
+	code->enter = u->enter;
 	code->exit_count = u->exit_count;
 	code->range_count = u->range_count;
 	code->entry = c->rx + offset;
@@ -506,6 +508,7 @@ void jit_cache_unit(const struct jit_cache *c, const struct jit_code *code, uint
 		.code = bytes,
 		.code_bytes = code->code_bytes,
 		.tier = code->tier,
+		.enter = code->enter,
 		.exit_count = code->exit_count,
 		.range_count = code->range_count,
 		.insns = code->insns,

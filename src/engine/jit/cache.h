@@ -68,6 +68,7 @@ struct jit_code {
 	uint32_t user;     /* the user's; 0 at first */
 	uint32_t code_bytes;
 	uint16_t insns, guest_bytes;
+	uint8_t enter; /* as in the unit */
 	uint32_t hash_next, links_in;
 	struct jit_code_range ranges[]; /* then the exits, then the guest bytes of all ranges */
 };
@@ -79,6 +80,12 @@ enum jit_code_flags {
 	JIT_CODE_OLD = 8,
 	JIT_CODE_COPYING = 16,
 };
+
+/* Where the dispatcher and the jump cache enter it. */
+static inline const void *jit_code_enter(const struct jit_code *c)
+{
+	return (const uint8_t *)c->entry + c->enter;
+}
 
 static inline struct jit_code_exit *jit_code_exits(const struct jit_code *c)
 {

@@ -57,21 +57,58 @@ static unsigned retired_here(const struct jit_gen *g)
 	return HULL_IR_INSN_INDEX(g->insn) + 1;
 }
 
-/* A block of this unit that starts at that page offset; 0: none, else its number + 1. */
-static unsigned block_at(const struct jit_gen *g, int32_t target)
+/*
+ * The block of this unit that goes on at page + target, number + 1, if the code is of that call, or
+ * of none; 0: there is none.
+ */
+static unsigned block_at(const struct jit_gen *g, int32_t target, unsigned context)
 {
-	return target & 1 ? 0 : g->page_map[target / 2];
+	int32_t page = g->block->page + (target >> 12);
+	unsigned any = 0;
+
+	for (unsigned i = 0; i < g->in->block_count; i++) {
+		const struct jit_block *b = &g->in->blocks[i];
+
+		if (b->page != page || b->offset != (target & 0xfff))
+			continue;
+		if (b->context == context)
+			return i + 1;
+		if (!b->context)
+			any = i + 1;
+	}
+	return any;
+}
+
+/* Go on at another block, number + 1, whose code may be in another page. */
+static void go_inside(struct jit_gen *g, unsigned inside, unsigned insns)
+{
+	const struct jit_block *to = &g->in->blocks[inside - 1];
+	struct stub *s = gen_stub(g, STUB_OVER);
+
+	if (to->page != g->block->page) {
+		host_page_address(&g->e, never_pinned(0), (to->page - g->block->page) * 4096);
+		host_set_state(&g->e, ENGINE_STATE(page), host_r(never_pinned(0)));
+	}
+	s->desc = JIT_DESC(to->offset, JIT_EXITS);
+	host_fuel(&g->e, insns, s->at);
+	host_jump(&g->e, g->block_label[inside - 1]);
 }
 
 /* Leave for page + target, here. */
-static void exit_to_page(struct jit_gen *g, int32_t target, unsigned insns)
+static void exit_to_page(struct jit_gen *g, int32_t target, unsigned context, unsigned insns)
 {
-	unsigned inside = target >= 0 && target < 4094 ? block_at(g, target) : 0;
+	unsigned inside = block_at(g, target, context);
 	struct stub *s, *miss;
 
-	/* At the end of the page an instruction may go on in the next, which nothing but the jump
-	 * cache knows. */
-	if (target < 0 || target >= 4094) {
+	if (inside) {
+		go_inside(g, inside, insns);
+		return;
+	}
+	/*
+	 * At the end of the page an instruction may go on in the next, which nothing but the jump
+	 * cache knows; and links are for the page of the entry.
+	 */
+	if (target < 0 || target >= 4094 || g->block->page) {
 		gen_glue_out(g);
 		if (!g->in->hot && host_jump_shared(&g->e, insns, NULL, target, JIT_LOOKUP))
 			return;
@@ -81,13 +118,6 @@ static void exit_to_page(struct jit_gen *g, int32_t target, unsigned insns)
 		s->back = miss->at;
 		host_fuel(&g->e, insns, s->at);
 		host_jump_page(&g->e, target, miss->at);
-		return;
-	}
-	if (inside) {
-		s = gen_stub(g, STUB_OVER);
-		s->desc = JIT_DESC(target, JIT_EXITS);
-		host_fuel(&g->e, insns, s->at);
-		host_jump(&g->e, g->block_label[inside - 1]);
 		return;
 	}
 	s = gen_stub(g, STUB_UNLINKED);
@@ -118,8 +148,26 @@ static void branch(struct jit_gen *g, unsigned n)
 	gen_operands(g, a, b, &oa, &ob);
 	s->offset = g->block->offset + (int32_t)node->imm;
 	s->insns = (uint16_t)retired_here(g);
+	s->block = g->block;
 	host_branch(&g->e, cond, oa, ob, s->at);
 	gen_release(g, node->a);
+}
+
+/* A jump to `a` + add goes where its block comes back, if it is that address. */
+static void return_inside(struct jit_gen *g, struct host_operand a, int32_t add)
+{
+	const struct jit_block *to;
+	host_label elsewhere;
+
+	if (!g->block->back)
+		return;
+	to = &g->in->blocks[g->block->back - 1];
+	elsewhere = host_new_label(&g->e);
+	host_page_address(&g->e, never_pinned(0),
+	                  (to->page - g->block->page) * 4096 + to->offset - add);
+	host_branch(&g->e, HOST_NE, a, host_r(never_pinned(0)), elsewhere);
+	go_inside(g, g->block->back, retired_here(g));
+	host_bind(&g->e, elsewhere);
 }
 
 static void jump(struct jit_gen *g, unsigned n)
@@ -146,6 +194,7 @@ static void jump(struct jit_gen *g, unsigned n)
 	if (g->regional) { /* the pins change: the target goes along */
 		host_mov(&g->e, never_pinned(1), to);
 		to = host_r(never_pinned(1));
+		return_inside(g, to, offset);
 		gen_glue_out(g);
 	}
 	gen_release(g, node->a);
@@ -258,7 +307,10 @@ static void emit_stub(struct jit_gen *g, const struct stub *s)
 
 	host_bind(e, s->at);
 	switch (s->kind) {
-	case STUB_TAKEN: exit_to_page(g, s->offset, s->insns); return;
+	case STUB_TAKEN:
+		g->block = s->block;
+		exit_to_page(g, s->offset, s->block->context, s->insns);
+		return;
 	case STUB_UNLINKED: host_leave(e, JIT_EXIT_LINK, s->desc); return;
 	case STUB_MISS: host_leave(e, JIT_EXIT_JUMP, 0); return;
 	case STUB_OVER:
@@ -373,7 +425,9 @@ void gen_perform(struct jit_gen *g, unsigned i)
 	case HULL_IR_CALL: gen_call(g, i); return;
 	case HULL_IR_BRANCH: branch(g, i); return;
 	case HULL_IR_GOTO:
-		exit_to_page(g, g->block->offset + (int32_t)node->imm, retired_here(g));
+		exit_to_page(g, g->block->offset + (int32_t)node->imm,
+		             g->block->callee ? g->block->callee : g->block->context,
+		             retired_here(g));
 		return;
 	case HULL_IR_LOOK: look(g, i); return;
 	case HULL_IR_JUMP: jump(g, i); return;
@@ -460,8 +514,28 @@ void jit_gen_free(struct jit_gen *g)
 	free(g);
 }
 
+/*
+ * What spans pages must be entered through the jump cache, which knows how they are mapped: links
+ * come by here.  Returns where the jump cache enters.
+ */
+static unsigned front(struct jit_gen *g)
+{
+	unsigned b = 0;
+	struct stub *s;
+
+	while (b < g->in->block_count && !g->in->blocks[b].page)
+		b++;
+	if (b == g->in->block_count)
+		return 0;
+	s = gen_stub(g, STUB_MISS);
+	host_jump_page(&g->e, g->in->blocks[0].offset, s->at);
+	return host_here(&g->e);
+}
+
 static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
 {
+	unsigned enter;
+
 	if (in->block_count > GEN_BLOCKS)
 		return JIT_BAIL_TOO_LONG;
 	g->in = in;
@@ -476,11 +550,9 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 	host_begin(&g->e, g->buffer, sizeof(g->buffer));
 	g->e.smp = g->smp;
 	g->e.features &= g->features;
-	memset(g->page_map, 0, sizeof(g->page_map));
-	for (unsigned b = 0; b < in->block_count; b++) {
+	for (unsigned b = 0; b < in->block_count; b++)
 		g->block_label[b] = host_new_label(&g->e);
-		g->page_map[in->blocks[b].offset / 2] = (uint8_t)(b + 1);
-	}
+	enter = front(g);
 	if (g->regional) {
 		gen_find_dirty(g);
 		gen_glue_in(g);
@@ -488,7 +560,7 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 	for (unsigned b = 0; b < in->block_count && !g->bail && !g->e.full; b++)
 		generate_block(g, b);
 	emit_stubs(g);
-	if (!g->bail && !host_end(&g->e))
+	if (!g->bail && (!host_end(&g->e) || enter > UINT8_MAX))
 		g->bail = JIT_BAIL_TOO_LONG;
 	if (g->bail)
 		return g->bail;
@@ -496,6 +568,7 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 		.code = g->buffer,
 		.code_bytes = host_here(&g->e),
 		.tier = in->hot ? 2 : 1,
+		.enter = (uint8_t)enter,
 		.exit_count = (uint8_t)g->exit_count,
 		.insns = in->blocks[0].insns,
 		.offset = in->blocks[0].offset,

@@ -84,8 +84,13 @@ enum jit_bail {
 
 struct jit_block {
 	const struct hull_ir *ir;
-	uint16_t offset; /* of its first byte in the page */
+	uint16_t offset; /* of its first byte in its page */
 	uint16_t insns;
+	int8_t page; /* number of its page minus that of the entry's */
+	/* Calls: the same code may be there for several of them. */
+	uint8_t context; /* which call it belongs to; 0: it knows nothing of that */
+	uint8_t callee;  /* context that the GOTO at its end enters; 0: its own */
+	uint8_t back;    /* block + 1 where the JUMP at its end will arrive, mostly; 0: not known */
 };
 
 /* A pinned slot. */
@@ -96,7 +101,7 @@ struct jit_pin {
 };
 
 struct jit_input {
-	const struct jit_block *blocks; /* the first one is the entry; all in one page */
+	const struct jit_block *blocks; /* the first one is the entry */
 	unsigned block_count;
 	const struct jit_pin *pins; /* NULL: the canonical ones */
 	unsigned pin_count;

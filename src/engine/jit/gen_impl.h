@@ -52,6 +52,7 @@ struct stub {
 	uint16_t site;   /* LOAD, STORE: + 1 of the site that did not know the page; 0: no site */
 	host_label fast; /* behind the look at the site */
 	bool canonical;  /* LEAVE: the pins are the canonical ones there */
+	const struct jit_block *block; /* TAKEN: the block of the branch, in whose context it is */
 };
 
 /* One access of a group, see gen_group(). */
@@ -81,7 +82,6 @@ struct jit_gen {
 	/* The unit. */
 	const struct jit_input *in;
 	host_label block_label[GEN_BLOCKS];
-	uint8_t page_map[4096 / 2]; /* block + 1 that starts at this halfword */
 	struct jit_exit exits[JIT_EXITS];
 	unsigned exit_count;
 	struct stub stubs[GEN_STUBS + 1]; /* the last one is nobody's */

@@ -147,7 +147,8 @@ static bool makes_sense(const struct jit_unit *u, unsigned *ret_guest_bytes)
 	unsigned bytes = 0, at_entry;
 
 	if (!u->code_bytes || u->code_bytes > JIT_CODE_BYTES || u->tier < 1 || u->tier > 2 ||
-	    !u->range_count || u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE)
+	    !u->range_count || u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE ||
+	    u->enter >= u->code_bytes)
 		return false;
 	for (unsigned i = 0; i < u->range_count; i++) {
 		const struct jit_range *r = &u->ranges[i];
@@ -176,6 +177,7 @@ bool store_unit(const struct store_image *image, uint32_t entry, struct jit_unit
 		return false;
 	u = (struct jit_unit){ .code_bytes = r->code_bytes,
 		               .tier = r->tier,
+		               .enter = r->enter,
 		               .exit_count = r->exit_count,
 		               .range_count = r->range_count,
 		               .insns = r->insns,
@@ -337,6 +339,7 @@ static void fill_record(struct store_record *r, const struct jit_unit *u, unsign
 	r->offset = u->offset;
 	r->guest_bytes = (uint16_t)guest_bytes;
 	r->tier = u->tier;
+	r->enter = u->enter;
 	r->exit_count = u->exit_count;
 	r->range_count = u->range_count;
 	if (u->exit_count)

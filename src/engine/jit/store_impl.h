@@ -54,7 +54,7 @@ _Static_assert(sizeof(struct store_entry) == 32, "no holes");
 struct store_record {
 	uint32_t code_bytes;
 	uint16_t insns, offset, guest_bytes;
-	uint8_t tier, exit_count, range_count, pad[3];
+	uint8_t tier, exit_count, range_count, enter, pad[2];
 };
 _Static_assert(sizeof(struct store_record) == 16, "no holes");
 _Static_assert(sizeof(struct jit_exit) == 8 && sizeof(struct jit_range) == 8, "no holes");

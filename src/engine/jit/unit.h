@@ -37,6 +37,7 @@ struct jit_unit {
 	uint32_t code_bytes;
 	uint8_t tier; /* 1: block, 2: region */
 	uint8_t exit_count, range_count;
+	uint8_t enter;   /* offset in `code` for the jump cache; links go to its first byte */
 	uint16_t insns;  /* of the guest */
 	uint16_t offset; /* of the entry in its page */
 	const struct jit_exit *exits;

@@ -213,8 +213,9 @@ static void enter_jump(struct rv_hart *h, uint64_t pc, struct jit_code *c)
 
 		h->code_pages[bit / 64] |= BIT(bit % 64);
 	}
-	h->cpu.jumps[engine_jump_index(pc)] =
-		(struct engine_jump_entry){ .pc = pc, .key = h->cpu.jump_key, .code = c->entry };
+	h->cpu.jumps[engine_jump_index(pc)] = (struct engine_jump_entry){
+		.pc = pc, .key = h->cpu.jump_key, .code = jit_code_enter(c)
+	};
 	c->user = c->user == JUMPS_NONE || c->user == jump ? jump : JUMPS_MANY;
 	jit_cache_touch(c);
 	if (h->jit->recent_count < RV_JIT_RECENT)
@@ -381,7 +382,7 @@ static void forget(void *arg, struct jit_code *code, enum jit_forget why)
 	} else if (code->user != JUMPS_NONE) {
 		struct engine_jump_entry *jump = &h->cpu.jumps[code->user - 1];
 
-		if (jump->code == code->entry)
+		if (jump->code == jit_code_enter(code))
 			*jump = (struct engine_jump_entry){ 0 };
 	}
 	code->user = JUMPS_NONE;
@@ -413,21 +414,22 @@ static enum next fault(struct rv_hart *h, struct hull_exit *exit)
 static uint32_t insn_bits(struct rv_hart *h)
 {
 	const struct jit_code *c = jit_cache_of(h->jit->cache, h->cpu.site);
-	unsigned offset = h->pc & HULL_PAGE_MASK;
+	const struct rv_fetch_entry *e = c ? rv_fetch_page(h, h->pc) : NULL;
 	const uint8_t *code;
 
-	if (!c)
+	if (!e)
 		return 0;
 	code = jit_code_guest(c);
 	for (unsigned i = 0; i < c->range_count; i++) {
-		const struct jit_range *r = &c->ranges[i].range;
+		const struct jit_code_range *r = &c->ranges[i];
+		uint64_t offset = (e->gpa | (h->pc & HULL_PAGE_MASK)) - r->gpa;
 
-		if (offset >= r->offset && offset < r->offset + r->bytes) {
-			code += offset - r->offset;
+		if (offset < r->range.bytes) {
+			code += offset;
 			return hull_rv_length(load_le16(code)) == 4 ? load_le32(code)
 			                                            : load_le16(code);
 		}
-		code += r->bytes;
+		code += r->range.bytes;
 	}
 	return 0;
 }
@@ -546,9 +548,15 @@ static void sample(struct rv_hart *h, uint64_t reason)
 	const struct engine_jump_entry *jump = rv_jump_find(h, pc);
 	const struct rv_fetch_entry *e = &h->fetch_tlb[(pc >> 12) & (RV_FETCH_TLB_SIZE - 1)];
 
+	if (reason == JIT_EXIT_LINK && JIT_DESC_NUMBER(h->cpu.desc) == JIT_EXITS) {
+		const struct jit_code *c = jit_cache_of(h->jit->cache, h->cpu.site);
+
+		if (c && c->tier == 2) /* in the middle of a region */
+			return;
+	}
 	if ((reason == JIT_EXIT_LINK || (jump && jump->code)) &&
 	    e->tag == ((pc & ~HULL_PAGE_MASK) | h->fetch_context))
-		rv_regions_sample(h, e->gpa | (pc & HULL_PAGE_MASK));
+		rv_regions_sample(h, pc, e->gpa | (pc & HULL_PAGE_MASK));
 }
 
 /* Generated code has no type for -fsanitize=function to look at. */
@@ -561,6 +569,15 @@ call_code(struct rv_hart *h, const void *code)
 	return h->jit->enter(h, code);
 }
 
+/*
+ * Not always the same length: slices begin where the one before ended, so that those of a loop
+ * would soon end at the same few places, and nothing else would be sampled.
+ */
+static uint64_t slice_at(uint64_t retired)
+{
+	return RV_JIT_SLICE - (retired * UINT64_C(0x9e3779b97f4a7c15) >> 54);
+}
+
 static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *exit, int *ret)
 {
 	struct rv_jit *j = h->jit;
@@ -569,7 +586,7 @@ static enum next enter(struct rv_hart *h, const void *code, struct hull_exit *ex
 	h->cpu.page = h->pc & ~HULL_PAGE_MASK;
 	if (j->chaotic)
 		room = MIN(room, j->chaos_at - h->retired);
-	h->cpu.fuel = (int64_t)MIN(room, (uint64_t)RV_JIT_SLICE) - 1;
+	h->cpu.fuel = (int64_t)MIN(room, slice_at(h->retired)) - 1;
 	h->cpu.fuel_base = h->retired + (uint64_t)h->cpu.fuel;
 	j->retire_limit = h->retire_limit;
 	h->stats.entries++;
@@ -618,7 +635,7 @@ static const void *code_here(struct rv_hart *h, bool *ret_fault)
 	if (!c)
 		return NULL;
 	enter_jump(h, h->pc, c);
-	return c->entry;
+	return jit_code_enter(c);
 }
 
 static int run(struct rv_hart *h, struct hull_exit *exit)
@@ -649,7 +666,7 @@ static int run(struct rv_hart *h, struct hull_exit *exit)
 
 			if (c) {
 				enter_jump(h, h->pc, c);
-				code = c->entry;
+				code = jit_code_enter(c);
 			}
 		}
 		if ((code != NULL) != compiled) {

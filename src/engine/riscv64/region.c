@@ -8,14 +8,18 @@
 #include <stdlib.h>
 
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/jit/promote.h"
 #include "engine/riscv64/jit.h"
 
 enum {
-	REGION_BLOCKS = 24,
-	REGION_EDGES = 32, /* of a block */
+	REGION_BLOCKS = 32,
+	REGION_REACH = 100, /* pages */
+	REGION_CALLS = 16,  /* that are copied into the region */
+	REGION_DEPTH = 3,   /* of these */
+	REGION_EDGES = 32,  /* of a block */
 	REGION_MIN_F_TEMPS = 5,
 	THRESHOLD = 3,                /* samples */
 	EXECUTIONS_PER_SAMPLE = 1024, /* of a loop of some instructions: what a threshold means */
@@ -23,9 +27,24 @@ enum {
 
 enum state { FREE, QUEUED, DONE };
 
+struct place {
+	int16_t page; /* number minus that of the head */
+	uint16_t offset;
+};
+
 struct region_block {
-	uint16_t offset, bytes, insns;
-	uint16_t at; /* of its code in `guest` */
+	struct place place;
+	uint16_t bytes, insns;
+	uint16_t at;             /* of its code in `guest` */
+	uint8_t context, callee; /* of jit_block */
+	bool returns;            /* from the call it is of */
+};
+
+/* What is called is copied for each call, so that it is known where it comes back. */
+struct region_call {
+	struct place back;
+	uint8_t context; /* of the caller */
+	uint8_t depth;
 };
 
 struct rv_regions {
@@ -43,17 +62,19 @@ struct rv_regions {
 	uint32_t state;            /* atomic; the thread that may touch the rest follows from it */
 
 	/* The request. */
-	/* Guest-physical page, and the epochs in which the code was good. */
-	uint64_t page, epoch, block_epoch;
+	/* Virtual page of the head, and the epochs in which the code was good. */
+	uint64_t va, epoch, block_epoch;
 	bool loop; /* else the first block alone */
-	unsigned count;
+	unsigned count, calls, ranges_count;
 	struct region_block block[REGION_BLOCKS]; /* the head first */
+	struct region_call call[REGION_CALLS];    /* context 1 first */
+	struct jit_range ranges[REGION_BLOCKS];
+	uint64_t gpas[REGION_BLOCKS]; /* of the ranges */
 	uint8_t guest[JIT_GUEST_BYTES];
 
 	/* The answer. */
 	enum jit_bail bail;
 	struct jit_unit unit;
-	struct jit_range ranges[REGION_BLOCKS];
 	uint64_t compile_ns;
 	const struct hull_hal *hal;
 
@@ -83,71 +104,206 @@ static bool is_linked_to(const struct jit_code *c, unsigned target)
 	return false;
 }
 
-/* Offsets in the page that the block goes on at, as far as that was seen to happen. */
-static unsigned targets_of(struct rv_regions *r, const struct jit_code *c, uint16_t *ret)
+/* Where the page is, if it is mapped and was executed lately; UINT64_MAX: it is not. */
+static uint64_t page_at(const struct rv_hart *h, const struct rv_regions *r, int page)
 {
-	unsigned offset = c->gpa & HULL_PAGE_MASK, n = 0;
+	const struct rv_fetch_entry *e =
+		rv_fetch_known(h, r->va + (uint64_t)((int64_t)page * (int64_t)HULL_PAGE_SIZE));
+
+	return e && page >= -REGION_REACH && page <= REGION_REACH ? e->gpa : UINT64_MAX;
+}
+
+static struct jit_code *code_of(struct rv_hart *h, const struct rv_regions *r, struct place at)
+{
+	uint64_t page = page_at(h, r, at.page);
+
+	return page == UINT64_MAX ? NULL : block_code(h, page | at.offset);
+}
+
+static struct place place_from(struct place from, int64_t offset)
+{
+	int64_t to = from.offset + offset;
+
+	return (struct place){ (int16_t)(from.page + (to >> 12)), to & HULL_PAGE_MASK };
+}
+
+static bool same_place(struct place a, struct place b)
+{
+	return a.page == b.page && a.offset == b.offset;
+}
+
+/* Was code seen to go on there? */
+static bool is_used(struct rv_hart *h, const struct rv_regions *r, const struct jit_code *from,
+                    struct place at, struct place to)
+{
+	const struct engine_jump_entry *jump;
+
+	if (at.page == to.page)
+		return at.offset == to.offset || is_linked_to(from, to.offset);
+	jump = rv_jump_find(h, r->va + (uint64_t)((int64_t)to.page * (int64_t)HULL_PAGE_SIZE) +
+	                               to.offset);
+	return jump && jump->code;
+}
+
+/* Exact, or of no call: the block that generated code will go on at; REGION_BLOCKS: none. */
+static unsigned find_block(const struct rv_regions *r, struct place at, unsigned context)
+{
+	unsigned any = REGION_BLOCKS;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		const struct region_block *b = &r->block[i];
+
+		if (!same_place(b->place, at))
+			continue;
+		if (b->context == context)
+			return i;
+		if (!b->context)
+			any = i;
+	}
+	return any;
+}
+
+static void add_block(struct rv_hart *h, struct rv_regions *r, struct place at, unsigned context)
+{
+	struct jit_code *c = code_of(h, r, at);
+	unsigned bytes = 0;
+
+	for (unsigned i = 0; i < r->count; i++)
+		bytes += r->block[i].bytes;
+	if (!c || r->count == REGION_BLOCKS || bytes + c->guest_bytes > sizeof(r->guest))
+		return;
+	r->block[r->count++] = (struct region_block){
+		.place = at, .bytes = c->guest_bytes, .insns = c->insns, .context = (uint8_t)context
+	};
+}
+
+/* The context of a call that comes back there; 0: no more of them. */
+static unsigned call_from(struct rv_regions *r, struct place back, unsigned context)
+{
+	struct region_call *c = r->call, *outer = context ? &r->call[context - 1] : NULL;
+
+	for (; c < r->call + r->calls; c++)
+		if (same_place(c->back, back) && c->context == context)
+			return (unsigned)(c - r->call) + 1;
+	if (r->calls == REGION_CALLS || (outer && outer->depth == REGION_DEPTH))
+		return 0;
+	*c = (struct region_call){ back, (uint8_t)context,
+		                   (uint8_t)(outer ? outer->depth + 1 : 1) };
+	return ++r->calls;
+}
+
+/* Node `at` is a GOTO: the offset of what is behind it, if it is a call; else 0. */
+static uint64_t is_call(const struct hull_ir *ir, unsigned at)
+{
+	for (; ir->nodes[at].op != HULL_IR_INSN; at--) {
+		const struct hull_ir_node *n = &ir->nodes[at];
+
+		if (n->op == HULL_IR_SET && n->imm == RV_SLOT_X + 1 &&
+		    ir->nodes[n->a].op == HULL_IR_PC)
+			return ir->nodes[n->a].imm;
+	}
+	return 0;
+}
+
+static bool is_return(const struct hull_ir *ir, unsigned at)
+{
+	while (ir->nodes[at].op != HULL_IR_INSN)
+		at--;
+	return HULL_IR_INSN_BITS(ir->nodes[at].imm) == 0x8082 || /* ret, short and long */
+	       HULL_IR_INSN_BITS(ir->nodes[at].imm) == 0x8067;
+}
+
+struct edge {
+	struct place to;
+	uint8_t context;
+};
+
+/* Where block i goes on, as far as that was seen to happen; and back from its call. */
+static unsigned edges_of(struct rv_hart *h, struct rv_regions *r, unsigned i, struct edge *ret)
+{
+	struct region_block *b = &r->block[i];
+	const struct jit_code *c = code_of(h, r, b->place);
+	const struct hull_ir *ir = &r->scratch;
+	unsigned n = 0;
 
 	if (rv_lift(r->decoder, jit_code_guest(c), c->guest_bytes, &r->scratch) != c->insns)
 		return 0;
-	for (unsigned i = 1; i < r->scratch.count && n < REGION_EDGES; i++) {
-		const struct hull_ir_node *node = &r->scratch.nodes[i];
-		uint64_t target = offset + node->imm;
+	for (unsigned k = 1; k < ir->count && n < REGION_EDGES; k++) {
+		const struct hull_ir_node *node = &ir->nodes[k];
+		struct edge e = { place_from(b->place, (int64_t)node->imm), b->context };
+		uint64_t behind;
 
-		if (node->op != HULL_IR_BRANCH && node->op != HULL_IR_GOTO)
+		if (node->op == HULL_IR_JUMP && b->context && is_return(ir, k)) {
+			const struct region_call *call = &r->call[b->context - 1];
+
+			b->returns = true;
+			ret[n++] = (struct edge){ call->back, call->context };
+		}
+		if ((node->op != HULL_IR_BRANCH && node->op != HULL_IR_GOTO) ||
+		    !is_used(h, r, c, b->place, e.to))
 			continue;
-		if (target < HULL_PAGE_SIZE - 2 &&
-		    (target == offset || is_linked_to(c, (unsigned)target)))
-			ret[n++] = (uint16_t)target;
+		if (node->op == HULL_IR_GOTO && (behind = is_call(ir, k)) != 0) {
+			struct place back = place_from(b->place, (int64_t)behind);
+
+			e.context = b->callee = (uint8_t)call_from(r, back, b->context);
+		}
+		ret[n++] = e;
 	}
 	return n;
 }
 
-static unsigned find_block(const struct rv_regions *r, unsigned offset)
+/* The blocks of the region: what they are made of, and where. */
+static void pack(struct rv_hart *h, struct rv_regions *r)
 {
-	for (unsigned i = 0; i < r->count; i++)
-		if (r->block[i].offset == offset)
-			return i;
-	return REGION_BLOCKS;
-}
+	unsigned bytes = 0;
 
-static bool add_block(struct rv_hart *h, struct rv_regions *r, unsigned offset)
-{
-	struct jit_code *c = block_code(h, r->page | offset);
-	unsigned at = r->count ? r->block[r->count - 1].at + r->block[r->count - 1].bytes : 0;
+	r->ranges_count = 0;
+	for (unsigned i = 0; i < r->count; i++) {
+		struct region_block *b = &r->block[i];
+		unsigned same = 0;
 
-	if (!c || r->count == REGION_BLOCKS || at + c->guest_bytes > sizeof(r->guest))
-		return false;
-	r->block[r->count++] =
-		(struct region_block){ (uint16_t)offset, c->guest_bytes, c->insns, (uint16_t)at };
-	memcpy(r->guest + at, jit_code_guest(c), c->guest_bytes);
-	return true;
+		while (!same_place(r->block[same].place, b->place))
+			same++;
+		b->at = (uint16_t)bytes;
+		if (same < i) { /* of another call */
+			b->at = r->block[same].at;
+			continue;
+		}
+		memcpy(r->guest + bytes, jit_code_guest(code_of(h, r, b->place)), b->bytes);
+		bytes += b->bytes;
+		r->gpas[r->ranges_count] = page_at(h, r, b->place.page) | b->place.offset;
+		r->ranges[r->ranges_count++] =
+			(struct jit_range){ b->place.page, b->place.offset, b->bytes };
+	}
 }
 
 /* Blocks that are reached from the head and lead back to it; false if there is no such loop. */
-static bool collect(struct rv_hart *h, struct rv_regions *r, unsigned head)
+static bool collect(struct rv_hart *h, struct rv_regions *r, struct place head)
 {
-	uint16_t edge[REGION_BLOCKS][REGION_EDGES];
+	struct edge edge[REGION_BLOCKS][REGION_EDGES];
 	unsigned edges[REGION_BLOCKS], kept = 0;
-	uint32_t back = 0, before;
+	uint64_t back = 0, before;
 
-	r->count = 0;
-	if (!add_block(h, r, head))
-		return false;
+	r->count = r->calls = 0;
+	add_block(h, r, head, 0);
 	for (unsigned i = 0; i < r->count; i++) {
-		edges[i] = targets_of(r, block_code(h, r->page | r->block[i].offset), edge[i]);
-		for (unsigned k = 0; k < edges[i]; k++)
-			if (find_block(r, edge[i][k]) == REGION_BLOCKS)
-				add_block(h, r, edge[i][k]);
+		edges[i] = edges_of(h, r, i, edge[i]);
+		for (unsigned k = 0; k < edges[i]; k++) {
+			const struct edge *e = &edge[i][k];
+			unsigned to = find_block(r, e->to, e->context);
+
+			if (to == REGION_BLOCKS || r->block[to].context != e->context)
+				add_block(h, r, e->to, e->context);
+		}
 	}
 	do {
 		before = back;
 		for (unsigned i = 0; i < r->count; i++)
 			for (unsigned k = 0; k < edges[i]; k++) {
-				unsigned to = find_block(r, edge[i][k]);
+				unsigned to = find_block(r, edge[i][k].to, edge[i][k].context);
 
 				if (to == 0 || (to < REGION_BLOCKS && (back >> to & 1)))
-					back |= 1u << i;
+					back |= BIT(i);
 			}
 	} while (back != before);
 	if (!(back & 1))
@@ -159,7 +315,7 @@ static bool collect(struct rv_hart *h, struct rv_regions *r, unsigned head)
 	return true;
 }
 
-void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
+void rv_regions_sample(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 {
 	struct rv_regions *r = h->jit->regions;
 	struct jit_code *head = r->gen ? block_code(h, gpa) : NULL;
@@ -167,12 +323,13 @@ void rv_regions_sample(struct rv_hart *h, uint64_t gpa)
 	if (!head || !r->promotion->sample(&r->heat, &head->heat) ||
 	    hull_load_acquire(&r->state) != FREE || !have_thread(r))
 		return;
-	r->page = gpa & ~HULL_PAGE_MASK;
+	r->va = pc & ~HULL_PAGE_MASK;
 	r->epoch = h->code_epoch;
 	r->block_epoch = h->block_epoch;
-	r->loop = collect(h, r, gpa & HULL_PAGE_MASK);
+	r->loop = collect(h, r, (struct place){ 0, pc & HULL_PAGE_MASK });
 	if (!r->loop)
 		r->count = 1;
+	pack(h, r);
 	head->heat = JIT_NEVER;
 	pthread_mutex_lock(&r->lock);
 	hull_store_release(&r->state, QUEUED); /* pairs with the worker's load */
@@ -187,31 +344,35 @@ bool rv_regions_ready(const struct rv_regions *r)
 	return hull_load_acquire(&r->state) == DONE; /* pairs with the worker's store */
 }
 
+/* Memory has changed since the code was collected: is it still the same? */
+static void recheck(struct rv_hart *h, const struct rv_regions *r, struct jit_code *c)
+{
+	for (unsigned i = 0; i < r->ranges_count; i++)
+		if (!rv_jit_recheck(h, r->gpas[i] & ~HULL_PAGE_MASK))
+			c->epoch = 0;
+}
+
 void rv_regions_install(struct rv_hart *h)
 {
 	struct rv_regions *r = h->jit->regions;
-	uint64_t gpas[REGION_BLOCKS];
 	struct jit_code *c, *old = NULL;
 
 	h->stats.compile_ns += r->compile_ns;
-	if (!r->bail) {
-		for (unsigned i = 0; i < r->count; i++)
-			gpas[i] = r->page | r->ranges[i].offset;
-		c = jit_cache_add(h->jit->cache, &r->unit, gpas, NULL);
-		if (c) {
-			/* Of an older epoch: compared with memory when it is looked up. */
-			c->epoch = r->epoch;
-			rv_jit_named(h, c);
-			if (r->block_epoch != h->block_epoch && !rv_jit_recheck(h, r->page))
-				c->epoch = 0;
-			h->stats.regions_compiled += r->loop;
-			h->stats.blocks_promoted += !r->loop;
-			while ((old = jit_cache_find(h->jit->cache, gpas[0], old)))
-				if (old->tier == 1) {
-					jit_cache_unlink_into(h->jit->cache, old);
-					rv_jit_forget_jumps(h, old);
-				}
-		}
+	c = r->bail ? NULL : jit_cache_add(h->jit->cache, &r->unit, r->gpas, NULL);
+	if (c) {
+		/* Of an older epoch: compared with memory when it is looked up. */
+		c->epoch = r->epoch;
+		rv_jit_named(h, c);
+		if (r->block_epoch != h->block_epoch)
+			recheck(h, r, c);
+		h->stats.regions_compiled += r->loop;
+		h->stats.regions_of_pages += r->unit.enter != 0;
+		h->stats.blocks_promoted += !r->loop;
+		while ((old = jit_cache_find(h->jit->cache, r->gpas[0], old)))
+			if (old->tier == 1) {
+				jit_cache_unlink_into(h->jit->cache, old);
+				rv_jit_forget_jumps(h, old);
+			}
 	}
 	hull_store_release(&r->state, FREE);
 }
@@ -308,6 +469,14 @@ unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct j
 	return choose_pins(use, ret);
 }
 
+/* The block + 1 that a call comes back to; 0: it is not in the region. */
+static uint8_t returns_to(const struct rv_regions *r, const struct region_call *call)
+{
+	unsigned block = find_block(r, call->back, call->context);
+
+	return block == REGION_BLOCKS ? 0 : (uint8_t)(block + 1);
+}
+
 static enum jit_bail compile(struct rv_regions *r)
 {
 	struct jit_block blocks[REGION_BLOCKS];
@@ -320,8 +489,14 @@ static enum jit_bail compile(struct rv_regions *r)
 
 		if (rv_lift(r->decoder, r->guest + b->at, b->bytes, &r->ir[i]) != b->insns)
 			return JIT_BAIL_UNKNOWN_OP;
-		blocks[i] = (struct jit_block){ &r->ir[i], b->offset, b->insns };
-		r->ranges[i] = (struct jit_range){ 0, b->offset, b->bytes };
+		blocks[i] = (struct jit_block){ .ir = &r->ir[i],
+			                        .offset = b->place.offset,
+			                        .insns = b->insns,
+			                        .page = (int8_t)b->place.page,
+			                        .context = b->context,
+			                        .callee = b->callee };
+		if (b->returns)
+			blocks[i].back = returns_to(r, &r->call[b->context - 1]);
 	}
 	count = rv_region_pins(blocks, r->count, pins);
 	bail = r->jit->generate(
@@ -329,14 +504,9 @@ static enum jit_bail compile(struct rv_regions *r)
 		&r->unit);
 	if (bail)
 		return bail;
-	/* The guest code of the blocks that were kept, without gaps. */
-	for (unsigned i = 0, at = 0; i < r->count; i++) {
-		memmove(r->guest + at, r->guest + r->block[i].at, r->block[i].bytes);
-		at += r->block[i].bytes;
-	}
 	r->unit.guest = r->guest;
 	r->unit.ranges = r->ranges;
-	r->unit.range_count = (uint8_t)r->count;
+	r->unit.range_count = (uint8_t)r->ranges_count;
 	return JIT_BAIL_NONE;
 }
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Tier 2: loops of a page as one unit each, and other hot blocks with all jumps inline, generated
- * on another thread.
+ * Tier 2: loops as one unit each, and other hot blocks with all jumps inline, generated on another
+ * thread.
+ *
+ * What a loop calls is in its unit, once for each call: so a return is a comparison with the
+ * address that it will be, and the loop is closed.  Blocks may be in several pages; such a unit is
+ * entered through the jump cache only, after all its pages were found mapped where they were and
+ * unchanged (unit.h: enter), and whatever changes translations leaves it.
  *
  * The vCPU's thread samples (engine/jit/promote.h), collects the blocks of a loop and their
  * guest code from tier 1's units, and hands them over; it goes on in tier 1 meanwhile and installs
@@ -30,10 +35,10 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 void rv_regions_free(struct rv_regions *r);
 
 /*
- * The slice of instructions was used up before the code at guest-physical address gpa: if that is
- * hot, ask for a region around it, or for a better unit.
+ * The slice of instructions was used up before the code at pc, guest-physical address gpa: if that
+ * is hot, ask for a region around it, or for a better unit.
  */
-void rv_regions_sample(struct rv_hart *h, uint64_t gpa);
+void rv_regions_sample(struct rv_hart *h, uint64_t pc, uint64_t gpa);
 
 /* The cache has work for the other thread; jit_cache_user.wake. */
 void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache);
