@@ -88,7 +88,7 @@ static void note_access(struct hull_vm *vm, struct hull_dev *d, uint64_t off)
 	/* Mostly it is the same: the other vCPUs keep their copy of the line. */
 	if (hull_load_relaxed(&vm->last_access) != d)
 		hull_store_relaxed(&vm->last_access, d);
-	hull_store_relaxed(&d->accesses, d->accesses + 1);
+	hull_store_relaxed(&d->accesses, hull_load_relaxed(&d->accesses) + 1);
 	hull_store_relaxed(&d->last_offset, off);
 }
 
@@ -115,10 +115,15 @@ bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, un
 
 	if (!d)
 		return false;
+	value &= low_mask(8 * size);
+	if (d->type->post && d->type->post(d, off, value, size)) {
+		note_access(vm, d, off);
+		return true;
+	}
 	hull_lock_acquire(&d->lane);
 	note_access(vm, d, off);
 	if (d->type->write)
-		d->type->write(d, off, value & low_mask(8 * size), size);
+		d->type->write(d, off, value, size);
 	hull_lock_release(&d->lane);
 	return true;
 }

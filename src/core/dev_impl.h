@@ -3,7 +3,7 @@
  * Writing a device: one file with a state struct, a field table, and
  * HULL_DEVICE(name) = {...}.  tools/scan.py finds it; there is no list.
  *
- * All callbacks run under the device's lane, so device code is
+ * All callbacks but post run under the device's lane, so device code is
  * single-threaded.  Guest mistakes are never errors: do what the hardware
  * does and call hull_guest_error().  Decode first, then perform.
  */
@@ -87,6 +87,11 @@ struct hull_dev_type {
 	void (*reset)(struct hull_dev *d);
 	uint64_t (*read)(struct hull_dev *d, uint64_t off, unsigned size);
 	void (*write)(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);
+	/*
+	 * Before write, without the lane: true if this took care of the access, for doorbells of
+	 * queues that have lanes of their own.  May be NULL.
+	 */
+	bool (*post)(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);
 	void (*timer)(struct hull_dev *d); /* may be NULL */
 	/* Interrupt controllers: input `n` changed. */
 	void (*input)(struct hull_dev *d, uint32_t n, bool level);

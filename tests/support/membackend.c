@@ -26,17 +26,24 @@ static void perform(struct membackend *m, struct hull_block_req *req)
 	}
 }
 
+static void note(struct membackend *m, const struct hull_block_req *req)
+{
+	m->submitted++;
+	m->last = req->op;
+	m->unmap = req->unmap;
+}
+
 static int submit(struct hull_block *b, struct hull_block_req *req)
 {
 	struct membackend *m = (struct membackend *)b;
 
-	m->submitted++;
-	m->last = req->op;
 	if (!m->async) {
+		note(m, req);
 		perform(m, req);
 		return 1;
 	}
 	pthread_mutex_lock(&m->lock);
+	note(m, req);
 	req->next = m->queue;
 	m->queue = req;
 	m->active++;

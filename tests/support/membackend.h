@@ -20,6 +20,7 @@ struct membackend {
 	bool quit;
 	unsigned active, submitted;
 	enum hull_block_op last; /* of the requests submitted */
+	bool unmap;              /* of that one */
 	struct hull_block_req *queue;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "core/aspace.h"
 #include "support/membackend.h"
 #include "support/vdriver.h"
@@ -24,16 +27,27 @@ enum { DISK = 1 << 20, NUM = 128 };
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13, SECURE_ERASE = 14 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, NONE = 0xff };
 
-#define F_RO      (UINT64_C(1) << 5)
-#define F_FLUSH   (UINT64_C(1) << 9)
-#define F_DISCARD (UINT64_C(1) << 13)
+#define F_RO         (UINT64_C(1) << 5)
+#define F_FLUSH      (UINT64_C(1) << 9)
+#define F_DISCARD    (UINT64_C(1) << 13)
+#define F_CONFIG_WCE (UINT64_C(1) << 11)
 
 struct env {
 	struct rig *rig;
 	struct membackend *disk;
 	struct rig_dev *d;
 	struct vqueue q;
+	uint16_t posted;
 };
+
+/* How rings look; every test of requests in flight runs with each. */
+static const uint64_t formats[] = { 0,
+	                            VF_EVENT_IDX,
+	                            VF_IN_ORDER,
+	                            VF_PACKED,
+	                            VF_PACKED | VF_EVENT_IDX,
+	                            VF_PACKED | VF_IN_ORDER | VF_EVENT_IDX };
+static uint64_t format;
 
 static struct env *start_with(bool async, bool read_only)
 {
@@ -46,7 +60,7 @@ static struct env *start_with(bool async, bool read_only)
 	for (unsigned i = 0; i < DISK; i++)
 		e->disk->data[i] = (uint8_t)(i / 512 + i);
 	e->d = rig_add(e->rig, hull_dev_type_find("virtio-blk"), NULL, 0, &e->disk->b);
-	v_start(e->d, VF_INDIRECT, NUM, &e->q);
+	v_start(e->d, VF_INDIRECT | format, NUM, &e->q);
 	return e;
 }
 
@@ -75,6 +89,14 @@ static uint8_t *get(struct env *e, hull_gpa gpa, uint64_t len)
 	return buf;
 }
 
+/* Rings at `base` are empty. */
+static void clear(struct env *e, hull_gpa base)
+{
+	static const uint8_t zero[0x3000];
+
+	put(e, base, zero, sizeof(zero));
+}
+
 static void header(struct env *e, uint32_t type, uint64_t sector)
 {
 	uint8_t raw[16] = { 0 };
@@ -85,15 +107,15 @@ static void header(struct env *e, uint32_t type, uint64_t sector)
 	put(e, STATUS, &(uint8_t){ NONE }, 1);
 }
 
-/* Header, one buffer (if len), status; in descriptors 0 to 2. */
+/* Header, one buffer (if len), status. */
 static void post(struct env *e, hull_gpa data, uint32_t len, bool device_writes)
 {
-	hull_gpa t = e->q.desc;
+	const struct vbuf with[] = { { HEADER, 16, false },
+		                     { data, len, device_writes },
+		                     { STATUS, 1, true } };
+	const struct vbuf without[] = { with[0], with[2] };
 
-	v_desc(e->rig, V_AT(t, 0), HEADER, 16, VD_NEXT, len ? 1 : 2);
-	v_desc(e->rig, V_AT(t, 1), data, len, VD_NEXT | (device_writes ? VD_WRITE : 0), 2);
-	v_desc(e->rig, V_AT(t, 2), STATUS, 1, VD_WRITE, 0);
-	v_avail(&e->q, 0);
+	e->posted = len ? v_post(&e->q, with, 3, 0) : v_post(&e->q, without, 2, 0);
 	v_kick(&e->q);
 }
 
@@ -107,7 +129,7 @@ static unsigned answer(struct env *e, uint32_t *ret_len)
 		if (i == 4999)
 			fail_msg("no answer");
 	}
-	assert_int_equal(id, 0);
+	assert_int_equal(id, e->posted);
 	return *get(e, STATUS, 1);
 }
 
@@ -167,11 +189,26 @@ static void read_write(bool async)
 	end(e);
 }
 
+/* In each format. */
+static void each(void (*test)(void))
+{
+	for (unsigned i = 0; i < ARRAY_LEN(formats); i++) {
+		format = formats[i];
+		test();
+	}
+	format = 0;
+}
+
+static void read_write_both(void)
+{
+	read_write(false);
+	read_write(true);
+}
+
 static void test_read_write(void **state)
 {
 	(void)state;
-	read_write(false);
-	read_write(true);
+	each(read_write_both);
 }
 
 /* The last sector works, the next does not; sums and products that wrap do not. */
@@ -200,10 +237,11 @@ static void test_limits(void **state)
 	assert_int_equal(request(e, IN, 0, 0), OK);
 	assert_int_equal(request(e, OUT, 0, 0), OK);
 	assert_int_equal(range(e, ZEROES, 0, 0, 0), OK);
-	/* Only whole ranges, one of them; unknown flags. */
+	/* Only whole ranges, not too many; unknown flags. */
 	assert_int_equal(request(e, DISCARD, 0, 0), IOERR);
 	assert_int_equal(request(e, DISCARD, 0, 15), IOERR);
-	assert_int_equal(request(e, DISCARD, 0, 32), IOERR);
+	assert_int_equal(request(e, DISCARD, 0, 33 * 16), IOERR);
+	assert_int_equal(request(e, DISCARD, 0, 1u << 31), IOERR);
 	assert_int_equal(range(e, DISCARD, 0, 1, 1), UNSUPP);
 	assert_int_equal(range(e, ZEROES, 0, 1, 2), UNSUPP);
 	assert_int_equal(request(e, SECURE_ERASE, 0, 16), UNSUPP);
@@ -234,9 +272,8 @@ static void test_read_only(void **state)
 	end(e);
 }
 
-static void test_errors_of_the_backend(void **state)
+static void errors_of_the_backend(void)
 {
-	(void)state;
 	for (int async = 0; async < 2; async++) {
 		struct env *e = start_with(async, false);
 		uint32_t len;
@@ -256,6 +293,12 @@ static void test_errors_of_the_backend(void **state)
 	}
 }
 
+static void test_errors_of_the_backend(void **state)
+{
+	(void)state;
+	each(errors_of_the_backend);
+}
+
 /* A driver that did not take the flush feature gets a flush after each change. */
 static void test_write_through(void **state)
 {
@@ -264,10 +307,10 @@ static void test_write_through(void **state)
 		struct env *e = start_with(async, false);
 		unsigned before = e->disk->submitted;
 
-		v_start(e->d, F_FLUSH, NUM, &e->q);
+		v_start(e->d, F_FLUSH | format, NUM, &e->q);
 		assert_int_equal(request(e, OUT, 0, 512), OK);
 		assert_int_equal(e->disk->submitted, before + 1);
-		v_start(e->d, 0, NUM, &e->q);
+		v_start(e->d, format, NUM, &e->q);
 		assert_int_equal(request(e, OUT, 0, 512), OK);
 		assert_int_equal(e->disk->submitted, before + 3);
 		assert_int_equal(e->disk->last, HULL_BLOCK_FLUSH);
@@ -325,6 +368,7 @@ static void test_framing(void **state)
 	header(e, OUT, 7);
 	v_desc(e->rig, V_AT(e->q.desc, 0), HEADER, 16 + 512, VD_NEXT, 1);
 	v_desc(e->rig, V_AT(e->q.desc, 1), STATUS, 1, VD_WRITE, 0);
+	e->posted = 0;
 	v_avail(&e->q, 0);
 	v_kick(&e->q);
 	assert_int_equal(answer(e, &len), OK);
@@ -335,6 +379,7 @@ static void test_framing(void **state)
 		v_desc(e->rig, V_AT(t, i), HEADER + i, 1, VD_NEXT, (uint16_t)(i + 1));
 	v_desc(e->rig, V_AT(t, 16), STATUS - 512, 513, VD_WRITE, 0);
 	v_desc(e->rig, V_AT(e->q.desc, 0), t, 16 * 17, VD_INDIRECT, 0);
+	e->posted = 0;
 	v_avail(&e->q, 0);
 	v_kick(&e->q);
 	assert_int_equal(answer(e, &len), OK);
@@ -348,6 +393,7 @@ static void test_framing(void **state)
 		       (uint16_t)(i + 1));
 	v_desc(e->rig, V_AT(t, 127), STATUS, 1, VD_WRITE, 0);
 	v_desc(e->rig, V_AT(e->q.desc, 0), t, 16 * 128, VD_INDIRECT, 0);
+	e->posted = 0;
 	v_avail(&e->q, 0);
 	v_kick(&e->q);
 	assert_int_equal(answer(e, &len), OK);
@@ -378,7 +424,7 @@ static void test_no_status(void **state)
 		v_kick(&e->q);
 		assert_int_equal(v_get(e->d, V_STATUS), 15 | 64);
 		assert_int_equal(v_get(e->d, V_INT_STATUS) & 2, 2);
-		v_start(e->d, 0, NUM, &e->q);
+		v_start(e->d, format, NUM, &e->q);
 		assert_int_equal(request(e, IN, 0, 512), OK);
 		end(e);
 	}
@@ -397,47 +443,52 @@ static void test_self_overlap(void **state)
 	v_avail(&e->q, 0);
 	for (unsigned i = 0; i < 10; i++)
 		v_kick(&e->q);
-	v_start(e->d, 0, NUM, &e->q);
+	v_start(e->d, format, NUM, &e->q);
 	assert_int_equal(request(e, IN, 0, 512), OK);
 	end(e);
 }
 
 /* More requests than slots: the rest waits and is served when the first come back. */
-static void test_many_in_flight(void **state)
+static void many_in_flight(void)
 {
+	const struct vbuf b[] = { { HEADER, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
 	struct env *e = start_with(true, false);
+	uint16_t ids[NUM];
 	uint32_t id, len;
 	unsigned n = 0;
 
-	(void)state;
 	membackend_hold(e->disk, true);
 	header(e, IN, 1);
-	v_desc(e->rig, V_AT(e->q.desc, 0), HEADER, 16, VD_NEXT, 1);
-	v_desc(e->rig, V_AT(e->q.desc, 1), DATA, 512, VD_NEXT | VD_WRITE, 2);
-	v_desc(e->rig, V_AT(e->q.desc, 2), STATUS, 1, VD_WRITE, 0);
 	for (unsigned i = 0; i < NUM; i++)
-		v_avail(&e->q, 0);
+		ids[i] = v_post(&e->q, b, 3, DATA2);
 	v_kick(&e->q);
 	v_kick(&e->q);
 	assert_int_equal(e->disk->submitted, 64);
 	assert_false(v_used(&e->q, &id, &len));
 	membackend_hold(e->disk, false);
+	/* The backend answers the newest first. */
 	for (unsigned i = 0; i < 5000 && n < NUM; i++) {
-		while (v_used(&e->q, &id, &len))
-			n++;
+		for (; v_used(&e->q, &id, &len); n++)
+			if (format & VF_IN_ORDER)
+				assert_int_equal(id, ids[n]);
 		usleep(1000);
 	}
 	assert_int_equal(n, NUM);
 	end(e);
 }
 
+static void test_many_in_flight(void **state)
+{
+	(void)state;
+	each(many_in_flight);
+}
+
 /* Reset while requests are held: when the status is 0, nobody writes into memory any more. */
-static void test_reset_in_flight(void **state)
+static void reset_in_flight(void)
 {
 	struct env *e = start_with(true, false);
 	uint32_t id, len;
 
-	(void)state;
 	for (unsigned round = 0; round < 50; round++) {
 		membackend_hold(e->disk, true);
 		header(e, IN, 1);
@@ -453,36 +504,47 @@ static void test_reset_in_flight(void **state)
 		assert_int_equal(*get(e, STATUS, 1), NONE);
 		assert_false(v_used(&e->q, &id, &len));
 		assert_false(e->d->irq.level[0]);
-		v_start(e->d, 0, NUM, &e->q);
+		v_start(e->d, format, NUM, &e->q);
 		assert_memory_equal(get(e, DATA, 9), "untouched", 9);
 		assert_int_equal(request(e, IN, 0, 512), OK);
 	}
 	end(e);
 }
 
+static void test_reset_in_flight(void **state)
+{
+	(void)state;
+	each(reset_in_flight);
+}
+
 /* Destroying the VM waits for the backend. */
-static void test_destroy_in_flight(void **state)
+static void destroy_in_flight(void)
 {
 	struct env *e = start_with(true, false);
 
-	(void)state;
 	membackend_hold(e->disk, true);
 	header(e, IN, 1);
 	post(e, DATA, 512, true);
 	end(e);
 }
 
+static void test_destroy_in_flight(void **state)
+{
+	(void)state;
+	each(destroy_in_flight);
+}
+
 /* A queue that was disabled and enabled again gets no answers from its former life. */
-static void test_requeue_in_flight(void **state)
+static void requeue_in_flight(void)
 {
 	struct env *e = start_with(true, false);
 	uint32_t id, len;
 
-	(void)state;
 	membackend_hold(e->disk, true);
 	header(e, FLUSH, 0);
 	post(e, 0, 0, false);
 	v_set(e->d, V_QUEUE_READY, 0);
+	clear(e, RIG_RAM + 0x40000);
 	assert_true(v_queue(e->d, 0, RIG_RAM + 0x40000, NUM, &e->q));
 	e->disk->b.drain(&e->disk->b);
 	assert_false(v_used(&e->q, &id, &len));
@@ -491,13 +553,18 @@ static void test_requeue_in_flight(void **state)
 	end(e);
 }
 
+static void test_requeue_in_flight(void **state)
+{
+	(void)state;
+	each(requeue_in_flight);
+}
+
 /* 4.2.2.1: a queue that is not ready is not worked on: no late read reaches its buffers. */
-static void test_disable_in_flight(void **state)
+static void disable_in_flight(void)
 {
 	struct env *e = start_with(true, false);
 	uint32_t id, len;
 
-	(void)state;
 	for (unsigned round = 0; round < 50; round++) {
 		membackend_hold(e->disk, true);
 		header(e, IN, 1);
@@ -505,8 +572,7 @@ static void test_disable_in_flight(void **state)
 		v_set(e->d, V_QUEUE_READY, 0);
 		assert_int_equal(v_get(e->d, V_QUEUE_READY), 0);
 		put(e, DATA, "untouched", 9);
-		v_write16(e->rig, RIG_RAM + 0x41002, 0);
-		v_write16(e->rig, RIG_RAM + 0x42002, 0);
+		clear(e, RIG_RAM + 0x40000);
 		assert_true(v_queue(e->d, 0, RIG_RAM + 0x40000, NUM, &e->q));
 		e->disk->b.drain(&e->disk->b);
 		assert_memory_equal(get(e, DATA, 9), "untouched", 9);
@@ -514,6 +580,301 @@ static void test_disable_in_flight(void **state)
 		assert_int_equal(request(e, IN, 0, 512), OK);
 	}
 	end(e);
+}
+
+static void test_disable_in_flight(void **state)
+{
+	(void)state;
+	each(disable_in_flight);
+}
+
+static void put_range(struct env *e, unsigned i, uint64_t sector, uint32_t n, uint32_t flags)
+{
+	uint8_t raw[16];
+
+	store_le64(raw, sector);
+	store_le32(raw + 8, n);
+	store_le32(raw + 12, flags);
+	put(e, RANGE + 16 * i, raw, sizeof(raw));
+}
+
+static unsigned ranges(struct env *e, uint32_t type, unsigned n)
+{
+	uint32_t got;
+
+	header(e, type, 0);
+	post(e, RANGE, 16 * n, false);
+	return answer(e, &got);
+}
+
+/* Several ranges in a request: all or, if one is wrong, none. */
+static void many_ranges(void)
+{
+	for (int async = 0; async < 2; async++) {
+		struct env *e = start_with(async, false);
+		unsigned before;
+
+		for (unsigned i = 0; i < 32; i++)
+			put_range(e, i, 2 * i, i % 5 ? 1 : 0, 0);
+		before = e->disk->submitted;
+		assert_int_equal(ranges(e, DISCARD, 32), OK);
+		/* A driver without flushes gets one at the end. */
+		assert_int_equal(e->disk->submitted, before + 25 + 1);
+		for (unsigned i = 0; i < 32; i++) {
+			assert_int_equal(e->disk->data[1024 * i] == 0xdd, i % 5 != 0);
+			assert_int_not_equal(e->disk->data[1024 * i + 513], 0xdd);
+		}
+		assert_int_equal(ranges(e, ZEROES, 33), IOERR);
+		put_range(e, 31, DISK / 512, 1, 0);
+		assert_int_equal(ranges(e, ZEROES, 32), IOERR);
+		put_range(e, 31, 0, 1, 2);
+		assert_int_equal(ranges(e, ZEROES, 32), UNSUPP);
+		assert_int_equal(e->disk->data[1024], 0xdd);
+		/* May be given back only if no range says otherwise. */
+		put_range(e, 0, 0, 1, 1);
+		assert_int_equal(ranges(e, ZEROES, 1), OK);
+		assert_true(e->disk->unmap);
+		put_range(e, 1, 2, 1, 1);
+		assert_int_equal(ranges(e, ZEROES, 2), OK);
+		assert_true(e->disk->unmap);
+		put_range(e, 2, 2, 1, 0);
+		assert_int_equal(ranges(e, ZEROES, 3), OK);
+		assert_false(e->disk->unmap);
+		/* The first error ends the request. */
+		e->disk->fail = HULL_EIO;
+		before = e->disk->submitted;
+		assert_int_equal(ranges(e, ZEROES, 3), IOERR);
+		assert_int_equal(e->disk->submitted, before + 1);
+		end(e);
+	}
+}
+
+static void test_many_ranges(void **state)
+{
+	(void)state;
+	each(many_ranges);
+}
+
+static uint64_t config(struct env *e, uint64_t off, unsigned size)
+{
+	uint64_t val = 0;
+
+	assert_true(rig_read(e->d, V_CONFIG + off, size, &val));
+	return val;
+}
+
+/* 5.2.5.2: the driver chooses between write-back and write-through, if it may. */
+static void test_writeback(void **state)
+{
+	struct env *e = start();
+	unsigned before = e->disk->submitted;
+
+	(void)state;
+	v_start(e->d, F_FLUSH | F_CONFIG_WCE, NUM, &e->q);
+	assert_int_equal(config(e, 32, 1), 1);
+	assert_int_equal(request(e, OUT, 0, 512), OK);
+	assert_int_equal(e->disk->submitted, before + 1);
+	rig_write(e->d, V_CONFIG + 32, 1, 0);
+	assert_int_equal(config(e, 32, 1), 0);
+	assert_int_equal(request(e, OUT, 0, 512), OK);
+	assert_int_equal(e->disk->submitted, before + 3);
+	assert_int_equal(e->disk->last, HULL_BLOCK_FLUSH);
+	rig_write(e->d, V_CONFIG + 32, 1, 1);
+	assert_int_equal(request(e, OUT, 0, 512), OK);
+	assert_int_equal(e->disk->submitted, before + 4);
+	assert_int_equal(e->d->dev->guest_errors, 0);
+	/* Wrong values, sizes and places; without the feature. */
+	rig_write(e->d, V_CONFIG + 32, 1, 2);
+	rig_write(e->d, V_CONFIG + 32, 2, 0);
+	rig_write(e->d, V_CONFIG + 33, 1, 0);
+	rig_write(e->d, V_CONFIG + 0, 8, UINT64_MAX);
+	assert_int_equal(e->d->dev->guest_errors, 4);
+	v_start(e->d, F_FLUSH, NUM, &e->q);
+	rig_write(e->d, V_CONFIG + 32, 1, 0);
+	assert_int_equal(e->d->dev->guest_errors, 5);
+	assert_int_equal(config(e, 32, 1), 1);
+	end(e);
+}
+
+static void test_topology(void **state)
+{
+	struct env *e = start();
+
+	(void)state;
+	assert_int_equal(config(e, 24, 1), 0);
+	assert_int_equal(config(e, 26, 2), 1);
+	assert_int_equal(config(e, 44, 4), 1);
+	e->disk->b.physical_size = 4096;
+	e->disk->b.discard_granularity = 65536;
+	assert_int_equal(config(e, 24, 1), 3);
+	assert_int_equal(config(e, 25, 1), 0);
+	assert_int_equal(config(e, 26, 2), 8);
+	assert_int_equal(config(e, 28, 4), 128);
+	assert_int_equal(config(e, 44, 4), 128);
+	assert_int_equal(config(e, 56, 1), 1);
+	end(e);
+}
+
+/* The driver is told of another size, and requests are checked against it. */
+static void test_resize(void **state)
+{
+	struct env *e = start();
+	uint32_t generation = v_get(e->d, V_GENERATION);
+
+	(void)state;
+	e->disk->b.size = DISK / 2;
+	e->disk->b.resized(e->disk->b.resized_arg);
+	assert_int_equal(v_get(e->d, V_INT_STATUS), 2);
+	assert_int_not_equal(v_get(e->d, V_GENERATION), generation);
+	assert_int_equal(config(e, 0, 8), DISK / 1024);
+	assert_int_equal(request(e, IN, DISK / 1024 - 1, 512), OK);
+	assert_int_equal(request(e, IN, DISK / 1024, 512), IOERR);
+	e->disk->b.size = DISK;
+	e->disk->b.resized(e->disk->b.resized_arg);
+	assert_int_equal(request(e, IN, DISK / 1024, 512), OK);
+	end(e);
+}
+
+/* As many queues as the backend has use for, and the property allows. */
+static void test_queues(void **state)
+{
+	static const unsigned wanted[] = { 0, 1, 2, 5, 16, 17, 1000 };
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(wanted); i++)
+		for (uint64_t most = 1; most <= 16; most += 15) {
+			const uint64_t args[] = { 1, 1, 1, most };
+			unsigned n = (unsigned)MIN(MAX(wanted[i], 1u), most);
+			struct rig *rig = rig_new();
+			struct membackend *disk = membackend_new(DISK, false);
+			uint64_t got;
+			struct rig_dev *d;
+
+			disk->b.queues = wanted[i];
+			d = rig_add(rig, hull_dev_type_find("virtio-blk"), args, 4, &disk->b);
+			rig_read(d, V_CONFIG + 34, 2, &got);
+			assert_int_equal(got, n);
+			v_set(d, V_DEVICE_SEL, 0);
+			assert_int_equal(v_get(d, V_DEVICE_FEATURES) >> 12 & 1, n > 1);
+			for (unsigned q = 0; q < 20; q++) {
+				v_set(d, V_QUEUE_SEL, q);
+				assert_int_equal(v_get(d, V_QUEUE_MAX), q < n ? 256 : 0);
+			}
+			rig_free(rig);
+			membackend_free(disk);
+		}
+}
+
+/* A number that is in flight is used again: only a packed or ordered queue must know. */
+static void test_number_in_flight(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(formats); i++) {
+		struct env *e;
+
+		format = formats[i];
+		e = start_with(true, false);
+		membackend_hold(e->disk, true);
+		header(e, IN, 1);
+		post(e, DATA, 512, true);
+		e->q.next_id = 0;
+		post(e, DATA, 512, true);
+		assert_int_equal(v_get(e->d, V_STATUS) & 64,
+		                 format & (VF_PACKED | VF_IN_ORDER) ? 64 : 0);
+		v_start(e->d, format, NUM, &e->q);
+		assert_int_equal(request(e, IN, 0, 512), OK);
+		end(e);
+	}
+	format = 0;
+}
+
+struct load {
+	struct env *e;
+	struct vqueue q;
+	hull_gpa base;
+	unsigned answers;
+	bool *gone; /* atomic: the device was reset */
+};
+
+enum { LOADS = 4, ROUNDS = 300 };
+
+/* A vCPU that keeps one queue busy, until the device is gone. */
+static void *load(void *arg)
+{
+	struct load *l = arg;
+	const struct vbuf b[] = { { l->base + 0x4000, 16, false },
+		                  { l->base + 0x5000, 4096, true },
+		                  { l->base + 0x4100, 1, true } };
+	uint32_t id, len;
+
+	for (unsigned i = 0; i < ROUNDS && !hull_load_relaxed(l->gone); i++) {
+		unsigned got = 0;
+
+		v_post(&l->q, b, 3, 0);
+		v_post(&l->q, b, 3, 0);
+		v_kick(&l->q);
+		while (got < 2 && !hull_load_relaxed(l->gone))
+			if (v_used(&l->q, &id, &len))
+				got++;
+			else
+				sched_yield();
+		l->answers += got;
+	}
+	return NULL;
+}
+
+/* Queues on their own threads, completions on another, and resets in between. */
+static void under_load(bool resets)
+{
+	struct env *e = calloc(1, sizeof(*e));
+	struct load loads[LOADS];
+	pthread_t thread[LOADS];
+	bool gone;
+
+	assert_non_null(e);
+	e->rig = rig_new();
+	e->disk = membackend_new(DISK, true);
+	e->disk->b.queues = LOADS;
+	e->d = rig_add(e->rig, hull_dev_type_find("virtio-blk"), NULL, 0, &e->disk->b);
+	for (unsigned round = 0; round < (resets ? 10 : 1); round++) {
+		gone = false;
+		v_negotiate(e->d, format);
+		for (unsigned i = 0; i < LOADS; i++) {
+			loads[i] = (struct load){ .e = e,
+				                  .base = RIG_RAM + 0x8000 * i,
+				                  .gone = &gone };
+			clear(e, loads[i].base);
+			put(e, loads[i].base + 0x4000, (uint8_t[16]){ 0 }, 16);
+			assert_true(v_queue(e->d, i, loads[i].base, 64, &loads[i].q));
+		}
+		v_set(e->d, V_STATUS, 15);
+		for (unsigned i = 0; i < LOADS; i++)
+			assert_int_equal(pthread_create(&thread[i], NULL, load, &loads[i]), 0);
+		if (resets) {
+			usleep(1000 * (round % 4));
+			v_set(e->d, V_STATUS, 0);
+			assert_int_equal(v_get(e->d, V_STATUS), 0);
+			hull_store_relaxed(&gone, true);
+		}
+		for (unsigned i = 0; i < LOADS; i++) {
+			pthread_join(thread[i], NULL);
+			if (!resets)
+				assert_int_equal(loads[i].answers, 2 * ROUNDS);
+		}
+	}
+	end(e);
+}
+
+static void load_and_resets(void)
+{
+	under_load(false);
+	under_load(true);
+}
+
+static void test_lanes(void **state)
+{
+	(void)state;
+	each(load_and_resets);
 }
 
 int main(void)
@@ -533,6 +894,13 @@ int main(void)
 		cmocka_unit_test(test_destroy_in_flight),
 		cmocka_unit_test(test_requeue_in_flight),
 		cmocka_unit_test(test_disable_in_flight),
+		cmocka_unit_test(test_many_ranges),
+		cmocka_unit_test(test_writeback),
+		cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_number_in_flight),
+		cmocka_unit_test(test_lanes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

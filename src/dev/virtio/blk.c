@@ -4,23 +4,26 @@
  *
  * Spec: VIRTIO 1.3, 5.2.
  *
- * A request is decoded and checked completely, then given to the backend with
- * DMA windows onto its buffers, and ends when the backend says so, on any
- * thread.  Requests in flight live in a table of SLOTS; while it is full, the
- * rest waits in the ring.  A slot remembers the epoch of the queue, so that a
- * completion after a reset only gives the windows back.
+ * A request is decoded and checked completely, then given to the backend with DMA windows onto its
+ * buffers, and ends when the backend says so, on any thread.  Requests in flight live in the SLOTS
+ * of their queue; while all are taken, the rest waits in the ring.  A slot remembers the epoch of
+ * the queue, so that a completion after a reset only gives the windows back.  Each queue has a
+ * lane.
  *
- * A snapshot must be taken with the backend drained: requests in flight are
- * not part of the state.
+ * A request may take several steps at the backend: each range of a discard, and the flush that
+ * makes a change stable for a driver that wants no write-back cache.
  *
- * Not modelled: multiqueue, secure erase, lifetime and zoned commands.
+ * A snapshot must be taken with the backend drained: requests in flight are not part of the state.
+ *
+ * Not modelled: secure erase (answered as unsupported), lifetime and zoned commands.
  */
+#include "base/atomic.h"
 #include "base/checked.h"
 #include "base/mem.h"
 #include "core/aspace.h"
 #include "dev/virtio/mmio.h"
 
-enum { ID = 2, QUEUE = 0, QUEUE_SIZE = 128, SLOTS = 64, SEGS = 128, SECTOR = 512 };
+enum { ID = 2, QUEUES = 16, QUEUE_SIZE = 256, SLOTS = 64, SEGS = 128, RANGES = 32, SECTOR = 512 };
 enum { HEADER = 16, RANGE = 16, ID_BYTES = 20 };
 
 /* 5.2.3, 5.2.6: feature bits, request types, status. */
@@ -30,6 +33,9 @@ enum {
 	F_RO = 5,
 	F_BLK_SIZE = 6,
 	F_FLUSH = 9,
+	F_TOPOLOGY = 10,
+	F_CONFIG_WCE = 11,
+	F_MQ = 12,
 	F_DISCARD = 13,
 	F_WRITE_ZEROES = 14
 };
@@ -43,128 +49,186 @@ enum {
 	C_SIZE_MAX = 8,
 	C_SEG_MAX = 12,
 	C_BLK_SIZE = 20,
+	C_PHYSICAL_EXP = 24,
+	C_MIN_IO_SIZE = 26,
+	C_OPT_IO_SIZE = 28,
+	C_WRITEBACK = 32,
+	C_NUM_QUEUES = 34,
 	C_MAX_DISCARD_SECTORS = 36,
 	C_MAX_DISCARD_SEG = 40,
 	C_DISCARD_ALIGNMENT = 44,
 	C_MAX_WRITE_ZEROES_SECTORS = 48,
 	C_MAX_WRITE_ZEROES_SEG = 52,
+	C_WRITE_ZEROES_MAY_UNMAP = 56,
 	C_SIZE = 60,
 };
 
 /* Data of one request, as the configuration space tells the driver. */
-enum { SEG_MAX = QUEUE_SIZE - 2, SIZE_MAX_BYTES = 1 << 20, REQUEST_MAX = SEG_MAX * SIZE_MAX_BYTES };
+enum { SEG_MAX = SEGS - 2, SIZE_MAX_BYTES = 1 << 20, REQUEST_MAX = SEG_MAX * SIZE_MAX_BYTES };
 
-/* Sectors of one discard or write-zeroes request: 1 GiB. */
+/* Sectors of one range of a discard or write-zeroes request: 1 GiB. */
 static const uint32_t range_max = 1u << 21;
+
+struct range {
+	uint64_t offset, len; /* bytes */
+};
 
 struct slot {
 	struct hull_block_req req; /* first */
-	struct blk *blk;
+	struct blk_queue *q;
+	struct slot *next;   /* that is free */
 	uint64_t status_off; /* of the status byte in the writable part */
 	hull_gpa status_gpa;
 	uint32_t data; /* bytes that the guest gets if all goes well */
 	uint32_t epoch;
 	uint16_t head;
-	bool busy;
+	uint16_t nranges, range; /* how many there are, how many were begun */
+	uint16_t nwindows;
 	struct hull_block_seg seg[SEGS];
-	hull_gpa gpa[SEGS];
+	union {
+		struct hull_dma window[SEGS];
+		struct range ranges[RANGES];
+	};
+};
+
+/* Under the queue's lane. */
+struct blk_queue {
+	struct blk *blk;
+	struct hull_virtq *vq;
+	unsigned index;
+	unsigned busy;     /* slots */
+	unsigned touched;  /* slots that were ever used: the first */
+	bool starved;      /* requests wait for a slot */
+	bool unkicked;     /* the backend was given some since its last kick */
+	struct slot *free; /* of the touched */
+	struct slot *slots;
+	struct hull_virtq_chain chain; /* the request being decoded */
 };
 
 struct blk {
 	struct hull_virtio v;
-	struct hull_virtq queue[1];
-	struct slot *slots;
-	unsigned busy;
-	struct hull_virtq_chain chain; /* the request being decoded */
+	struct hull_virtq queue[QUEUES];
+	struct blk_queue *q;
+	uint8_t writeback; /* atomic: what the driver wants, if it may say */
 };
 
-static struct hull_block *backend(struct blk *s)
+static struct hull_block *backend(const struct blk *s)
 {
 	return s->v.dev.backend;
+}
+
+/* It may grow and shrink at any moment. */
+static uint64_t disk_size(const struct blk *s)
+{
+	return backend(s) ? hull_load_relaxed(&backend(s)->size) : 0;
 }
 
 static uint64_t blk_features(struct hull_virtio *v)
 {
 	struct hull_block *b = v->dev.backend;
-	uint64_t f = BIT(F_SIZE_MAX) | BIT(F_SEG_MAX) | BIT(F_BLK_SIZE) | BIT(F_FLUSH);
+	uint64_t f = BIT(F_SIZE_MAX) | BIT(F_SEG_MAX) | BIT(F_BLK_SIZE) | BIT(F_FLUSH) |
+	             BIT(F_TOPOLOGY) | (v->nqueues > 1 ? BIT(F_MQ) : 0);
 
 	if (!b || b->read_only)
 		return f | BIT(F_RO);
-	return f | BIT(F_WRITE_ZEROES) | (b->can_discard ? BIT(F_DISCARD) : 0);
+	return f | BIT(F_CONFIG_WCE) | BIT(F_WRITE_ZEROES) | (b->can_discard ? BIT(F_DISCARD) : 0);
+}
+
+/* 5.2.4: physical blocks as a power of two of ours, best sizes of requests in our blocks. */
+static void topology(const struct hull_block *b, uint8_t *buf)
+{
+	uint32_t physical = MAX(b->physical_size / SECTOR, UINT32_C(1));
+	uint32_t granularity = b->discard_granularity / SECTOR;
+
+	while (buf[C_PHYSICAL_EXP] < 15 && UINT32_C(1) << buf[C_PHYSICAL_EXP] < physical)
+		buf[C_PHYSICAL_EXP]++;
+	store_le16(buf + C_MIN_IO_SIZE, (uint16_t)MIN(physical, UINT32_C(0x8000)));
+	store_le32(buf + C_OPT_IO_SIZE, granularity);
+	store_le32(buf + C_DISCARD_ALIGNMENT, MAX(granularity, UINT32_C(1)));
+	buf[C_WRITE_ZEROES_MAY_UNMAP] = b->can_discard;
 }
 
 static void blk_config(struct hull_virtio *v, uint8_t *buf)
 {
-	struct hull_block *b = v->dev.backend;
+	struct blk *s = (struct blk *)v;
 
-	store_le64(buf + C_CAPACITY, b ? b->size / SECTOR : 0);
+	store_le64(buf + C_CAPACITY, disk_size(s) / SECTOR);
 	/* Header and status take two descriptors. */
 	store_le32(buf + C_SEG_MAX, SEG_MAX);
 	store_le32(buf + C_SIZE_MAX, SIZE_MAX_BYTES);
 	store_le32(buf + C_BLK_SIZE, SECTOR);
+	if (backend(s))
+		topology(backend(s), buf);
+	buf[C_WRITEBACK] = s->writeback;
+	store_le16(buf + C_NUM_QUEUES, (uint16_t)v->nqueues);
 	store_le32(buf + C_MAX_DISCARD_SECTORS, range_max);
-	store_le32(buf + C_MAX_DISCARD_SEG, 1);
-	store_le32(buf + C_DISCARD_ALIGNMENT, 1);
+	store_le32(buf + C_MAX_DISCARD_SEG, RANGES);
 	store_le32(buf + C_MAX_WRITE_ZEROES_SECTORS, range_max);
-	store_le32(buf + C_MAX_WRITE_ZEROES_SEG, 1);
+	store_le32(buf + C_MAX_WRITE_ZEROES_SEG, RANGES);
+}
+
+/* 5.2.5.2: write-back or write-through. */
+static void blk_config_write(struct hull_virtio *v, uint64_t off, uint64_t val, unsigned size)
+{
+	struct blk *s = (struct blk *)v;
+
+	if (off != C_WRITEBACK || size != 1 || val > 1 || !hull_virtio_has(v, F_CONFIG_WCE))
+		hull_guest_error(&v->dev, "write to read-only configuration space", off);
+	else
+		hull_store_relaxed(&s->writeback, (uint8_t)val);
+}
+
+static bool write_through(const struct blk *s)
+{
+	if (hull_virtio_has(&s->v, F_CONFIG_WCE))
+		return !hull_load_relaxed(&s->writeback);
+	return !hull_virtio_has(&s->v, F_FLUSH);
+}
+
+static bool stale(const struct slot *t)
+{
+	return t->epoch != t->q->vq->epoch;
 }
 
 static void close_windows(struct slot *t)
 {
-	for (unsigned i = 0; i < t->req.nsegs; i++) {
-		struct hull_dma w = { t->seg[i].hva, t->seg[i].len, t->gpa[i],
-			              t->req.op == HULL_BLOCK_READ };
-
-		hull_dma_end(t->blk->v.dev.vm, &w);
-	}
-	t->req.nsegs = 0;
+	hull_virtq_windows_end(t->q->vq, t->window, t->nwindows);
+	t->nwindows = 0;
 }
 
-/* Open windows onto bytes [off, off + req.len) of one side of the chain. */
-static bool open_windows(struct slot *t, const struct hull_virtq_seg *seg, unsigned n, uint64_t off)
+/* Windows onto bytes [off, off + req.len) of one side of the chain. */
+static bool open_windows(struct slot *t, bool write, uint64_t off)
 {
-	uint64_t left = t->req.len;
+	const struct hull_virtq_part part = { &t->q->chain, write, off, t->req.len };
 
-	for (; n && left; seg++, n--) {
-		hull_gpa gpa = seg->gpa + off;
-		uint64_t len = off < seg->len ? MIN(left, seg->len - off) : 0;
-
-		off -= MIN(off, (uint64_t)seg->len);
-		while (len) {
-			struct hull_dma w;
-
-			if (t->req.nsegs == SEGS ||
-			    hull_dma_begin(t->blk->v.dev.vm, gpa, len, t->req.op == HULL_BLOCK_READ,
-			                   &w))
-				return false;
-			t->seg[t->req.nsegs] = (struct hull_block_seg){ w.hva, w.len };
-			t->gpa[t->req.nsegs++] = gpa;
-			gpa += w.len;
-			len -= w.len;
-			left -= w.len;
-		}
-	}
-	return !left;
+	t->nwindows = (uint16_t)hull_virtq_windows(t->q->vq, &part, t->window, SEGS);
+	for (unsigned i = 0; i < t->nwindows; i++)
+		t->seg[i] = (struct hull_block_seg){ t->window[i].hva, t->window[i].len };
+	t->req.segs = t->seg;
+	t->req.nsegs = t->nwindows;
+	return t->nwindows;
 }
 
 /* The request is over: status last (5.2.6.2), then the used ring. */
 static void finish(struct slot *t, uint8_t status)
 {
-	struct hull_virtio *v = &t->blk->v;
+	struct blk_queue *p = t->q;
+	struct hull_virtio *v = &p->blk->v;
 	/* 2.7.8.2: `len` counts only what is surely written, from the start. */
 	uint64_t written = status == S_OK ? t->data : 0;
 
 	written += written == t->status_off;
 	close_windows(t);
-	t->busy = false;
-	t->blk->busy--;
-	if (t->epoch != v->queue[QUEUE].epoch)
+	t->next = p->free;
+	p->free = t;
+	p->busy--;
+	if (stale(t))
 		return;
 	if (!hull_mem_write(v->dev.vm, t->status_gpa, &status, 1)) {
-		hull_virtio_broken(v, QUEUE, "status byte is not in memory");
+		hull_virtio_broken(v, p->index, "status byte is not in memory");
 		return;
 	}
-	hull_virtio_push(v, QUEUE, t->head, (uint32_t)written);
+	hull_virtio_push(v, p->index, t->head, (uint32_t)written);
 }
 
 static uint8_t status_of(int code)
@@ -172,140 +236,149 @@ static uint8_t status_of(int code)
 	return code == 0 ? S_OK : code == HULL_ENOTSUP ? S_UNSUPP : S_IOERR;
 }
 
-/* 5.2.6.2: for a driver that cannot flush, a write is over when it is stable. */
-static bool must_flush(const struct slot *t)
+/* Prepare the next step of a request; false: there is none, or it is not worth it any more. */
+static bool next_step(struct slot *t)
 {
-	const struct hull_virtio *v = &t->blk->v;
-
-	return t->req.status == 0 && t->epoch == v->queue[QUEUE].epoch &&
-	       t->req.op != HULL_BLOCK_READ && t->req.op != HULL_BLOCK_FLUSH &&
-	       !hull_virtio_has(v, F_FLUSH);
-}
-
-static void submit(struct slot *t);
-
-/* The backend is done with the request. */
-static void ended(struct slot *t)
-{
-	if (!must_flush(t)) {
-		finish(t, status_of(t->req.status));
-		return;
+	if (t->req.status || stale(t))
+		return false;
+	if (t->range < t->nranges) {
+		t->req.offset = t->ranges[t->range].offset;
+		t->req.len = t->ranges[t->range++].len;
+		return true;
 	}
+	/* 5.2.6.2: for a driver that does not flush, a change is over when it is stable. */
+	if (t->req.op == HULL_BLOCK_READ || t->req.op == HULL_BLOCK_FLUSH ||
+	    !write_through(t->q->blk))
+		return false;
 	close_windows(t);
 	t->req.op = HULL_BLOCK_FLUSH;
-	submit(t);
-}
-
-static void process(struct blk *s);
-
-/* From any thread, without the lane. */
-static void blk_done(struct hull_block_req *req)
-{
-	struct slot *t = (struct slot *)req;
-	struct blk *s = t->blk;
-
-	hull_dev_enter(&s->v.dev);
-	ended(t);
-	hull_virtio_signal(&s->v, QUEUE);
-	process(s);
-	hull_dev_leave(&s->v.dev);
-}
-
-static void submit(struct slot *t)
-{
-	struct hull_block *b = backend(t->blk);
-
-	t->req.segs = t->seg;
-	t->req.done = blk_done;
-	if (b->submit(b, &t->req))
-		ended(t);
-}
-
-/* Is [sector, sector + bytes) on the disk?  Sets the request's range. */
-static bool set_range(struct slot *t, uint64_t sector, uint64_t bytes)
-{
-	uint64_t off;
-
-	if (bytes % SECTOR || !hull_mul(sector, SECTOR, &off) ||
-	    !hull_range_within(off, bytes, 0, backend(t->blk)->size))
-		return false;
-	t->req.offset = off;
-	t->req.len = bytes;
+	t->req.nsegs = 0;
 	return true;
+}
+
+static void blk_done(struct hull_block_req *req);
+
+/* Step by step, until the backend takes its time or all is done. */
+static void perform(struct slot *t)
+{
+	struct hull_block *b = backend(t->q->blk);
+
+	do {
+		t->req.done = blk_done;
+		t->req.queue = (uint16_t)t->q->index;
+		if (!b->submit(b, &t->req)) {
+			t->q->unkicked = true;
+			return;
+		}
+	} while (next_step(t));
+	finish(t, status_of(t->req.status));
+}
+
+/* [sector, sector + bytes) of the disk; false: not all of it is there. */
+static bool find_range(const struct blk *s, uint64_t sector, uint64_t bytes, struct range *ret)
+{
+	ret->len = bytes;
+	return bytes % SECTOR == 0 && hull_mul(sector, SECTOR, &ret->offset) &&
+	       hull_range_within(ret->offset, bytes, 0, align_down(disk_size(s), SECTOR));
 }
 
 static void transfer(struct slot *t, uint64_t sector, bool in)
 {
-	struct blk *s = t->blk;
-	const struct hull_virtq_chain *c = &s->chain;
-	uint64_t bytes = in ? t->status_off : c->read_len - HEADER;
-	bool fits = bytes <= REQUEST_MAX && set_range(t, sector, bytes);
+	struct blk *s = t->q->blk;
+	uint64_t bytes = in ? t->status_off : t->q->chain.read_len - HEADER;
+	struct range r;
 
-	t->req.op = in ? HULL_BLOCK_READ : HULL_BLOCK_WRITE;
-	if ((!in && backend(s)->read_only) || !fits) {
+	if ((!in && backend(s)->read_only) || bytes > REQUEST_MAX ||
+	    !find_range(s, sector, bytes, &r)) {
 		finish(t, S_IOERR);
-	} else if (!bytes) {
+		return;
+	}
+	t->req.op = in ? HULL_BLOCK_READ : HULL_BLOCK_WRITE;
+	t->req.offset = r.offset;
+	t->req.len = r.len;
+	if (!bytes) {
 		finish(t, S_OK);
-	} else if (in ? !open_windows(t, c->seg + c->nread, c->nwrite, 0)
-	              : !open_windows(t, c->seg, c->nread, HEADER)) {
-		hull_guest_error(&s->v.dev, "buffer is not memory, or too scattered", c->head);
+	} else if (!open_windows(t, in, in ? 0 : HEADER)) {
+		hull_guest_error(&s->v.dev, "buffer is not memory, or too scattered", t->head);
 		finish(t, S_IOERR);
 	} else {
 		t->data = in ? (uint32_t)bytes : 0;
-		submit(t);
+		perform(t);
 	}
 }
 
-/* 5.2.6: struct virtio_blk_discard_write_zeroes, of which we allow one. */
-static void change_range(struct slot *t, uint32_t type)
+/* 5.2.6: one struct virtio_blk_discard_write_zeroes; its status. */
+static uint8_t decode_range(struct slot *t, const uint8_t *raw)
 {
-	struct blk *s = t->blk;
+	bool zeroes = t->req.op == HULL_BLOCK_WRITE_ZEROES;
+	uint32_t sectors = load_le32(raw + 8), flags = load_le32(raw + 12);
+	struct range r;
+
+	if (flags & ~(zeroes ? UNMAP : 0u))
+		return S_UNSUPP;
+	if (sectors > range_max ||
+	    !find_range(t->q->blk, load_le64(raw), (uint64_t)sectors * SECTOR, &r))
+		return S_IOERR;
+	/* Ranges that need not stay allocated may as well stay; not the other way round. */
+	t->req.unmap = flags & UNMAP && (t->req.unmap || !t->nranges);
+	if (sectors)
+		t->ranges[t->nranges++] = r;
+	return S_OK;
+}
+
+static uint8_t decode_ranges(struct slot *t)
+{
+	struct blk_queue *p = t->q;
+	uint64_t bytes = p->chain.read_len - HEADER;
+	uint8_t raw[RANGES * RANGE], status = S_OK;
+
+	if (!bytes || bytes % RANGE || bytes > sizeof(raw) ||
+	    !hull_virtq_copy_in(p->vq, &p->chain, HEADER, raw, bytes))
+		return S_IOERR;
+	for (unsigned i = 0; status == S_OK && i < bytes; i += RANGE)
+		status = decode_range(t, raw + i);
+	return status;
+}
+
+/* All ranges are checked before the first is changed. */
+static void change_ranges(struct slot *t, uint32_t type)
+{
+	struct blk *s = t->q->blk;
 	bool discard = type == T_DISCARD;
-	uint8_t raw[RANGE];
-	uint64_t sectors;
+	uint8_t status;
 
 	t->req.op = discard ? HULL_BLOCK_DISCARD : HULL_BLOCK_WRITE_ZEROES;
 	if (!(blk_features(&s->v) & BIT(discard ? F_DISCARD : F_WRITE_ZEROES))) {
 		finish(t, backend(s)->read_only ? S_IOERR : S_UNSUPP);
 		return;
 	}
-	if (s->chain.read_len != HEADER + RANGE ||
-	    !hull_virtq_copy_in(&s->v.queue[QUEUE], &s->chain, HEADER, raw, sizeof(raw))) {
-		finish(t, S_IOERR);
+	status = decode_ranges(t);
+	if (status != S_OK || !t->nranges) {
+		finish(t, status);
 		return;
 	}
-	sectors = load_le32(raw + 8);
-	if (load_le32(raw + 12) & ~(discard ? 0u : UNMAP))
-		finish(t, S_UNSUPP);
-	else if (sectors > range_max || !set_range(t, load_le64(raw), sectors * SECTOR))
-		finish(t, S_IOERR);
-	else if (!sectors)
-		finish(t, S_OK);
-	else
-		submit(t);
+	next_step(t);
+	perform(t);
 }
 
 static void get_id(struct slot *t)
 {
-	struct blk *s = t->blk;
+	struct blk_queue *p = t->q;
 	uint64_t len = MIN(t->status_off, (uint64_t)ID_BYTES);
-	bool ok = hull_virtq_copy_out(&s->v.queue[QUEUE], &s->chain, 0, backend(s)->serial, len);
+	bool ok = hull_virtq_copy_out(p->vq, &p->chain, 0, backend(p->blk)->serial, len);
 
 	t->data = (uint32_t)len;
 	finish(t, ok ? S_OK : S_IOERR);
 }
 
-static void perform(struct slot *t, uint32_t type, uint64_t sector)
+static void begin(struct slot *t, uint32_t type, uint64_t sector)
 {
 	switch (type) {
 	case T_IN:
 	case T_OUT: transfer(t, sector, type == T_IN); return;
-	case T_FLUSH:
-		t->req.op = HULL_BLOCK_FLUSH;
-		submit(t);
-		return;
+	case T_FLUSH: perform(t); return;
 	case T_DISCARD:
-	case T_WRITE_ZEROES: change_range(t, type); return;
+	case T_WRITE_ZEROES: change_ranges(t, type); return;
 	case T_GET_ID: get_id(t); return;
 	}
 	finish(t, S_UNSUPP);
@@ -318,57 +391,110 @@ static hull_gpa last_byte(const struct hull_virtq_chain *c)
 	return seg->gpa + seg->len - 1;
 }
 
-static struct slot *free_slot(struct blk *s)
+/* The last that became free, so that few are in use; memory of others stays untouched. */
+static struct slot *free_slot(struct blk_queue *p)
 {
-	for (unsigned i = 0; s->busy < SLOTS && i < SLOTS; i++)
-		if (!s->slots[i].busy)
-			return &s->slots[i];
-	return NULL;
+	struct slot *t = p->free;
+
+	if (t)
+		p->free = t->next;
+	else if (p->touched < SLOTS)
+		t = &p->slots[p->touched++];
+	return t;
+}
+
+static void init_slot(struct slot *t, struct blk_queue *p)
+{
+	t->req = (struct hull_block_req){ .op = HULL_BLOCK_FLUSH };
+	t->q = p;
+	t->status_off = p->chain.write_len - 1;
+	t->status_gpa = last_byte(&p->chain);
+	t->data = 0;
+	t->epoch = p->vq->epoch;
+	t->head = p->chain.head;
+	t->nranges = t->range = t->nwindows = 0;
 }
 
 /* One request of the ring; false: there is none that could be worked on now. */
-static bool next(struct blk *s)
+static bool next(struct blk_queue *p)
 {
-	struct hull_virtq *q = &s->v.queue[QUEUE];
-	struct slot *t = free_slot(s);
+	struct hull_virtio *v = &p->blk->v;
 	uint8_t header[HEADER];
+	struct slot *t;
 
-	if (!t || !hull_virtio_next(&s->v, QUEUE, &s->chain))
+	p->starved = p->busy == SLOTS;
+	if (p->starved || !hull_virtio_next(v, p->index, &p->chain))
 		return false;
-	hull_virtq_take(q);
-	if (!s->chain.nwrite || !hull_virtq_copy_in(q, &s->chain, 0, header, sizeof(header))) {
-		hull_virtio_broken(&s->v, QUEUE, "request without header or status");
+	hull_virtq_take(p->vq);
+	if (!p->chain.nwrite || !hull_virtq_copy_in(p->vq, &p->chain, 0, header, sizeof(header))) {
+		hull_virtio_broken(v, p->index, "request without header or status");
 		return false;
 	}
-	t->req = (struct hull_block_req){ 0 };
-	t->req.op = HULL_BLOCK_FLUSH;
-	t->status_off = s->chain.write_len - 1;
-	t->status_gpa = last_byte(&s->chain);
-	t->data = 0;
-	t->epoch = q->epoch;
-	t->head = s->chain.head;
-	t->busy = true;
-	s->busy++;
-	perform(t, load_le32(header), load_le64(header + 8));
+	t = free_slot(p);
+	p->busy++;
+	init_slot(t, p);
+	begin(t, load_le32(header), load_le64(header + 8));
 	return true;
 }
 
+/* What was begun becomes known to the backend, what has ended to the driver. */
+static void tell(struct blk_queue *p)
+{
+	struct hull_block *b = backend(p->blk);
+
+	if (p->unkicked && b->kick)
+		b->kick(b, p->index);
+	p->unkicked = false;
+	hull_virtio_signal(&p->blk->v, p->index);
+}
+
 /* At most a queue's worth at a time; a guest that is faster waits for the timer. */
-static void process(struct blk *s)
+static void process(struct blk_queue *p)
 {
 	unsigned budget = QUEUE_SIZE;
 
-	while (budget && next(s))
+	hull_virtq_begin(p->vq);
+	while (budget && next(p))
 		budget--;
-	hull_virtio_signal(&s->v, QUEUE);
+	tell(p);
+	hull_virtq_end(p->vq);
 	if (!budget)
-		hull_virtio_later(&s->v, QUEUE, 0);
+		hull_virtio_later(&p->blk->v, p->index, 0);
 }
 
 static void blk_notify(struct hull_virtio *v, unsigned q)
 {
-	(void)q;
-	process((struct blk *)v);
+	process(&((struct blk *)v)->q[q]);
+}
+
+/* A step has ended.  From any thread, without a lane. */
+static void blk_done(struct hull_block_req *req)
+{
+	struct slot *t = (struct slot *)req;
+	struct blk_queue *p = t->q;
+
+	hull_virtio_enter(&p->blk->v, p->index);
+	if (next_step(t))
+		perform(t);
+	else
+		finish(t, status_of(t->req.status));
+	if (p->starved)
+		process(p);
+	else
+		tell(p);
+	hull_virtio_leave(&p->blk->v, p->index);
+}
+
+static bool in_flight(struct blk *s)
+{
+	unsigned busy = 0;
+
+	for (unsigned i = 0; i < s->v.nqueues; i++) {
+		hull_virtio_enter(&s->v, i);
+		busy += s->q[i].busy;
+		hull_virtio_leave(&s->v, i);
+	}
+	return busy;
 }
 
 /* Wait, so that no late read overwrites memory that the guest uses for something else. */
@@ -377,56 +503,95 @@ static void blk_quiesce(struct hull_virtio *v)
 	struct blk *s = (struct blk *)v;
 	struct hull_block *b = backend(s);
 
-	if (!s->busy)
+	if (!in_flight(s))
 		return;
 	hull_dev_leave(&v->dev);
 	b->drain(b);
 	hull_dev_enter(&v->dev);
 }
 
+static void blk_reset(struct hull_virtio *v)
+{
+	((struct blk *)v)->writeback = 1;
+}
+
+/* The backend's size is another. */
+static void blk_resized(void *arg)
+{
+	struct blk *s = arg;
+
+	hull_dev_enter(&s->v.dev);
+	hull_virtio_config_changed(&s->v);
+	hull_dev_leave(&s->v.dev);
+}
+
 static const struct hull_virtio_ops blk_ops = {
 	.device_id = ID,
 	.queue_max = QUEUE_SIZE,
 	.config_size = C_SIZE,
+	.lanes = true,
 	.features = blk_features,
 	.config = blk_config,
+	.config_write = blk_config_write,
 	.notify = blk_notify,
 	.quiesce = blk_quiesce,
+	.reset = blk_reset,
+};
+
+/* In the order of blk_props, after those of all virtio devices. */
+enum { PROP_QUEUES = 3 };
+static const struct hull_prop blk_props[] = {
+	HULL_VIRTIO_PROPS,
+	{ "queues", "queues at most; the image decides how many are useful", QUEUES, 1, QUEUES },
 };
 
 static int blk_init(struct hull_dev *d, struct hull_err *err)
 {
 	struct blk *s = (struct blk *)d;
+	struct hull_block *b = d->backend;
+	unsigned n;
 
-	if (!d->backend)
+	if (!b)
 		return hull_fail(err, HULL_EINVAL, 0, "disk \"%s\" has no image behind it",
 		                 d->name);
-	s->slots = hull_dev_alloc(d, SLOTS * sizeof(*s->slots));
-	if (!s->slots)
-		return hull_fail(err, HULL_ENOMEM, 0, "no memory for the requests of disk \"%s\"",
-		                 d->name);
-	for (unsigned i = 0; i < SLOTS; i++)
-		s->slots[i].blk = s;
-	return hull_virtio_init(&s->v, &blk_ops, s->queue, 1);
+	n = MIN(MAX(b->queues, 1u), (unsigned)d->prop[PROP_QUEUES]);
+	s->q = hull_dev_alloc(d, n * sizeof(*s->q));
+	if (!s->q)
+		return HULL_ENOMEM;
+	for (unsigned i = 0; i < n; i++) {
+		s->q[i].blk = s;
+		s->q[i].vq = &s->queue[i];
+		s->q[i].index = i;
+		s->q[i].slots = hull_dev_alloc(d, SLOTS * sizeof(*s->q[i].slots));
+		if (!s->q[i].slots)
+			return HULL_ENOMEM;
+	}
+	b->resized_arg = s;
+	b->resized = blk_resized;
+	return hull_virtio_init(&s->v, &blk_ops, s->queue, n);
 }
 
 static void blk_fini(struct hull_dev *d)
 {
 	struct blk *s = (struct blk *)d;
 
-	hull_dev_enter(d);
-	s->v.resetting = true;
-	s->v.queue[QUEUE].epoch++;
-	blk_quiesce(&s->v);
-	hull_dev_leave(d);
+	backend(s)->resized = NULL;
+	hull_virtio_close(&s->v);
+}
+
+static void blk_restored(struct hull_dev *d)
+{
+	struct blk *s = (struct blk *)d;
+
+	s->writeback = s->writeback != 0;
+	hull_virtio_restored(d);
 }
 
 static const struct hull_field blk_fields[] = {
 	HULL_VIRTIO_FIELDS(struct blk),
 	HULL_VIRTQ_FIELDS(struct blk, queue),
+	HULL_FIELD(struct blk, writeback),
 };
-
-static const struct hull_prop blk_props[] = { HULL_VIRTIO_PROPS };
 
 HULL_DEVICE(virtio_blk) = {
 	HULL_VIRTIO_MMIO,
@@ -436,7 +601,7 @@ HULL_DEVICE(virtio_blk) = {
 	.backend = HULL_BACKEND_BLOCK,
 	.init = blk_init,
 	.fini = blk_fini,
-	.restored = hull_virtio_restored,
+	.restored = blk_restored,
 	.fields = blk_fields,
 	.nfields = ARRAY_LEN(blk_fields),
 	.props = blk_props,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "dev/virtio/mmio.h"
 
+#include "base/atomic.h"
+
 enum { /* VIRTIO 1.3, table 4.1 */
        MAGIC = 0x000,
        VERSION = 0x004,
@@ -54,7 +56,7 @@ static uint64_t reg_read(struct hull_virtio *v, uint64_t off)
 		               : (uint32_t)(hull_virtio_features(v) >> 32 * v->device_sel);
 	case QUEUE_SIZE_MAX:
 	case QUEUE_READY: return queue_read(v, off);
-	case INTERRUPT_STATUS: return v->interrupt;
+	case INTERRUPT_STATUS: return hull_load_relaxed(&v->interrupt);
 	case STATUS: return hull_virtio_status(v);
 	case QUEUE_RESET:
 		return 0; /* done as soon as it was asked for */
@@ -63,7 +65,7 @@ static uint64_t reg_read(struct hull_virtio *v, uint64_t off)
 	case SHM_LEN + 4:
 	case SHM_BASE:
 	case SHM_BASE + 4: return UINT32_MAX;
-	case CONFIG_GENERATION: return v->generation;
+	case CONFIG_GENERATION: return hull_load_relaxed(&v->generation);
 	}
 	hull_guest_error(&v->dev, "read of a write-only or reserved register", off);
 	return 0;
@@ -150,4 +152,14 @@ void hull_virtio_mmio_write(struct hull_dev *d, uint64_t off, uint64_t val, unsi
 		reg_write(v, off, (uint32_t)val);
 	else
 		hull_guest_error(d, "access to a register that is not 32 bits wide", off);
+}
+
+bool hull_virtio_mmio_post(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size)
+{
+	struct hull_virtio *v = (struct hull_virtio *)d;
+
+	if (off != QUEUE_NOTIFY || size != 4 || !v->lanes)
+		return false;
+	hull_virtio_notify(v, (uint32_t)val);
+	return true;
 }

@@ -13,9 +13,11 @@
 #define HULL_VIRTIO_MMIO                                                          \
 	.compatible = "virtio,mmio", .node = "virtio_mmio", .region_size = 0x200, \
 	.access_sizes = 1 | 2 | 4 | 8, .irqs = 1, .reset = hull_virtio_reset,     \
-	.read = hull_virtio_mmio_read, .write = hull_virtio_mmio_write, .timer = hull_virtio_timer
+	.read = hull_virtio_mmio_read, .write = hull_virtio_mmio_write,           \
+	.post = hull_virtio_mmio_post, .timer = hull_virtio_timer
 
 uint64_t hull_virtio_mmio_read(struct hull_dev *d, uint64_t off, unsigned size);
 void hull_virtio_mmio_write(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);
+bool hull_virtio_mmio_post(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);
 
 #endif

@@ -2,6 +2,7 @@
 #include "dev/virtio/virtio.h"
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/checked.h"
 #include "base/mem.h"
 
@@ -25,9 +26,45 @@ static void update_irq(struct hull_virtio *v)
 	hull_irq_set(v->dev.irq[0], v->interrupt != 0);
 }
 
+/* `shared` is held.  A line that is up stays up. */
+static void raise(struct hull_virtio *v, unsigned bits)
+{
+	if (!(bits & ~v->interrupt))
+		return;
+	hull_store_relaxed(&v->interrupt, (uint8_t)(v->interrupt | bits));
+	update_irq(v);
+}
+
+static bool has_status(const struct hull_virtio *v, unsigned bits)
+{
+	return hull_load_relaxed(&v->status) & bits;
+}
+
 static bool live(const struct hull_virtio *v)
 {
-	return v->status & HULL_VIRTIO_DRIVER_OK && !v->resetting;
+	return has_status(v, HULL_VIRTIO_DRIVER_OK) && !hull_load_relaxed(&v->resetting);
+}
+
+static void lane_enter(struct hull_virtio *v, unsigned q)
+{
+	if (v->lanes)
+		hull_lock_acquire(&v->lanes[q]);
+}
+
+static void lane_leave(struct hull_virtio *v, unsigned q)
+{
+	if (v->lanes)
+		hull_lock_release(&v->lanes[q]);
+}
+
+void hull_virtio_enter(struct hull_virtio *v, unsigned q)
+{
+	hull_lock_acquire(v->lanes ? &v->lanes[q] : &v->dev.lane);
+}
+
+void hull_virtio_leave(struct hull_virtio *v, unsigned q)
+{
+	hull_lock_release(v->lanes ? &v->lanes[q] : &v->dev.lane);
 }
 
 /* The value of a property, or 1 if the device has none of that name. */
@@ -57,6 +94,12 @@ int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
 	v->ring_features = ring_features(&v->dev);
 	v->queue = queues;
 	v->nqueues = n;
+	hull_lock_init(&v->shared, v->dev.lane.hal, HULL_RANK_SHARED);
+	if (ops->lanes) {
+		v->lanes = hull_dev_alloc(&v->dev, n * sizeof(*v->lanes));
+		if (!v->lanes)
+			return HULL_ENOMEM;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		queues[i].vm = v->dev.vm;
 		queues[i].max = ops->queue_max;
@@ -65,6 +108,8 @@ int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
 		if (!queues[i].flight)
 			return HULL_ENOMEM;
 		hull_virtq_reset(&queues[i]);
+		if (v->lanes)
+			hull_lock_init(&v->lanes[i], v->dev.lane.hal, HULL_RANK_QUEUE);
 	}
 	return 0;
 }
@@ -79,21 +124,29 @@ uint64_t hull_virtio_features(struct hull_virtio *v)
 	return v->ops->features(v) | v->ring_features;
 }
 
-/* 2.1.2: before DRIVER_OK nobody listens to the interrupt. */
+/* 2.1.2: before DRIVER_OK nobody listens to the interrupt.  `shared` is held. */
+static void config_changed(struct hull_virtio *v)
+{
+	hull_store_relaxed(&v->generation, v->generation + 1);
+	if (v->status & HULL_VIRTIO_DRIVER_OK)
+		raise(v, HULL_VIRTIO_INT_CONFIG);
+}
+
 void hull_virtio_config_changed(struct hull_virtio *v)
 {
-	v->generation++;
-	if (v->status & HULL_VIRTIO_DRIVER_OK)
-		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
-	update_irq(v);
+	hull_lock_acquire(&v->shared);
+	config_changed(v);
+	hull_lock_release(&v->shared);
 }
 
 static void needs_reset(struct hull_virtio *v)
 {
-	if (v->status & HULL_VIRTIO_NEEDS_RESET)
-		return;
-	v->status |= HULL_VIRTIO_NEEDS_RESET;
-	hull_virtio_config_changed(v);
+	hull_lock_acquire(&v->shared);
+	if (!(v->status & HULL_VIRTIO_NEEDS_RESET)) {
+		hull_store_relaxed(&v->status, v->status | HULL_VIRTIO_NEEDS_RESET);
+		config_changed(v);
+	}
+	hull_lock_release(&v->shared);
 }
 
 void hull_virtio_broken(struct hull_virtio *v, unsigned q, const char *why)
@@ -107,7 +160,7 @@ bool hull_virtio_next(struct hull_virtio *v, unsigned q, struct hull_virtq_chain
 {
 	int r;
 
-	if (!live(v) || v->status & HULL_VIRTIO_NEEDS_RESET)
+	if (!live(v) || has_status(v, HULL_VIRTIO_NEEDS_RESET))
 		return false;
 	r = hull_virtq_peek(&v->queue[q], ret);
 	if (r < 0)
@@ -135,18 +188,21 @@ void hull_virtio_signal(struct hull_virtio *v, unsigned q)
 {
 	if (!hull_virtq_must_signal(&v->queue[q]))
 		return;
-	v->interrupt |= HULL_VIRTIO_INT_QUEUE;
-	update_irq(v);
+	hull_lock_acquire(&v->shared);
+	raise(v, HULL_VIRTIO_INT_QUEUE);
+	hull_lock_release(&v->shared);
 }
 
 void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns)
 {
 	uint64_t at = hull_dev_now(&v->dev) + ns;
 
+	hull_lock_acquire(&v->shared);
 	v->later |= BIT(q);
 	if (at < v->later_at)
 		v->later_at = at;
 	hull_timer_at_ns(&v->dev, v->later_at);
+	hull_lock_release(&v->shared);
 }
 
 void hull_virtio_notify(struct hull_virtio *v, uint32_t q)
@@ -155,17 +211,22 @@ void hull_virtio_notify(struct hull_virtio *v, uint32_t q)
 		hull_guest_error(&v->dev, "notification of a queue that does not exist", q);
 		return;
 	}
+	lane_enter(v, q);
 	if (live(v) && v->queue[q].ready && !v->queue[q].broken)
 		v->ops->notify(v, q);
+	lane_leave(v, q);
 }
 
 void hull_virtio_timer(struct hull_dev *d)
 {
 	struct hull_virtio *v = (struct hull_virtio *)d;
-	uint64_t later = v->later;
+	uint64_t later;
 
+	hull_lock_acquire(&v->shared);
+	later = v->later;
 	v->later = 0;
 	v->later_at = HULL_NEVER;
+	hull_lock_release(&v->shared);
 	for (unsigned q = 0; q < v->nqueues; q++)
 		if (later & BIT(q))
 			hull_virtio_notify(v, q);
@@ -177,17 +238,50 @@ void hull_virtio_timer(struct hull_dev *d)
  */
 static void wait_idle(struct hull_virtio *v)
 {
-	v->resetting = true;
+	hull_store_relaxed(&v->resetting, true);
 	if (v->ops->quiesce)
 		v->ops->quiesce(v);
-	v->resetting = false;
+	hull_store_relaxed(&v->resetting, false);
 }
 
+/* Whoever is at work on a queue has left it when its epoch has changed. */
 static void quiesce(struct hull_virtio *v)
 {
-	for (unsigned i = 0; i < v->nqueues; i++)
+	hull_store_relaxed(&v->resetting, true);
+	for (unsigned i = 0; i < v->nqueues; i++) {
+		lane_enter(v, i);
 		v->queue[i].epoch++;
+		lane_leave(v, i);
+	}
 	wait_idle(v);
+}
+
+void hull_virtio_close(struct hull_virtio *v)
+{
+	hull_dev_enter(&v->dev);
+	quiesce(v);
+	hull_store_relaxed(&v->resetting, true);
+	hull_dev_leave(&v->dev);
+}
+
+static void reset_queue(struct hull_virtio *v, unsigned q)
+{
+	lane_enter(v, q);
+	hull_virtq_reset(&v->queue[q]);
+	lane_leave(v, q);
+}
+
+static void reset_shared(struct hull_virtio *v)
+{
+	hull_lock_acquire(&v->shared);
+	hull_store_relaxed(&v->generation, 0);
+	hull_store_relaxed(&v->status, 0);
+	hull_store_relaxed(&v->interrupt, 0);
+	v->later = 0;
+	v->later_at = HULL_NEVER;
+	hull_timer_at_ns(&v->dev, HULL_NEVER);
+	update_irq(v);
+	hull_lock_release(&v->shared);
 }
 
 /* 2.4: complete when the status reads as 0. */
@@ -202,22 +296,17 @@ void hull_virtio_reset(struct hull_dev *d)
 	quiesce(v);
 	v->reset_again = false;
 	for (unsigned i = 0; i < v->nqueues; i++)
-		hull_virtq_reset(&v->queue[i]);
+		reset_queue(v, i);
 	if (v->ops->reset)
 		v->ops->reset(v);
 	v->driver_features = 0;
 	v->device_sel = v->driver_sel = v->queue_sel = 0;
-	v->generation = 0;
-	v->status = v->interrupt = 0;
-	v->later = 0;
-	v->later_at = HULL_NEVER;
-	hull_timer_at_ns(d, HULL_NEVER);
-	update_irq(v);
+	reset_shared(v);
 }
 
 uint8_t hull_virtio_status(const struct hull_virtio *v)
 {
-	return v->status;
+	return hull_load_relaxed(&v->status);
 }
 
 static void apply_features(struct hull_virtio *v)
@@ -249,9 +338,26 @@ static uint8_t allowed_status(struct hull_virtio *v, uint8_t val)
 	return next;
 }
 
+/* Set what may be set of `val`; returns the bits that are new. */
+static uint8_t change_status(struct hull_virtio *v, uint8_t val)
+{
+	uint8_t before, next;
+
+	hull_lock_acquire(&v->shared);
+	before = v->status;
+	next = allowed_status(v, val);
+	hull_store_relaxed(&v->status, next);
+	if (next & ~before & HULL_VIRTIO_DRIVER_OK && next & HULL_VIRTIO_NEEDS_RESET)
+		raise(v, HULL_VIRTIO_INT_CONFIG);
+	hull_lock_release(&v->shared);
+	if (before & ~val & STATUS_DRIVERS || (val & ~next & STATUS_DRIVERS))
+		hull_guest_error(&v->dev, "status bit cleared, or set out of order", val);
+	return next & (uint8_t)~before;
+}
+
 void hull_virtio_set_status(struct hull_virtio *v, uint8_t val)
 {
-	uint8_t before = v->status, next;
+	uint8_t set;
 
 	if (!val) {
 		hull_virtio_reset(&v->dev);
@@ -259,19 +365,10 @@ void hull_virtio_set_status(struct hull_virtio *v, uint8_t val)
 	}
 	if (v->resetting)
 		return;
-	next = allowed_status(v, val);
-	if (before & ~val & STATUS_DRIVERS || (val & ~next & STATUS_DRIVERS))
-		hull_guest_error(&v->dev, "status bit cleared, or set out of order", val);
-	v->status = next;
-	if (next & ~before & HULL_VIRTIO_FEATURES_OK)
+	set = change_status(v, val);
+	if (set & HULL_VIRTIO_FEATURES_OK)
 		apply_features(v);
-	if (!(next & ~before & HULL_VIRTIO_DRIVER_OK))
-		return;
-	if (next & HULL_VIRTIO_NEEDS_RESET) {
-		v->interrupt |= HULL_VIRTIO_INT_CONFIG;
-		update_irq(v);
-	}
-	for (unsigned i = 0; i < v->nqueues; i++)
+	for (unsigned i = 0; set & HULL_VIRTIO_DRIVER_OK && i < v->nqueues; i++)
 		hull_virtio_notify(v, i);
 }
 
@@ -298,7 +395,7 @@ static void disable_queue(struct hull_virtio *v, struct hull_virtq *q)
 {
 	bool waits = q->ready && !v->resetting;
 
-	hull_virtq_reset(q);
+	reset_queue(v, (unsigned)(q - v->queue));
 	if (!waits)
 		return;
 	wait_idle(v);
@@ -324,7 +421,9 @@ void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool 
 		                 v->queue_sel);
 		return;
 	}
+	lane_enter(v, v->queue_sel);
 	hull_virtq_start(q);
+	lane_leave(v, v->queue_sel);
 }
 
 void hull_virtio_reset_queue(struct hull_virtio *v)
@@ -340,8 +439,10 @@ void hull_virtio_reset_queue(struct hull_virtio *v)
 
 void hull_virtio_ack(struct hull_virtio *v, uint32_t val)
 {
-	v->interrupt &= (uint8_t)~val;
+	hull_lock_acquire(&v->shared);
+	hull_store_relaxed(&v->interrupt, v->interrupt & (uint8_t)~val);
 	update_irq(v);
+	hull_lock_release(&v->shared);
 }
 
 uint64_t hull_virtio_config_read(struct hull_virtio *v, uint64_t off, unsigned size)
@@ -369,15 +470,19 @@ void hull_virtio_restored(struct hull_dev *d)
 {
 	struct hull_virtio *v = (struct hull_virtio *)d;
 
+	quiesce(v);
+	hull_lock_acquire(&v->shared);
 	v->later = 0;
 	v->later_at = HULL_NEVER;
-	quiesce(v);
 	v->interrupt &= HULL_VIRTIO_INT_QUEUE | HULL_VIRTIO_INT_CONFIG;
+	update_irq(v);
+	hull_lock_release(&v->shared);
 	apply_features(v);
 	for (unsigned i = 0; i < v->nqueues; i++) {
+		lane_enter(v, i);
 		hull_virtq_restored(&v->queue[i]);
+		lane_leave(v, i);
 		if (v->status & HULL_VIRTIO_DRIVER_OK)
 			hull_virtio_later(v, i, 0);
 	}
-	update_irq(v);
 }

@@ -9,7 +9,11 @@
  * with struct hull_virtio_ops.  Transports (mmio.h) call the functions of the
  * second half and drive the line; devices call those of the first.
  *
- * Threading: everything under the device's lane.
+ * Threading: everything under the device's lane, but for a device with ops->lanes: what concerns
+ * one queue then is under that queue's lane, which is taken after the device's if both are needed.
+ * notify() is called with it, perhaps on several vCPU threads for several queues; completions take
+ * it with hull_virtio_enter().  A notification is served on the vCPU's thread: decoding and
+ * submitting costs less than waking another, and the slow part is the backend's.
  */
 #ifndef HULL_DEV_VIRTIO_VIRTIO_H
 #define HULL_DEV_VIRTIO_VIRTIO_H
@@ -47,13 +51,15 @@ struct hull_virtio_ops {
 	uint32_t device_id;   /* ch. 5 */
 	uint16_t queue_max;   /* descriptors, a power of two, at most HULL_VIRTQ_MAX */
 	unsigned config_size; /* bytes, at most HULL_VIRTIO_CONFIG_MAX */
+	bool lanes;           /* each queue has its own */
 	/* The device's own feature bits; those of rings and transport are added. */
 	uint64_t (*features)(struct hull_virtio *v);
 	/* Fill in the configuration space, little-endian; `buf` is zeroed.  May be NULL. */
 	void (*config)(struct hull_virtio *v, uint8_t *buf);
 	/* The driver wrote to configuration space, within its size.  May be NULL. */
 	void (*config_write)(struct hull_virtio *v, uint64_t off, uint64_t val, unsigned size);
-	/* Queue `q` is live and may hold requests; also called when none is new. */
+	/* Queue `q` is live and may hold requests; also called when none is new.  Must be bounded.
+	 */
 	void (*notify)(struct hull_virtio *v, unsigned q);
 	/*
 	 * Forget requests in flight: what completes later must not touch the
@@ -72,17 +78,19 @@ struct hull_virtio {
 	const struct hull_virtio_ops *ops;
 	struct hull_virtq *queue; /* the device's */
 	unsigned nqueues;
-	uint64_t ring_features; /* offered */
+	struct hull_lock *lanes; /* one for each queue, or NULL */
+	struct hull_lock shared; /* status, generation, interrupt and line, later */
+	uint64_t ring_features;  /* offered */
 	uint64_t driver_features;
 	uint32_t device_sel, driver_sel; /* which half of the features shows */
 	uint32_t queue_sel;
-	uint32_t generation; /* of the configuration */
+	uint32_t generation; /* atomic: of the configuration */
 	uint64_t later;      /* bit n: the timer calls notify for queue n */
 	uint64_t later_at;   /* guest time, ns, when the timer fires; HULL_NEVER */
-	uint8_t status;
-	uint8_t interrupt; /* HULL_VIRTIO_INT_* */
-	bool resetting;    /* ops->quiesce left the lane */
-	bool reset_again;  /* asked for while `resetting` */
+	uint8_t status;      /* atomic */
+	uint8_t interrupt;   /* atomic: HULL_VIRTIO_INT_* */
+	bool resetting;      /* atomic: ops->quiesce left the lane */
+	bool reset_again;    /* asked for while `resetting` */
 };
 
 /* The saved state of a device whose state struct `type` begins with `v`, queues excluded. */
@@ -102,6 +110,16 @@ int hull_virtio_init(struct hull_virtio *v, const struct hull_virtio_ops *ops,
 
 /* Did the driver accept feature bit `bit`? */
 bool hull_virtio_has(const struct hull_virtio *v, unsigned bit);
+
+/*
+ * Take and leave the lane of queue `q`; the device's if queues have none.  Not while holding the
+ * device's, for code that must work with both.
+ */
+void hull_virtio_enter(struct hull_virtio *v, unsigned q);
+void hull_virtio_leave(struct hull_virtio *v, unsigned q);
+
+/* In fini(): nothing starts any more, and what is in flight is over.  Takes the lane. */
+void hull_virtio_close(struct hull_virtio *v);
 
 /*
  * The next request of queue `q`, not yet taken (hull_virtq_take).  False:
