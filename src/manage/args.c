@@ -46,6 +46,12 @@ static int unknown(const struct hull_verb *v, const char *word, struct hull_err 
 	return HULL_EINVAL;
 }
 
+/* "-" alone and "-5G" are words. */
+static bool is_word(const char *text)
+{
+	return text[0] != '-' || !text[1] || (text[1] >= '0' && text[1] <= '9');
+}
+
 static int take(const struct hull_verb *v, int argc, char *const argv[], int *i,
                 struct hull_err *err)
 {
@@ -83,7 +89,7 @@ int hull_args_parse(struct hull_options *o, const struct hull_verb *v, int argc,
 
 		if (!only_words && !strcmp(argv[i], "--")) {
 			only_words = true;
-		} else if (only_words || argv[i][0] != '-' || !argv[i][1]) {
+		} else if (only_words || is_word(argv[i])) {
 			if (n == v->most)
 				return hull_fail(err, HULL_EINVAL, 7,
 				                 "%s %s takes no argument \"%.60s\"", v->command,

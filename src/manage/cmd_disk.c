@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "manage/cmd_disk.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -12,6 +13,16 @@ static const struct {
 	const char *name, *help;
 	int (*run)(const struct hull_disk_call *c, struct hull_err *err);
 } verbs[] = {
+	{ "create", "Make an empty disk image, or one that stands on another.", hull_disk_create },
+	{ "info", "Show what an image is.", hull_disk_info },
+	{ "convert", "Copy a disk into a new image, of any format.", hull_disk_convert },
+	{ "resize", "Make a disk larger or smaller.", hull_disk_resize },
+	{ "check", "Look for damage in an image, and repair it.", hull_disk_check },
+	{ "map", "Show which parts of a disk hold data.", hull_disk_map },
+	{ "compare", "Compare the contents of two disks.", hull_disk_compare },
+	{ "commit", "Write what an overlay holds into its backing image.", hull_disk_commit },
+	{ "rebase", "Put an overlay onto another backing image, or none.", hull_disk_rebase },
+	{ "snapshot", "Make, list, apply and remove snapshots in an image.", hull_disk_snapshot },
 	{ "serve", "Let others use a disk image over NBD.", hull_disk_serve },
 };
 
@@ -29,6 +40,59 @@ int hull_disk_args(const struct hull_disk_call *c, const struct hull_verb *v, co
 		return r;
 	hull_args_help(v, c->out);
 	return 1;
+}
+
+int hull_disk_size(const char *text, uint64_t *ret, struct hull_err *err)
+{
+	uint64_t bytes;
+
+	if (!hull_parse_size(text, &bytes) || bytes > INT64_MAX - 511) {
+		hull_fail(err, HULL_EINVAL, 3, "\"%.60s\" is not a size", text);
+		hull_err_fix(err, "write 512M, 4G, 1.5G");
+		return HULL_EINVAL;
+	}
+	*ret = align_up(bytes, 512);
+	return 0;
+}
+
+const char *hull_disk_new_format(const char *said, const char *path)
+{
+	size_t n = strlen(path);
+
+	return said ? said : n > 6 && !strcmp(path + n - 6, ".qcow2") ? "qcow2" : "raw";
+}
+
+const char *hull_disk_amount(uint64_t bytes, char *buf, size_t size)
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	uint64_t tenths;
+	unsigned u;
+
+	if (bytes < 1024) {
+		hull_format(buf, size, "%u bytes", (unsigned)bytes);
+		return buf;
+	}
+	for (u = 1; u + 1 < ARRAY_LEN(units) && bytes >> (10 * u) >= 1024; u++)
+		;
+	tenths = (bytes >> (10 * (u - 1))) * 10 / 1024;
+	hull_format(buf, size, "%llu.%llu %s", (unsigned long long)tenths / 10,
+	            (unsigned long long)tenths % 10, units[u]);
+	return buf;
+}
+
+int hull_disk_header_name(const char *top, const char *base, char **ret, struct hull_err *err)
+{
+	const char *slash = strrchr(top, '/');
+	size_t n = slash ? (size_t)(slash - top) + 1 : 0;
+
+	*ret = NULL;
+	if (base[0] == '/' || !n)
+		*ret = strdup(base);
+	else if (!strncmp(base, top, n))
+		*ret = strdup(base + n);
+	else
+		*ret = realpath(base, NULL);
+	return *ret ? 0 : hull_fail(err, HULL_ENOENT, 302, "cannot find \"%s\"", base);
 }
 
 static void list_verbs(FILE *out)

@@ -50,7 +50,7 @@ void hull_terminal_again(void);
 /*
  * Let SIGINT, SIGTERM, SIGHUP and SIGQUIT ask for an orderly end: the first
  * one is stored and announced on the event descriptor `fd` (an 8-byte 1 is
- * written), a second one ends the process at once, terminal restored.  Those
+ * written; -1: nowhere), a second one ends the process at once, terminal restored.  Those
  * that the process was started to ignore (nohup) stay ignored.
  */
 void hull_signals_watch(int fd);
