@@ -62,7 +62,7 @@ need() {
 
 need_build() {
 	need gcc gcc /usr/include/stdio.h libc6-dev python3 python3 meson meson ninja ninja-build \
-		pkg-config pkg-config /usr/include/zlib.h zlib1g-dev \
+		pkg-config pkg-config /usr/include/zlib.h zlib1g-dev /usr/include/zstd.h libzstd-dev \
 		/usr/include/slirp/libslirp.h libslirp-dev git git
 }
 

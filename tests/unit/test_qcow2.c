@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* qcow2 images on a file in memory: random use, crashes, damage. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/bits.h"
+#include "host/block/qcow2.h"
+#include "support/disk_oracle.h"
+#include "support/memfile.h"
+
+extern const struct hull_image_format hull_image_format_qcow2;
+
+#define KB UINT64_C(1024)
+#define MB (1024 * KB)
+
+static int open_on(struct memfile *f, bool read_only, bool check, struct hull_image **ret,
+                   struct hull_err *err)
+{
+	struct hull_image_options o = { .path = "memory",
+		                        .read_only = read_only,
+		                        .for_check = check };
+	int rc = hull_image_format_qcow2.open(&o, &f->img, ret, err);
+
+	if (rc)
+		return rc;
+	(*ret)->format = &hull_image_format_qcow2;
+	(*ret)->file = &f->img;
+	(*ret)->refs = 1;
+	(*ret)->path = strdup("memory");
+	return 0;
+}
+
+static struct memfile *fresh(const struct hull_image_create *c)
+{
+	struct memfile *f = memfile_new(NULL, 0);
+	struct hull_err err = { 0 };
+
+	assert_non_null(f);
+	if (hull_q2_format(c, c->size, &f->img, &err))
+		fail_msg("format: %s", err.text);
+	return f;
+}
+
+static void problem(void *arg, const char *text)
+{
+	unsigned *n = arg;
+
+	if ((*n)++ < 8)
+		print_message("check: %s\n", text);
+}
+
+/* No damage, and leaks only if they are allowed. */
+static void check_clean(struct hull_image *img, bool leaks)
+{
+	unsigned n = 0;
+	struct hull_image_check r = { .report = problem, .arg = &n };
+	struct hull_err err = { 0 };
+
+	if (img->format->check(img, false, false, &r, &err))
+		fail_msg("check: %s", err.text);
+	if (r.corruptions || (r.leaks && !leaks))
+		fail_msg("%llu corruptions, %llu leaks", (unsigned long long)r.corruptions,
+		         (unsigned long long)r.leaks);
+}
+
+/* Keep the file, close the image, open it again. */
+static struct hull_image *again(struct hull_image *img)
+{
+	struct memfile *f = (struct memfile *)hull_image_ref(img->file);
+	struct hull_err err = { 0 };
+	struct hull_image *ret;
+
+	hull_image_unref(img);
+	if (open_on(f, false, false, &ret, &err))
+		fail_msg("open: %s", err.text);
+	return ret;
+}
+
+static void random_use(const struct hull_image_create *c, uint64_t seed, unsigned steps)
+{
+	struct hull_err err = { 0 };
+	struct hull_image *img;
+	struct oracle o;
+
+	if (open_on(fresh(c), false, false, &img, &err))
+		fail_msg("open: %s", err.text);
+	assert_true(oracle_init(&o, img, c->size + 3 * MB, seed));
+	for (unsigned i = 0; i < steps; i++) {
+		if (!oracle_step(&o, img))
+			fail_msg("seed %u step %u: %s", (unsigned)seed, i, o.problem);
+		if (i % 64 == 63) {
+			check_clean(img, false);
+			if (!oracle_verify(&o, img))
+				fail_msg("seed %u step %u: %s", (unsigned)seed, i, o.problem);
+		}
+		if (i % 100 == 99)
+			img = again(img);
+	}
+	img = again(img);
+	check_clean(img, false);
+	if (!oracle_verify(&o, img))
+		fail_msg("%s", o.problem);
+	oracle_fini(&o);
+	hull_image_unref(img);
+}
+
+static void test_random(void **state)
+{
+	static const struct hull_image_create kinds[] = {
+		{ .size = 8 * MB },
+		{ .size = 4 * MB + 512, .cluster_bytes = 512 },
+		{ .size = 4 * MB, .cluster_bytes = 4096, .refcount_bits = 4 },
+		{ .size = 4 * MB, .cluster_bytes = 1024, .refcount_bits = 1 },
+		{ .size = 4 * MB, .cluster_bytes = 512, .refcount_bits = 64 },
+		{ .size = 8 * MB, .cluster_bytes = 2 << 20 },
+		{ .size = 8 * MB, .extended_l2 = true },
+		{ .size = 5 * MB, .extended_l2 = true, .cluster_bytes = 16384 },
+		{ .size = 6 * MB, .lazy_refcounts = true },
+		{ .size = 6 * MB, .version = 2 },
+#ifdef HULL_HAVE_ZSTD
+		{ .size = 6 * MB, .compression = "zstd", .refcount_bits = 8 },
+#endif
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct hull_image_create c = kinds[i];
+
+		c.path = "memory";
+		random_use(&c, 100 + i, 300);
+	}
+}
+
+/* One run that stops after `stop` writes; then the disk must hold what was flushed. */
+static void crash_once(const struct hull_image_create *c, uint64_t seed, uint64_t stop)
+{
+	struct memfile *f = fresh(c), *after;
+	uint8_t *flushed, *now;
+	struct hull_err err = { 0 };
+	struct hull_image *img;
+	struct hull_prng rng;
+	uint64_t bytes = c->size, dirty_from = 0;
+	int rc = 0;
+
+	hull_prng_seed(&rng, seed);
+	f->journal = true;
+	f->stable = malloc(f->img.size);
+	memcpy(f->stable, f->data, f->img.size);
+	f->stable_size = f->img.size;
+	f->stop_after = stop;
+	assert_int_equal(open_on(f, false, false, &img, &err), 0);
+	/* A sector holds the number of the round that wrote it, any later one may be there, too. */
+	flushed = calloc(1, bytes / 512);
+	now = calloc(1, bytes / 512);
+	for (unsigned round = 1; !rc && round < 200; round++) {
+		uint64_t n = 1 + hull_prng_below(&rng, 300);
+		uint64_t at = hull_prng_below(&rng, bytes / 512 - n);
+		uint8_t *buf = malloc(n * 512);
+
+		memset(buf, (int)round, n * 512);
+		rc = hull_image_write(img, at * 512, buf, n * 512);
+		free(buf);
+		/* What failed may be there or not. */
+		memset(now + at, (int)round, n);
+		if (!rc && !hull_prng_below(&rng, 12)) {
+			struct hull_image_snapshot s = { 0 };
+
+			snprintf(s.name, sizeof(s.name), "r%u", round);
+			rc = img->format->snapshot_create(img, &s, &err);
+		}
+		if (!rc && !hull_prng_below(&rng, 6)) {
+			rc = hull_image_flush(img);
+			if (!rc)
+				memcpy(flushed, now, bytes / 512);
+		}
+	}
+	after = memfile_crashed(f, seed % 3 ? seed : 0);
+	assert_non_null(after);
+	hull_image_unref(img);
+	if (open_on(after, true, true, &img, &err))
+		fail_msg("after a crash at write %llu: %s", (unsigned long long)stop, err.text);
+	/* A snapshot under way leaves the dirty bit, and then refcounts may be wrong. */
+	if (!(hull_q2_of(img)->incompatible & Q2_DIRTY))
+		check_clean(img, true);
+	hull_image_ref(&after->img);
+	hull_image_unref(img);
+	if (open_on(after, false, false, &img, &err))
+		fail_msg("after a crash at write %llu: %s", (unsigned long long)stop, err.text);
+	check_clean(img, true);
+	for (uint64_t i = dirty_from; i < bytes / 512; i++) {
+		uint8_t sector[512];
+
+		assert_int_equal(hull_image_read(img, i * 512, sector, 512), 0);
+		if (sector[0] == flushed[i] || (sector[0] > flushed[i] && sector[0] <= now[i]))
+			continue;
+		fail_msg("seed %llu, crash at write %llu: sector %llu holds %u, not %u to %u",
+		         (unsigned long long)seed, (unsigned long long)stop, (unsigned long long)i,
+		         sector[0], flushed[i], now[i]);
+	}
+	free(flushed);
+	free(now);
+	hull_image_unref(img);
+}
+
+static void test_crash(void **state)
+{
+	static const struct hull_image_create kinds[] = {
+		{ .path = "memory", .size = 4 * MB },
+		{ .path = "memory", .size = 2 * MB, .cluster_bytes = 512 },
+		{ .path = "memory", .size = 4 * MB, .lazy_refcounts = true },
+		{ .path = "memory", .size = 4 * MB, .extended_l2 = true },
+	};
+	struct hull_prng rng;
+
+	hull_prng_seed(&rng, 7);
+	for (unsigned i = 0; i < 160; i++)
+		crash_once(&kinds[i % 4], i + 1,
+		           1 + hull_prng_below(&rng, i % 4 == 1 ? 3000 : 600));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_crash),
+	};
+
+	return cmocka_run_group_tests_name("qcow2", tests, NULL, NULL);
+}
