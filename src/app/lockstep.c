@@ -389,6 +389,14 @@ static int check_disks(const struct hull_options *o, struct hull_err *err)
 		hull_err_fix(err, "attach it read-only: --disk %s,ro", path);
 		return HULL_EINVAL;
 	}
+	for (uint32_t i = 0; i < o->nitems[HULL_GROUP_SHARE]; i++) {
+		if (hull_options_item(o, HULL_OPT_SHARE_READONLY, i)->num)
+			continue;
+		hull_fail(err, HULL_EINVAL, 108,
+		          "--lockstep runs two VMs, and both would write to what they share");
+		hull_err_fix(err, "share it read-only: --share DIR,ro");
+		return HULL_EINVAL;
+	}
 	return 0;
 }
 

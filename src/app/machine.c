@@ -8,6 +8,7 @@
 #include <hull/host.h>
 #include "base/bits.h"
 #include "base/text.h"
+#include "app/shares.h"
 #include "core/dev_impl.h"
 #include "fw/image.h"
 #include "host/block/raw.h"
@@ -228,6 +229,20 @@ static int add_vsock(struct app_machine *m, struct hull_vm_config *c, struct hul
 	return r ? r : add_device(m, c, "virtio-vsock", "vsock", m->vsock, err);
 }
 
+static int add_share(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
+                     struct hull_err *err)
+{
+	const char *id = item(m, HULL_OPT_SHARE_ID, i)->text;
+	char name[16];
+	int r = hull_app_share_open(m->options, i, c->deterministic, &m->shares[i], err);
+
+	if (r)
+		return r;
+	m->nshares = i + 1;
+	hull_format(name, sizeof(name), "share%u", i);
+	return add_device(m, c, "virtio-9p", id ? id : name, m->shares[i], err);
+}
+
 /* After the devices that the options name one by one. */
 static int add_devices(struct app_machine *m, struct hull_vm_config *c,
                        const struct app_escape *escape, struct hull_err *err)
@@ -250,6 +265,8 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
 		r = add_disk(m, c, i, err);
 	if (!r)
 		r = add_vsock(m, c, err);
+	for (uint32_t i = 0; !r && i < m->options->nitems[HULL_GROUP_SHARE]; i++)
+		r = add_share(m, c, i, err);
 	if (!r && hull_dev_type_find("virtio-rng"))
 		r = add_device(m, c, "virtio-rng", "rng", NULL, err);
 	return r;
@@ -404,6 +421,8 @@ void hull_app_machine_quiet(struct app_machine *m)
 		hull_vsock_stop(m->vsock);
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		m->disks[i]->drain(m->disks[i]);
+	for (uint32_t i = 0; i < m->nshares; i++)
+		m->shares[i]->drain(m->shares[i]);
 }
 
 void hull_app_machine_close(struct app_machine *m)
@@ -414,6 +433,8 @@ void hull_app_machine_close(struct app_machine *m)
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		hull_raw_close(m->disks[i]);
 	hull_vsock_close(m->vsock);
+	for (uint32_t i = 0; i < m->nshares; i++)
+		hull_share_close(m->shares[i]);
 	for (uint32_t i = 0; i < m->nports; i++)
 		hull_char_close(m->ports[i]);
 	if (m->options)

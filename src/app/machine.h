@@ -16,7 +16,7 @@
 #include "host/vsock/vsock.h"
 #include "manage/options.h"
 
-enum { APP_PORTS = 8, APP_DISKS = 16 };
+enum { APP_PORTS = 8, APP_DISKS = 16, APP_SHARES = 8 };
 
 struct app_machine {
 	const struct hull_options *options;
@@ -28,6 +28,8 @@ struct app_machine {
 	struct hull_block *disks[APP_DISKS];
 	uint32_t ndisks;
 	struct hull_vsock *vsock; /* NULL: none */
+	struct hull_share *shares[APP_SHARES];
+	uint32_t nshares;
 	void *backends[HULL_MAX_DEVICES];
 	const struct app_role *role; /* NULL: as the options say */
 	bool terminal_taken; /* a console leads to the terminal, not the first serial port */

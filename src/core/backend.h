@@ -179,4 +179,40 @@ struct hull_vsock {
 	void *arg;
 };
 
+/*
+ * One 9P message to a shared directory and its answer.  The device owns it before submit() and
+ * after done(); the server in between.  Bulk data do not pass through `msg` and `reply`: the data
+ * of Twrite and the place for those of Rread are `segs`, in guest memory.
+ */
+struct hull_share_req {
+	const uint8_t *msg; /* a copy of the T-message, without the data of Twrite */
+	uint32_t msg_len;
+	const struct hull_block_seg *segs;
+	unsigned nsegs;
+	uint32_t data_len;   /* bytes of all segments together */
+	uint8_t *reply;      /* for the R-message, without the data of Rread */
+	uint32_t reply_max;  /* bytes: at least HULL_SHARE_REPLY_MIN */
+	uint32_t reply_len;  /* result; 0: flushed, the client expects no answer */
+	uint32_t data_moved; /* result: bytes put into `segs`, to follow the reply */
+	/* Called once, from any thread without a lane, unless submit answered at once. */
+	void (*done)(struct hull_share_req *req);
+	/* The server's: */
+	struct hull_share_req *next, *prev, *waiting, *flushes;
+	uint16_t tag;
+};
+
+enum { HULL_SHARE_REPLY_MIN = 11, HULL_SHARE_TAG_MAX = 36 };
+
+/* A shared directory: a 9P2000.L server.  Messages of any contents are answered. */
+struct hull_share {
+	char tag[HULL_SHARE_TAG_MAX + 1]; /* by which the guest mounts it */
+	/* 1: answered, done() will not be called.  0: done() comes later.  Never waits for a file.
+	 */
+	int (*submit)(struct hull_share *s, struct hull_share_req *req);
+	/* Wait until every request that was submitted is done.  Not under the device's lane. */
+	void (*drain)(struct hull_share *s);
+	/* The client has gone: forget its session.  After drain(). */
+	void (*reset)(struct hull_share *s);
+};
+
 #endif

@@ -417,9 +417,10 @@ static int check_map(const struct hull_options *o, struct hull_err *err)
 
 int hull_options_check(const struct hull_options *o, struct hull_err *err)
 {
-	static const unsigned groups[] = { HULL_GROUP_REGION, HULL_GROUP_DISK,
-		                           HULL_GROUP_SERIAL, HULL_GROUP_CONSOLE,
-		                           HULL_GROUP_DEVICE, HULL_GROUP_PASSTHROUGH };
+	static const unsigned groups[] = { HULL_GROUP_REGION,     HULL_GROUP_DISK,
+		                           HULL_GROUP_SHARE,      HULL_GROUP_SERIAL,
+		                           HULL_GROUP_CONSOLE,    HULL_GROUP_DEVICE,
+		                           HULL_GROUP_PASSTHROUGH };
 	char name[HULL_OPTION_NAME_MAX];
 	size_t g;
 	uint32_t i;

@@ -16,6 +16,7 @@
 #include "base/prng.h"
 #include "support/membackend.h"
 #include "support/rig.h"
+#include "support/sharebackend.h"
 #include "support/transcript.h"
 
 enum { STATE = 1 << 20, DISK = 1 << 20, STEPS = 4000 };
@@ -23,6 +24,7 @@ enum { STATE = 1 << 20, DISK = 1 << 20, STEPS = 4000 };
 struct env {
 	struct rig *rig;
 	struct membackend *disk[2];
+	struct sharebackend *share[2];
 	struct rig_dev *dev[2];
 	struct hull_prng prng;
 	uint8_t *state[2];
@@ -31,6 +33,12 @@ struct env {
 static uint64_t draw(struct env *e)
 {
 	return hull_prng_next(&e->prng);
+}
+
+static void *backend(struct env *e, const struct hull_dev_type *type, unsigned i)
+{
+	return type->backend == HULL_BACKEND_SHARE ? (void *)&e->share[i]->s
+	                                           : (void *)&e->disk[i]->b;
 }
 
 /* Two equal devices of a type, with the properties at their largest values or their defaults. */
@@ -45,7 +53,8 @@ static void set_up(struct env *e, const struct hull_dev_type *type, bool largest
 		args[i] = largest ? type->props[i].max : type->props[i].dflt;
 	for (unsigned i = 0; i < 2; i++) {
 		e->disk[i] = membackend_new(DISK, false);
-		e->dev[i] = rig_add(e->rig, type, args, type->nprops, &e->disk[i]->b);
+		e->share[i] = sharebackend_new(false);
+		e->dev[i] = rig_add(e->rig, type, args, type->nprops, backend(e, type, i));
 		e->state[i] = malloc(STATE);
 	}
 }
@@ -55,6 +64,7 @@ static void tear_down(struct env *e)
 	rig_free(e->rig);
 	for (unsigned i = 0; i < 2; i++) {
 		membackend_free(e->disk[i]);
+		sharebackend_free(e->share[i]);
 		free(e->state[i]);
 	}
 }
