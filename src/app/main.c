@@ -43,8 +43,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char *const argv[], FILE *out, FILE *err);
 } commands[] = {
-	{ "config", hull_cmd_config }, { "help", hull_cmd_help }, { "explain", hull_cmd_explain },
-	{ "import", hull_cmd_import }, { "version", version },    { "disk", hull_cmd_disk },
+	{ "config", hull_cmd_config },   { "help", hull_cmd_help }, { "explain", hull_cmd_explain },
+	{ "import", hull_cmd_import },   { "version", version },    { "disk", hull_cmd_disk },
+	{ "install", hull_cmd_install },
 };
 
 /* The command first, then the options that stood before it: "--json run" means "run --json". */

@@ -14,6 +14,7 @@
 int hull_cmd_config(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_help(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_explain(int argc, char *const argv[], FILE *out, FILE *err);
+int hull_cmd_install(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_import(int argc, char *const argv[], FILE *out, FILE *err);
 int hull_cmd_disk(int argc, char *const argv[], FILE *out, FILE *err);
 

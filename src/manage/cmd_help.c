@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "core/dev.h"
 #include "core/dev_impl.h"
+#include "manage/install/options.h"
 #include "manage/options_table.h"
 #include "manage/report.h"
 
@@ -164,6 +165,10 @@ static int help_command(const char *name, FILE *out)
 
 	if (!strcmp(name, "run")) {
 		help_run(out);
+		return 0;
+	}
+	if (!strcmp(name, "install")) {
+		hull_install_help(out);
 		return 0;
 	}
 	for (i = 0; i < ARRAY_LEN(commands); i++) {

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What goes into the folder beside the disk: hull.toml, keys, cloud-init's seed, lists. */
+#include "manage/install/install.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <hull/host.h>
+#include "base/bits.h"
+#include "base/text.h"
+#include "host/file.h"
+#include "host/os/os.h"
+#include "host/proc.h"
+#include "manage/install/volumes.h"
+
+/* 32 letters and digits that cannot be mistaken for each other: 5 bits for each. */
+static void generate_password(char *dst, size_t len)
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	uint8_t random[64];
+
+	hull_host_hal()->random(hull_host_hal(), random, sizeof(random));
+	for (size_t i = 0; i < len; i++)
+		dst[i] = letters[random[i] & 31];
+	dst[len] = '\0';
+}
+
+static int check_password(const char *text, struct hull_err *err)
+{
+	size_t len = strlen(text);
+	bool good = len > 0 && len < 100;
+
+	for (size_t i = 0; i < len; i++)
+		good &= text[i] >= ' ' && text[i] <= '~' && text[i] != '\'' && text[i] != ':';
+	if (good)
+		return 0;
+	hull_fail(err, HULL_EINVAL, 615,
+	          "the password must have 1 to 99 printable ASCII characters, no ' and no :");
+	hull_err_fix(err, "--password generate makes one");
+	return HULL_EINVAL;
+}
+
+static int prompt_password(struct hull_install *in, struct hull_err *err)
+{
+	char *text = in->o.no_input || !isatty(STDIN_FILENO)
+	                     ? NULL
+	                     : getpass("Password of the new user: ");
+
+	if (!text)
+		return hull_fail(err, HULL_EINVAL, 615,
+		                 "there is no terminal to ask for a password");
+	hull_format(in->password, sizeof(in->password), "%s", text);
+	return check_password(in->password, err);
+}
+
+static int choose_password(struct hull_install *in, struct hull_err *err)
+{
+	const char *how = in->o.password;
+	struct hull_file f;
+	size_t n;
+	int r;
+
+	if (!strcmp(how, "generate")) {
+		generate_password(in->password, 16);
+		return 0;
+	}
+	if (!strcmp(how, "prompt"))
+		return prompt_password(in, err);
+	r = hull_file_read(how + 5, 4096, &f, err);
+	if (r)
+		return r;
+	n = strcspn((const char *)f.data, "\r\n");
+	hull_format(in->password, sizeof(in->password), "%.*s", (int)MIN(n, (size_t)120),
+	            (const char *)f.data);
+	hull_file_free(&f);
+	return check_password(in->password, err);
+}
+
+/* The first line of a public key file: "ssh-ed25519 AAAA... name". */
+static int read_key(struct hull_install *in, const char *path, struct hull_err *err)
+{
+	struct hull_file f;
+	size_t n;
+	int r = hull_file_read(path, 16384, &f, err);
+
+	if (r)
+		return r;
+	n = strcspn((const char *)f.data, "\r\n");
+	if (n < 20 || n > sizeof(in->key) - 2 ||
+	    (strncmp((const char *)f.data, "ssh-", 4) != 0 &&
+	     strncmp((const char *)f.data, "ecdsa-", 6) != 0 &&
+	     strncmp((const char *)f.data, "sk-", 3) != 0))
+		r = hull_fail(err, HULL_EFORMAT, 615, "%.150s is not a public ssh key", path);
+	if (r)
+		hull_err_fix(err, "name the file that ends in .pub");
+	else
+		hull_format(in->key, sizeof(in->key), "%.*s\n", (int)n, (const char *)f.data);
+	hull_file_free(&f);
+	return r;
+}
+
+static int make_key(struct hull_install *in, struct hull_err *err)
+{
+	char path[HULL_INSTALL_PATH], comment[128];
+	const char *argv[] = { "ssh-keygen", "-q",    "-t", "ed25519", "-N", "",
+		               "-C",         comment, "-f", path,      NULL };
+	struct hull_proc_spec spec = { .argv = argv, .log = in->log };
+	struct hull_proc p;
+	int r, status;
+
+	if (!hull_proc_found("ssh-keygen")) {
+		hull_fail(err, HULL_ENOENT, 602,
+		          "there is no ssh key, and no ssh-keygen to make one");
+		hull_err_fix(err, "apt-get install openssh-client, or --ssh-key FILE");
+		return HULL_ENOENT;
+	}
+	hull_install_path(in, "id_ed25519", path);
+	hull_format(comment, sizeof(comment), "hull-%s", in->o.vm);
+	r = hull_proc_start(&p, &spec, err);
+	if (r)
+		return r;
+	status = hull_proc_end(&p, false);
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return hull_fail(err, HULL_EIO, 615, "ssh-keygen cannot make a key");
+	in->key_made = true;
+	hull_format(in->key_file, sizeof(in->key_file), "%s/id_ed25519", in->dir);
+	hull_install_path(in, "id_ed25519.pub", path);
+	return read_key(in, path, err);
+}
+
+static int choose_key(struct hull_install *in, struct hull_err *err)
+{
+	static const char *const names[] = { "id_ed25519", "id_ecdsa", "id_rsa" };
+	const char *home = getenv("HOME");
+	char path[HULL_INSTALL_PATH];
+
+	if (in->o.ssh_key)
+		return read_key(in, in->o.ssh_key, err);
+	for (size_t i = 0; home && i < ARRAY_LEN(names); i++) {
+		hull_format(path, sizeof(path), "%s/.ssh/%s.pub", home, names[i]);
+		if (access(path, R_OK))
+			continue;
+		hull_format(in->key_file, sizeof(in->key_file), "%s/.ssh/%s", home, names[i]);
+		return read_key(in, path, err);
+	}
+	return make_key(in, err);
+}
+
+int hull_install_keys(struct hull_install *in, struct hull_err *err)
+{
+	int r = choose_password(in, err);
+
+	return r ? r : choose_key(in, err);
+}
+
+static const char *const isa_names[] = {
+	[HULL_ISA_RISCV64] = "riscv64",
+	[HULL_ISA_AARCH64] = "aarch64",
+	[HULL_ISA_X86_64] = "x86_64",
+};
+
+int hull_install_write_toml(struct hull_install *in, FILE *out, struct hull_err *err)
+{
+	const struct hull_install_options *o = &in->o;
+
+	fprintf(out,
+	        "# Made by hull install.  Start it: hull run hull.toml\n"
+	        "schema = 1\n\n[vm]\nname = \"%s\"\n\n[machine]\narch = \"%s\"\n\n"
+	        "[cpu]\ncount = %u\n\n[memory]\nsize = \"%lluM\"\n\n"
+	        "[boot]\nkernel = \"vmlinuz\"\ninitrd = \"initrd.img\"\n"
+	        "cmdline = \"root=PARTUUID=%s ro console=%s\"\n\n"
+	        "[[disk]]\npath = \"disk.raw\"\nformat = \"raw\"\nid = \"root\"\n",
+	        o->vm, isa_names[o->isa], o->cpus, (unsigned long long)(o->memory >> 20),
+	        in->part_uuid[0] ? in->part_uuid : "(made when it is installed)",
+	        o->isa == HULL_ISA_AARCH64 ? "ttyAMA0" : "ttyS0");
+	if (o->cloud_init || o->user_data)
+		fputs("\n[[disk]]\npath = \"seed.iso\"\nformat = \"raw\"\nreadonly = true\n"
+		      "id = \"seed\"\n",
+		      out);
+	if (fflush(out) || ferror(out))
+		return hull_fail(err, HULL_EIO, 610, "hull.toml cannot be written");
+	return 0;
+}
+
+static int write_file(struct hull_install *in, const char *name, unsigned mode, FILE **ret,
+                      struct hull_err *err)
+{
+	char path[HULL_INSTALL_PATH], reason[64];
+	int fd;
+
+	hull_install_path(in, name, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	*ret = fd < 0 ? NULL : fdopen(fd, "w");
+	if (*ret)
+		return 0;
+	return hull_fail(err, HULL_EIO, 610, "%.150s cannot be made: %s", path,
+	                 hull_os_reason(errno, reason, sizeof(reason)));
+}
+
+static int close_file(FILE *f, int r, struct hull_err *err)
+{
+	if (fclose(f) && !r)
+		r = hull_fail(err, HULL_EIO, 610, "a file cannot be written: the disk may be full");
+	return r;
+}
+
+/* Without a file of the user's: user, key and name, as the first boot has made them anyway. */
+static size_t default_user_data(const struct hull_install *in, char *dst, size_t size)
+{
+	return hull_format(dst, size,
+	                   "#cloud-config\nhostname: %s\nssh_pwauth: false\nusers:\n  - name: %s\n"
+	                   "    groups: [sudo, adm]\n    shell: /bin/bash\n    lock_passwd: false\n"
+	                   "    ssh_authorized_keys:\n      - %s",
+	                   in->o.hostname, in->o.user, in->key);
+}
+
+int hull_install_write_seed(struct hull_install *in, struct hull_err *err)
+{
+	static const char network[] = "version: 2\nethernets:\n  wired:\n    match:\n"
+				      "      name: \"e*\"\n    dhcp4: true\n    dhcp6: true\n";
+	char meta[256], user[2048], id[37];
+	struct hull_file f = { 0 };
+	struct hull_blob files[3] = { { .name = "user-data", .data = user } };
+	FILE *out;
+	int r;
+
+	if (!in->o.cloud_init && !in->o.user_data)
+		return 0;
+	hull_guid_text(in->uuids[0], id);
+	files[0].len = default_user_data(in, user, sizeof(user));
+	if (in->o.user_data) {
+		r = hull_file_read(in->o.user_data, 1 << 20, &f, err);
+		if (r)
+			return r;
+		files[0].data = f.data;
+		files[0].len = f.size;
+	}
+	files[1] = (struct hull_blob){ .name = "meta-data", .data = meta };
+	files[1].len = hull_format(meta, sizeof(meta), "instance-id: %s\nlocal-hostname: %s\n", id,
+	                           in->o.hostname);
+	files[2] = (struct hull_blob){ .name = "network-config",
+		                       .data = network,
+		                       .len = sizeof(network) - 1 };
+	r = write_file(in, "seed.iso", 0644, &out, err);
+	if (!r)
+		r = close_file(out, hull_iso_write(out, "CIDATA", in->time, files, 3, err), err);
+	hull_file_free(&f);
+	return r;
+}
+
+static int write_packages(struct hull_install *in, struct hull_err *err)
+{
+	FILE *out;
+	int r = write_file(in, "packages.txt", 0644, &out, err);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < in->npackages; i++)
+		fprintf(out, "%s  %s\n", in->packages[i].sha256, in->packages[i].file);
+	return close_file(out, 0, err);
+}
+
+static int write_credentials(struct hull_install *in, struct hull_err *err)
+{
+	FILE *out;
+	int r = write_file(in, "credentials", 0600, &out, err);
+
+	if (r)
+		return r;
+	fprintf(out, "user %s\npassword %s\n", in->o.user, in->password);
+	if (in->key_file[0])
+		fprintf(out, "key %s\n", in->key_file);
+	return close_file(out, 0, err);
+}
+
+int hull_install_write_results(struct hull_install *in, struct hull_err *err)
+{
+	FILE *out;
+	int r = write_file(in, "hull.toml", 0644, &out, err);
+
+	if (!r)
+		r = close_file(out, hull_install_write_toml(in, out, err), err);
+	if (!r)
+		r = hull_install_write_seed(in, err);
+	if (!r)
+		r = write_packages(in, err);
+	return r ? r : write_credentials(in, err);
+}
+
+void hull_install_print_ssh(const struct hull_install *in, FILE *out)
+{
+	char key[HULL_INSTALL_PATH + 8] = "";
+
+	if (in->key_made)
+		hull_format(key, sizeof(key), "-i %s ", in->key_file);
+	fprintf(out, "  log in:    ssh %s-p %s %s@127.0.0.1\n", key, in->o.publish, in->o.user);
+}
+
+uint32_t hull_install_expected_s(const struct hull_install *in)
+{
+	return in->o.prove ? 180 : 120;
+}
