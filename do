@@ -10,6 +10,7 @@ usage() {
 ./do demo [--run]             boot Linux with a disk: a shell, or (--run, no terminal) a self-check
 ./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
      --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
+     --long                   what takes too long for every day: a whole Debian machine, installed
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
 ./do bench stress             Linux for an hour in a small code cache: memory, pauses; --seconds S
@@ -136,7 +137,7 @@ need_check() {
 
 # Programs that the tests compare Hull with.
 need_judges() {
-	need mke2fs e2fsprogs dtc device-tree-compiler pkg-config pkg-config qemu-img qemu-utils nbdinfo libnbd-bin \
+	need mke2fs e2fsprogs sfdisk fdisk isoinfo genisoimage dtc device-tree-compiler pkg-config pkg-config qemu-img qemu-utils nbdinfo libnbd-bin \
 		qemu-riscv64 qemu-user qemu-system-riscv64 qemu-system-misc llvm-mc-19 llvm-19 \
 		/usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
 }
@@ -144,13 +145,20 @@ need_judges() {
 tests() {
 	mode=all
 	case ${1:-} in
-	--quick | --tsan) mode=${1#--} && shift ;;
+	--quick | --tsan | --long) mode=${1#--} && shift ;;
 	-*) die "unknown option $1; see ./do help" ;;
 	esac
 	if [ "$mode" = tsan ]; then
 		need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 		build_sanitized tsan thread
 		exec python3 tools/run_tests.py --build build-tsan --suite smp --suite unit -- "$@"
+	fi
+	if [ "$mode" = long ]; then
+		need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
+			ssh openssh-client
+		need_judges
+		build
+		exec python3 tools/run_tests.py --build build --fast build --suite long -- "$@"
 	fi
 	need_check
 	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring

@@ -5,7 +5,7 @@
   run_tests.py [--build DIR] [--fast DIR] [--cross DIR --emulator PROGRAM] --suite NAME [--suite NAME]... [-- PATTERN...]
 
 Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
-(tools/*_selftest.py), cli, guest and smp (tests/cli/*.py and so on), aarch64 (unit tests of the
+(tools/*_selftest.py), cli, guest, smp and long (tests/cli/*.py and so on), aarch64 (unit tests of the
 engine in --cross, run by --emulator).  A test speaks TAP
 or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
 the conventions.  The last line is "N passed, N failed[, N skipped]".
@@ -153,7 +153,7 @@ def main():
     parser.add_argument("--emulator", default="")
     parser.add_argument("--list", action="store_true", help="only the programs in --cross")
     parser.add_argument("--suite", action="append", required=True,
-                        choices=["unit", "check", "selftest", "cli", "guest", "smp", "aarch64"])
+                        choices=["unit", "check", "selftest", "cli", "guest", "smp", "aarch64", "long"])
     parser.add_argument("pattern", nargs="*")
     args = parser.parse_args()
     # A runner that was started in the background or by nohup ignores signals that tests send to

@@ -68,7 +68,7 @@ def refusals(folder):
     got, _, err = hull("install", "debian", "--into", folder + "/x", env={"PATH": bin_only})
     tap.check(got == 6 and "E0602" in err and "apt-get install apt" in err, "a missing tool is named with its package", err)
     got, _, err = hull("install", "debian", "--into", folder + "/x", "--packages", "--download", env={})
-    tap.check(got == 2 and "E0605" in err, "no option can be passed off as a package", err)
+    tap.check(got == 3 and "E0605" in err, "no option can be passed off as a package", err)
     tap.check(not os.path.exists(folder + "/x") and not glob.glob(folder + "/.*"), "refusals leave nothing", os.listdir(folder))
 
 
