@@ -134,11 +134,34 @@ static int find_isa(const struct app_machine *m, enum hull_isa *ret, struct hull
 	return 0;
 }
 
+/* What the user says about all virtio devices (HULL_VIRTIO_PROPS). */
+static void set_properties(const struct app_machine *m, const struct hull_dev_type *t,
+                           struct hull_device_config *d)
+{
+	static const struct {
+		const char *name;
+		enum hull_option option;
+	} known[] = { { "packed", HULL_OPT_VIRTIO_PACKED },
+		      { "in_order", HULL_OPT_VIRTIO_IN_ORDER },
+		      { "event_idx", HULL_OPT_VIRTIO_EVENT_IDX } };
+
+	d->nargs = (uint8_t)MIN(t->nprops, (unsigned)HULL_MAX_DEV_ARGS);
+	for (unsigned i = 0; i < d->nargs; i++) {
+		d->args[i] = t->props[i].dflt;
+		for (unsigned k = 0; k < ARRAY_LEN(known); k++)
+			if (!strcmp(t->props[i].name, known[k].name))
+				d->args[i] = hull_options_num(m->options, known[k].option);
+	}
+}
+
 static int add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,
                       const char *name, void *backend, struct hull_err *err)
 {
+	const struct hull_dev_type *t = hull_dev_type_find(type);
 	struct hull_device_config d = { 0 };
 
+	if (t)
+		set_properties(m, t, &d);
 	hull_format(d.type, sizeof(d.type), "%s", type);
 	hull_format(d.name, sizeof(d.name), "%s", name);
 	if (c->ndevices < HULL_MAX_DEVICES)

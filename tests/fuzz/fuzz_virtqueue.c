@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A virtio device whose rings, descriptors and requests come from the input.
+ * A virtio device whose rings (split or packed), descriptors and requests come from the input.
  *
  * Input: 8 bytes {device, features, queue size, three ring addresses}, up to
  * 1 KiB that is laid over the start of memory, then steps of 3 bytes: a byte
@@ -27,10 +27,13 @@ static void set_address(struct rig_dev *d, uint64_t reg, uint8_t where)
 
 static void set_up(struct rig_dev *d, const uint8_t *head)
 {
-	v_negotiate(d, (uint64_t)(head[1] & 3) << 28);
+	bool packed = head[1] & 4;
+
+	/* INDIRECT, EVENT_IDX; PACKED, IN_ORDER */
+	v_negotiate(d, (uint64_t)(head[1] & 3) << 28 | (uint64_t)(head[1] >> 2 & 3) << 34);
 	for (unsigned q = 0; q < 2; q++) {
 		v_set(d, V_QUEUE_SEL, q);
-		v_set(d, V_QUEUE_NUM, 1u << (head[2] & 7));
+		v_set(d, V_QUEUE_NUM, packed ? head[2] + 1u : 1u << (head[2] & 7));
 		set_address(d, V_DESC, head[3]);
 		set_address(d, V_DRIVER, head[4] ^ (uint8_t)q);
 		set_address(d, V_DEVICE, head[5] ^ (uint8_t)q);

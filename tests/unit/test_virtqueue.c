@@ -176,6 +176,14 @@ static void test_indirect(void **state)
 	v_kick(&e->q);
 	assert_true(v_used(&e->q, &id, &len));
 	assert_int_equal(len, 32);
+	/* What no descriptor leads to may be no memory. */
+	v_desc(e->rig, V_AT(e->q.desc, 0), RAM_END - 32, 16 * 8, VD_INDIRECT, 0);
+	v_desc(e->rig, RAM_END - 32, BUF, 16, VD_WRITE | VD_NEXT, 1);
+	v_desc(e->rig, RAM_END - 16, BUF, 16, VD_WRITE, 0);
+	v_avail(&e->q, 0);
+	v_kick(&e->q);
+	assert_true(v_used(&e->q, &id, &len));
+	assert_int_equal(len, 32);
 	end(e);
 	/* Inside another one; not negotiated. */
 	e = start(ALL, 8);

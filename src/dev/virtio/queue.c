@@ -101,18 +101,34 @@ int hull_virtq_check_table(struct hull_virtq *q, const struct desc *d, bool insi
 	return 0;
 }
 
-bool hull_virtq_load_indirect(struct hull_virtq *q, hull_gpa table, uint32_t i, struct desc *ret)
+/* Descriptors from `i` on; only it if those behind it are not all memory. */
+static bool fetch(struct hull_virtq *q, struct table *t, uint32_t i)
 {
-	uint8_t raw[DESC_SIZE];
+	hull_gpa at = t->gpa + DESC_SIZE * (hull_gpa)i;
 
-	if (!hull_mem_read(q->vm, table + DESC_SIZE * (hull_gpa)i, raw, sizeof(raw)))
-		return false;
-	*ret = (struct desc){ load_le64(raw), load_le32(raw + 8), load_le16(raw + 12),
-		              load_le16(raw + 14) };
-	if (!q->packed)
+	t->first = i;
+	t->n = MIN(t->size - i, (uint32_t)TABLE_PIECE);
+	if (hull_mem_read(q->vm, at, t->raw, DESC_SIZE * t->n))
 		return true;
-	/* 2.8.1: the last two are the other way round. */
-	*ret = (struct desc){ ret->addr, ret->len, ret->next, ret->flags };
+	t->n = hull_mem_read(q->vm, at, t->raw, DESC_SIZE);
+	return t->n;
+}
+
+bool hull_virtq_load_indirect(struct hull_virtq *q, struct table *t, uint32_t i, struct desc *ret)
+{
+	const uint8_t *raw;
+	uint16_t a, b;
+
+	if (i - t->first >= t->n && !fetch(q, t, i))
+		return false;
+	raw = t->raw + DESC_SIZE * (i - t->first);
+	a = load_le16(raw + 12);
+	b = load_le16(raw + 14);
+	ret->addr = load_le64(raw);
+	ret->len = load_le32(raw + 8);
+	/* 2.7.5, 2.8.1: in packed queues the last two are the other way round. */
+	ret->flags = q->packed ? b : a;
+	ret->next = q->packed ? a : b;
 	return true;
 }
 

@@ -89,8 +89,17 @@ int hull_virtq_add(struct hull_virtq *q, struct hull_virtq_chain *c, const struc
 /* queue.c: check a descriptor that points at a table, `inside` one or not.  0 or HULL_EFAULT. */
 int hull_virtq_check_table(struct hull_virtq *q, const struct desc *d, bool inside);
 
-/* queue.c: descriptor `i` of an indirect table. */
-bool hull_virtq_load_indirect(struct hull_virtq *q, hull_gpa table, uint32_t i, struct desc *ret);
+/* An indirect table, fetched in pieces. */
+enum { TABLE_PIECE = 8 };
+struct table {
+	hull_gpa gpa;
+	uint32_t size;     /* descriptors */
+	uint32_t first, n; /* those in `raw` */
+	uint8_t raw[TABLE_PIECE * DESC_SIZE];
+};
+
+/* queue.c: descriptor `i` of it, below its size. */
+bool hull_virtq_load_indirect(struct hull_virtq *q, struct table *t, uint32_t i, struct desc *ret);
 
 /* One format.  Both know nothing of the order. */
 struct hull_virtq_format {

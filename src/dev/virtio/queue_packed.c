@@ -100,15 +100,18 @@ static int waiting_or_asked(struct hull_virtq *q, struct desc *ret)
 /* All of a table is the buffer; the flags of its entries but WRITE mean nothing (2.8.7). */
 static int walk_table(struct hull_virtq *q, struct hull_virtq_chain *c, const struct desc *table)
 {
-	uint32_t n = table->len / DESC_SIZE;
+	struct table t;
 	int r = hull_virtq_check_table(q, table, false);
 
-	if (!r && n > q->num)
+	t.gpa = table->addr;
+	t.size = table->len / DESC_SIZE;
+	t.first = t.n = 0;
+	if (!r && t.size > q->num)
 		r = hull_virtq_break(q, "chain longer than the queue");
-	for (uint32_t i = 0; !r && i < n; i++) {
+	for (uint32_t i = 0; !r && i < t.size; i++) {
 		struct desc d;
 
-		if (!hull_virtq_load_indirect(q, table->addr, i, &d))
+		if (!hull_virtq_load_indirect(q, &t, i, &d))
 			return hull_virtq_break(q, "descriptor table is not in memory");
 		if (d.flags & DESC_INDIRECT)
 			return hull_virtq_check_table(q, &d, true);

@@ -10,8 +10,8 @@ enum { USED_IDX = 2, USED_RING = 4, USED_ELEM = 8 };
 
 /* Where a chain walk is: in which table, and how far it may go. */
 struct walk {
-	hull_gpa table; /* if indirect */
-	uint32_t size;  /* descriptors in the table */
+	struct table table; /* if indirect */
+	uint32_t size;      /* descriptors in the table */
 	uint32_t at;
 	uint32_t left; /* descriptors that the chain may still have */
 	bool indirect;
@@ -86,12 +86,12 @@ static int waiting_or_asked(struct hull_virtq *q)
 	return waiting(q);
 }
 
-static bool load_desc(struct hull_virtq *q, const struct walk *w, struct desc *ret)
+static bool load_desc(struct hull_virtq *q, struct walk *w, struct desc *ret)
 {
 	uint64_t rest;
 
 	if (w->indirect)
-		return hull_virtq_load_indirect(q, w->table, w->at, ret);
+		return hull_virtq_load_indirect(q, &w->table, w->at, ret);
 	if (!ring_load64(q, &q->vdesc, DESC_SIZE * (uint64_t)w->at, &ret->addr) ||
 	    !ring_load64(q, &q->vdesc, DESC_SIZE * (uint64_t)w->at + 8, &rest))
 		return false;
@@ -106,17 +106,26 @@ static int enter_indirect(struct hull_virtq *q, struct walk *w, const struct des
 	int r = hull_virtq_check_table(q, d, w->indirect);
 
 	/* The descriptor describes no buffer itself. */
-	if (!r)
-		*w = (struct walk){ d->addr, d->len / DESC_SIZE, 0, w->left + 1, true };
-	return r;
+	if (r)
+		return r;
+	w->table.gpa = d->addr;
+	w->table.size = w->size = d->len / DESC_SIZE;
+	w->table.first = w->table.n = 0;
+	w->at = 0;
+	w->left++;
+	w->indirect = true;
+	return 0;
 }
 
 static int walk_chain(struct hull_virtq *q, struct hull_virtq_chain *c)
 {
-	struct walk w = { 0, q->num, c->head, q->num, false };
+	struct walk w;
 	struct desc d;
 	int r;
 
+	w.size = w.left = q->num;
+	w.at = c->head;
+	w.indirect = false;
 	for (;;) {
 		if (w.at >= w.size)
 			return hull_virtq_break(q, "descriptor number beyond its table");
