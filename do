@@ -13,6 +13,7 @@ usage() {
      --long                   what takes too long for every day: a whole Debian machine, installed
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
+./do bench io [SECTION]        disks, networks and shares beside their peers
 ./do bench stress             Linux for an hour in a small code cache: memory, pauses; --seconds S
 ./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
 ./do build [clang]            only compile, with gcc into build/ or clang-19 into build-clang/
@@ -200,6 +201,13 @@ check)
 	exec python3 tools/run_tests.py --suite check -- "$@"
 	;;
 bench)
+	if [ "${1:-}" = io ]; then
+		shift
+		need qemu-storage-daemon qemu-system-common qemu-img qemu-utils valgrind valgrind
+		build
+		compile build bench-blk
+		exec python3 bench/io/run.py --build build "$@"
+	fi
 	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
 		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu \
 		/usr/riscv64-linux-gnu/lib/libc.a libc6-dev-riscv64-cross qemu-system-riscv64 qemu-system-misc
