@@ -210,20 +210,21 @@ class Checker:
     def endless(self, insns):
         """Is there a cycle without a look at the fuel, but for that of compare and exchange?"""
         colour = {}
-        stack = [(0, iter(self.next_of(insns, 0)))]
-        colour[0] = 1
-        while stack:
-            n, rest = stack[-1]
-            for to in rest:
-                if colour.get(to) == 1:
-                    return True
-                if to not in colour:
-                    colour[to] = 1
-                    stack.append((to, iter(self.next_of(insns, to))))
-                    break
-            else:
-                colour[n] = 2
-                stack.pop()
+        for first in self.edges:  # what is behind a look is reached by it alone
+            stack = [] if first in colour else [(first, iter(self.next_of(insns, first)))]
+            colour.setdefault(first, 1)
+            while stack:
+                n, rest = stack[-1]
+                for to in rest:
+                    if colour.get(to) == 1:
+                        return True
+                    if to not in colour:
+                        colour[to] = 1
+                        stack.append((to, iter(self.next_of(insns, to))))
+                        break
+                else:
+                    colour[n] = 2
+                    stack.pop()
         return False
 
     def next_of(self, insns, n):
@@ -232,6 +233,8 @@ class Checker:
         before = insns[n - 1] if n else None
         if insns[n].op == "js" and before.op == "sub" and before.args[0] == "r15":
             return [t for t in to if t != n + 1]
+        if insns[n].op == "jns" and before.op == "sub" and before.args[0] == "r15":
+            return [n + 1]
         if insns[n].op == "jne" and before.op == "cmpxchg":
             return [n + 1]
         return to

@@ -41,7 +41,12 @@ back:	lea rdx, [r13 - 4]
 store:	mov [rax + r13 - 4], r12d
 	test bl, 1
 	jne again
-	lea rax, [r12 + 4]
+	test bl, 2
+	je away
+	sub r15, 4
+	jns back
+	jmp out
+away:	lea rax, [r12 + 4]
 	and rax, -2
 	mov ecx, eax
 	and ecx, 0xfffe
@@ -184,6 +189,9 @@ PLANTED = [
     ("jmp back", "jmp start - 16"),
     ("jmp store", ""),
     ("\tjs out", ""),
+    ("jns back", "js back"),
+    ("jns back", "jne back"),
+    ("sub r15, 4", "sub r14, 4"),
     ("sub r15, 3", "sub r15, -3"),
 ]
 

@@ -260,7 +260,15 @@ static void fuel(void)
 
 		begin();
 		st->cpu.fuel = have;
-		host_fuel(&em, cost, slow);
+		if (n & 4) {
+			host_label on = host_new_label(&em);
+
+			host_fuel_jump(&em, cost, on);
+			host_jump(&em, slow);
+			host_bind(&em, on);
+		} else {
+			host_fuel(&em, cost, slow);
+		}
 		host_fuel_add(&em, back);
 		assert_int_equal(run(false), have < (int64_t)cost ? SLOW : DONE);
 		assert_int_equal(st->cpu.fuel,

@@ -552,7 +552,7 @@ void host_compare_swap(struct host_emit *e, unsigned bits, host_reg d, int32_t e
 
 /* --- control --- */
 
-void host_fuel(struct host_emit *e, unsigned insns, host_label over)
+static void burn(struct host_emit *e, unsigned insns)
 {
 	if (insns >= 0x1000) {
 		a64_mov_imm(e, A64_X16, insns);
@@ -560,7 +560,18 @@ void host_fuel(struct host_emit *e, unsigned insns, host_label over)
 	} else {
 		a64_put(e, A64_SUBS_I | insns << 10 | A64_FUEL << 5 | A64_FUEL);
 	}
+}
+
+void host_fuel(struct host_emit *e, unsigned insns, host_label over)
+{
+	burn(e, insns);
 	a64_branch(e, A64_B_COND | A64_MI, over);
+}
+
+void host_fuel_jump(struct host_emit *e, unsigned insns, host_label to)
+{
+	burn(e, insns);
+	a64_branch(e, A64_B_COND | A64_PL, to);
 }
 
 void host_fuel_add(struct host_emit *e, int32_t delta)

@@ -41,6 +41,7 @@ enum a64_cond {
 	A64_HS = 2,
 	A64_LO = 3,
 	A64_MI = 4,
+	A64_PL,
 	A64_VS = 6,
 	A64_HI = 8,
 	A64_LS = 9,

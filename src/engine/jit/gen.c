@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/mem.h"
+#include "engine/jit/flow.h"
 #include "engine/jit/gen_impl.h"
 
 struct stub *gen_stub(struct jit_gen *g, enum stub_kind kind)
@@ -58,29 +59,10 @@ static unsigned retired_here(const struct jit_gen *g)
 }
 
 /*
- * The block of this unit that goes on at page + target, number + 1, if the code is of that call, or
- * of none; 0: there is none.
+ * Go on at another block, number + 1, whose code may be in another page; `fall`: this is the last
+ * code of its block.
  */
-static unsigned block_at(const struct jit_gen *g, int32_t target, unsigned context)
-{
-	int32_t page = g->block->page + (target >> 12);
-	unsigned any = 0;
-
-	for (unsigned i = 0; i < g->in->block_count; i++) {
-		const struct jit_block *b = &g->in->blocks[i];
-
-		if (b->page != page || b->offset != (target & 0xfff))
-			continue;
-		if (b->context == context)
-			return i + 1;
-		if (!b->context)
-			any = i + 1;
-	}
-	return any;
-}
-
-/* Go on at another block, number + 1, whose code may be in another page. */
-static void go_inside(struct jit_gen *g, unsigned inside, unsigned insns)
+static void go_inside(struct jit_gen *g, unsigned inside, unsigned insns, bool fall)
 {
 	const struct jit_block *to = &g->in->blocks[inside - 1];
 	struct stub *s = gen_stub(g, STUB_OVER);
@@ -90,18 +72,23 @@ static void go_inside(struct jit_gen *g, unsigned inside, unsigned insns)
 		host_set_state(&g->e, ENGINE_STATE(page), host_r(never_pinned(0)));
 	}
 	s->desc = JIT_DESC(to->offset, JIT_EXITS);
-	host_fuel(&g->e, insns, s->at);
-	host_jump(&g->e, g->block_label[inside - 1]);
+	if (fall && inside == g->next_block) {
+		host_fuel(&g->e, insns, s->at);
+		return;
+	}
+	host_fuel_jump(&g->e, insns, g->block_label[inside - 1]);
+	host_jump(&g->e, s->at);
 }
 
 /* Leave for page + target, here. */
 static void exit_to_page(struct jit_gen *g, int32_t target, unsigned context, unsigned insns)
 {
-	unsigned inside = block_at(g, target, context);
+	unsigned inside =
+		jit_block_at(g->in->blocks, g->in->block_count, g->block, target, context);
 	struct stub *s, *miss;
 
 	if (inside) {
-		go_inside(g, inside, insns);
+		go_inside(g, inside, insns, true);
 		return;
 	}
 	/*
@@ -137,16 +124,30 @@ static void exit_to_page(struct jit_gen *g, int32_t target, unsigned context, un
 static void branch(struct jit_gen *g, unsigned n)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
-	struct stub *s = gen_stub(g, STUB_TAKEN);
+	int32_t target = g->block->offset + (int32_t)node->imm;
+	unsigned inside = jit_block_at(g->in->blocks, g->in->block_count, g->block, target,
+	                               g->block->context);
 	struct host_operand oa, ob;
 	enum host_cond cond;
+	struct stub *s;
 	unsigned a, b;
 
 	gen_condition(g, node->a, &cond, &a, &b);
 	gen_eval(g, a);
 	gen_eval(g, b);
 	gen_operands(g, a, b, &oa, &ob);
-	s->offset = g->block->offset + (int32_t)node->imm;
+	if (inside && (g->placed & BIT(inside - 1)) &&
+	    g->in->blocks[inside - 1].page == g->block->page) {
+		host_label on = host_new_label(&g->e); /* most of the time a loop goes round */
+
+		host_branch(&g->e, (enum host_cond)(cond ^ 1), oa, ob, on);
+		go_inside(g, inside, retired_here(g), false);
+		host_bind(&g->e, on);
+		gen_release(g, node->a);
+		return;
+	}
+	s = gen_stub(g, STUB_TAKEN);
+	s->offset = target;
 	s->insns = (uint16_t)retired_here(g);
 	s->block = g->block;
 	host_branch(&g->e, cond, oa, ob, s->at);
@@ -166,7 +167,7 @@ static void return_inside(struct jit_gen *g, struct host_operand a, int32_t add)
 	host_page_address(&g->e, never_pinned(0),
 	                  (to->page - g->block->page) * 4096 + to->offset - add);
 	host_branch(&g->e, HOST_NE, a, host_r(never_pinned(0)), elsewhere);
-	go_inside(g, g->block->back, retired_here(g));
+	go_inside(g, g->block->back, retired_here(g), false);
 	host_bind(&g->e, elsewhere);
 }
 
@@ -457,6 +458,38 @@ static void generate_block(struct jit_gen *g, unsigned b)
 	}
 }
 
+/* The block that the end of b goes on at, number + 1; 0: none. */
+static unsigned following(const struct jit_gen *g, unsigned b)
+{
+	const struct jit_block *block = &g->in->blocks[b];
+	const struct hull_ir_node *last = &block->ir->nodes[block->ir->count - 1];
+
+	if (last->op != HULL_IR_GOTO)
+		return last->op == HULL_IR_JUMP ? block->back : 0;
+	return jit_block_at(g->in->blocks, g->in->block_count, block,
+	                    block->offset + (int32_t)last->imm,
+	                    block->callee ? block->callee : block->context);
+}
+
+/* Each before the one that it goes on at, if that has no place yet. */
+static void generate_blocks(struct jit_gen *g)
+{
+	unsigned b = 0;
+
+	g->placed = 0;
+	for (unsigned n = 1; !g->bail && !g->e.full; n++) {
+		g->placed |= BIT(b);
+		g->next_block = following(g, b);
+		if (!g->next_block || (g->placed & BIT(g->next_block - 1)))
+			g->next_block = (unsigned)__builtin_ctzll(~g->placed) + 1;
+		generate_block(g, b);
+		b = g->next_block - 1;
+		g->next_block = 0;
+		if (n == g->in->block_count)
+			break;
+	}
+}
+
 /* --- pins --- */
 
 unsigned jit_canonical_pins(const struct jit_arch *arch, struct jit_pin *ret, unsigned max)
@@ -536,7 +569,7 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 {
 	unsigned enter;
 
-	if (in->block_count > GEN_BLOCKS)
+	if (in->block_count > JIT_BLOCKS)
 		return JIT_BAIL_TOO_LONG;
 	g->in = in;
 	g->bail = JIT_BAIL_NONE;
@@ -557,8 +590,7 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 		gen_find_dirty(g);
 		gen_glue_in(g);
 	}
-	for (unsigned b = 0; b < in->block_count && !g->bail && !g->e.full; b++)
-		generate_block(g, b);
+	generate_blocks(g);
 	emit_stubs(g);
 	if (!g->bail && (!host_end(&g->e) || enter > UINT8_MAX))
 		g->bail = JIT_BAIL_TOO_LONG;

@@ -108,7 +108,7 @@ struct jit_input {
 	bool hot; /* worth more code: tier 2 */
 };
 
-enum { JIT_TEMPS_MIN = 2 };
+enum { JIT_TEMPS_MIN = 2, JIT_BLOCKS = 64 };
 
 struct jit_gen; /* working memory, some 300 KiB */
 

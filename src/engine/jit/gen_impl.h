@@ -5,7 +5,7 @@
 
 #include "engine/jit/gen.h"
 
-enum { GEN_STUBS = 1024, GEN_BLOCKS = 64 };
+enum { GEN_STUBS = 1024 };
 
 /* Where the value of a node is.  None of the places: it has not been computed. */
 struct value {
@@ -81,7 +81,9 @@ struct jit_gen {
 
 	/* The unit. */
 	const struct jit_input *in;
-	host_label block_label[GEN_BLOCKS];
+	host_label block_label[JIT_BLOCKS];
+	uint64_t placed;     /* blocks whose code is there, or begun */
+	unsigned next_block; /* number + 1 of the one whose code comes next; 0: other code */
 	struct jit_exit exits[JIT_EXITS];
 	unsigned exit_count;
 	struct stub stubs[GEN_STUBS + 1]; /* the last one is nobody's */

@@ -274,6 +274,8 @@ void host_fconvert(struct host_emit *e, unsigned from, host_reg fd, host_reg fa,
 
 /* fuel -= insns; if it is negative then, go to `over`. */
 void host_fuel(struct host_emit *e, unsigned insns, host_label over);
+/* fuel -= insns; if it is not negative then, go to `to`. */
+void host_fuel_jump(struct host_emit *e, unsigned insns, host_label to);
 /* fuel += delta */
 void host_fuel_add(struct host_emit *e, int32_t delta);
 

@@ -273,6 +273,12 @@ void host_fuel(struct host_emit *e, unsigned insns, host_label over)
 	x86_jump(e, CC_S, over);
 }
 
+void host_fuel_jump(struct host_emit *e, unsigned insns, host_label to)
+{
+	x86_alu_imm(e, X86_SUB, true, x86_r(X86_FUEL), (int32_t)insns);
+	x86_jump(e, CC_NS, to);
+}
+
 void host_fuel_add(struct host_emit *e, int32_t delta)
 {
 	if (delta)

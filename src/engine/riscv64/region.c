@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/jit/flow.h"
 #include "engine/jit/promote.h"
 #include "engine/riscv64/jit.h"
 
@@ -19,6 +20,7 @@ enum {
 	REGION_REACH = 100, /* pages */
 	REGION_CALLS = 16,  /* that are copied into the region */
 	REGION_DEPTH = 3,   /* of these */
+	LOOP_SHIFT = 3,     /* a loop is executed 8 times, more or less */
 	REGION_EDGES = 32,  /* of a block */
 	REGION_MIN_F_TEMPS = 5,
 	THRESHOLD = 3,                /* samples */
@@ -384,14 +386,15 @@ struct use {
 	unsigned f32, f64; /* ways in which a floating-point slot is used */
 };
 
-static void count_uses(const struct hull_ir *ir, struct use *use)
+/* In a block that is executed `often`, compared with others. */
+static void count_uses(const struct hull_ir *ir, unsigned often, struct use *use)
 {
 	for (unsigned i = 1; i < ir->count; i++) {
 		const struct hull_ir_node *n = &ir->nodes[i];
 		const uint16_t operands[3] = { n->a, n->b, n->c };
 
 		if (n->op == HULL_IR_SET) {
-			use[n->imm].weight++;
+			use[n->imm].weight += often;
 			if (ir->nodes[n->a].op == HULL_IR_BOX32)
 				use[n->imm].f32++;
 			else
@@ -403,7 +406,7 @@ static void count_uses(const struct hull_ir *ir, struct use *use)
 
 			if (!operands[k] || from->op != HULL_IR_GET)
 				continue;
-			use[from->imm].weight++;
+			use[from->imm].weight += often;
 			if (n->op == HULL_IR_UNBOX32)
 				use[from->imm].f32++;
 			else if (n->op != HULL_IR_STORE || n->aux == 64)
@@ -463,9 +466,11 @@ static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
 unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_pin *ret)
 {
 	struct use use[HULL_IR_SLOTS] = { 0 };
+	struct jit_flow flow;
 
+	jit_flow_find(blocks, count, &flow);
 	for (unsigned i = 0; i < count; i++)
-		count_uses(blocks[i].ir, use);
+		count_uses(blocks[i].ir, 1u << LOOP_SHIFT * MIN(flow.depth[i], 4u), use);
 	return choose_pins(use, ret);
 }
 
