@@ -6,20 +6,9 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "host/net/offload.h"
+#include "core/frame.h"
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, CHUNK = 32 << 10, HEAD = 14 + 20 };
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
 
 static uint64_t now_ms(void)
 {
@@ -103,7 +92,8 @@ uint32_t netguest_receive(struct netguest *g, int ms)
 	while (!(any = hull_net_ring_peek(&g->in, &p)) && now_ms() < end)
 		wait(g, (int)(end - MIN(now_ms(), end)) + 1);
 	if (any) {
-		hull_net_checksum(&p);
+		if (p.flags & HULL_NET_NEEDS_CSUM)
+			hull_frame_checksum(p.data, p.len, p.csum_start, p.csum_offset);
 		memcpy(g->buf, p.data, p.len);
 		(void)hull_net_ring_pop(&g->in);
 	}
@@ -144,15 +134,15 @@ static void headers(struct netguest *g, uint8_t *h, uint8_t proto, uint32_t to, 
 	else
 		memcpy(h, g->gateway_mac, 6);
 	memcpy(h + 6, g->mac, 6);
-	put16(h + 12, 0x0800);
+	store_be16(h + 12, 0x0800);
 	h[14] = 0x45;
-	put16(h + 16, 20 + len);
-	put16(h + 18, g->next_id++);
+	store_be16(h + 16, (uint16_t)(20 + len));
+	store_be16(h + 18, g->next_id++);
 	h[22] = 64;
 	h[23] = proto;
 	store_be32(h + 26, g->ip);
 	store_be32(h + 30, to);
-	put16(h + 24, (uint16_t)~hull_net_fold(hull_net_sum(h + 14, 20, 0)));
+	store_be16(h + 24, hull_frame_fold(hull_frame_sum(h + 14, 20, 0)));
 }
 
 void netguest_ip(struct netguest *g, uint8_t proto, uint32_t to, const void *payload, uint32_t len)
@@ -171,10 +161,10 @@ void netguest_ip(struct netguest *g, uint8_t proto, uint32_t to, const void *pay
 
 		n = MIN(len - at, 1480u);
 		headers(g, frame, proto, to, n);
-		put16(frame + 18, id);
-		put16(frame + 20, at / 8 | (at + n < len ? 0x2000u : 0));
-		put16(frame + 24, 0);
-		put16(frame + 24, (uint16_t)~hull_net_fold(hull_net_sum(frame + 14, 20, 0)));
+		store_be16(frame + 18, id);
+		store_be16(frame + 20, (uint16_t)(at / 8 | (at + n < len ? 0x2000u : 0)));
+		store_be16(frame + 24, 0);
+		store_be16(frame + 24, hull_frame_fold(hull_frame_sum(frame + 14, 20, 0)));
 		memcpy(frame + HEAD, (const uint8_t *)payload + at, n);
 		netguest_send(g, frame, HEAD + n);
 		g->next_id = id;
@@ -234,7 +224,7 @@ static bool dhcp(struct netguest *g, uint8_t type, uint8_t want)
 	return true;
 }
 
-static bool arp(struct netguest *g)
+bool netguest_arp(struct netguest *g)
 {
 	uint8_t f[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	uint64_t end = now_ms() + 2000;
@@ -248,7 +238,7 @@ static bool arp(struct netguest *g)
 	while (now_ms() < end) {
 		uint32_t n = netguest_receive(g, 100);
 
-		if (n < 42 || get16(g->buf + 12) != 0x0806 || g->buf[21] != 2 ||
+		if (n < 42 || load_be16(g->buf + 12) != 0x0806 || g->buf[21] != 2 ||
 		    load_be32(g->buf + 28) != g->gateway)
 			continue;
 		memcpy(g->gateway_mac, g->buf + 22, 6);
@@ -263,7 +253,7 @@ bool netguest_dhcp(struct netguest *g)
 		return false;
 	if (!g->gateway) /* a restricted network names none */
 		g->gateway = (g->ip & ~UINT32_C(255)) + 2;
-	return arp(g);
+	return netguest_arp(g);
 }
 
 /* Answer an ARP request for us. */
@@ -290,10 +280,10 @@ static uint32_t next_ip(struct netguest *g, uint8_t proto, int ms)
 	do {
 		uint32_t n = netguest_receive(g, (int)(end - MIN(now_ms(), end)));
 
-		if (n >= 42 && get16(g->buf + 12) == 0x0806)
+		if (n >= 42 && load_be16(g->buf + 12) == 0x0806)
 			answer_arp(g);
-		else if (n >= HEAD && get16(g->buf + 12) == 0x0800 && g->buf[23] == proto)
-			return MIN(n, 14u + get16(g->buf + 16));
+		else if (n >= HEAD && load_be16(g->buf + 12) == 0x0800 && g->buf[23] == proto)
+			return MIN(n, 14u + load_be16(g->buf + 16));
 	} while (now_ms() < end);
 	return 0;
 }
@@ -307,13 +297,13 @@ bool netguest_ping(struct netguest *g, uint32_t to, uint32_t bytes, int ms)
 	memset(m, 0xa5, bytes + 8);
 	memset(m, 0, 8);
 	m[0] = 8;
-	put16(m + 4, 77);
-	put16(m + 2, (uint16_t)~hull_net_fold(hull_net_sum(m, bytes + 8, 0)));
+	store_be16(m + 4, 77);
+	store_be16(m + 2, hull_frame_fold(hull_frame_sum(m, bytes + 8, 0)));
 	netguest_ip(g, 1, to, m, bytes + 8);
 	while (now_ms() < end && got < bytes + 8) {
 		uint32_t n = next_ip(g, 1, (int)(end - now_ms()));
 
-		if (n > HEAD && (get16(g->buf + 20) & 0x1fff || g->buf[34] == 0))
+		if (n > HEAD && (load_be16(g->buf + 20) & 0x1fff || g->buf[34] == 0))
 			got += n - HEAD;
 	}
 	return got == bytes + 8;
@@ -324,10 +314,10 @@ void netguest_udp_send(struct netguest *g, uint16_t from, uint32_t to, uint16_t 
 {
 	static __thread uint8_t m[65536];
 
-	put16(m, from);
-	put16(m + 2, port);
-	put16(m + 4, 8 + len);
-	put16(m + 6, 0);
+	store_be16(m, from);
+	store_be16(m + 2, port);
+	store_be16(m + 4, (uint16_t)(8 + len));
+	store_be16(m + 6, 0);
 	memcpy(m + 8, data, len);
 	netguest_ip(g, 17, to, m, 8 + len);
 }
@@ -340,14 +330,14 @@ bool netguest_udp_receive(struct netguest *g, uint16_t port, struct netguest_dat
 	ret->len = 0;
 	while (now_ms() < end) {
 		uint32_t n = next_ip(g, 17, (int)(end - now_ms()));
-		uint32_t at = (get16(g->buf + 20) & 0x1fff) * 8u, head = at ? 0 : 8;
+		uint32_t at = (load_be16(g->buf + 20) & 0x1fff) * 8u, head = at ? 0 : 8;
 
-		if (n < HEAD + head || (!at && get16(g->buf + 36) != port))
+		if (n < HEAD + head || (!at && load_be16(g->buf + 36) != port))
 			continue;
 		if (!at) {
 			ret->from = load_be32(g->buf + 26);
-			ret->port = get16(g->buf + 34);
-			ret->len = get16(g->buf + 38) - 8u;
+			ret->port = load_be16(g->buf + 34);
+			ret->len = load_be16(g->buf + 38) - 8u;
 		}
 		/* Pieces come in order here; the first has the header. */
 		n -= HEAD + head;
@@ -374,21 +364,21 @@ static void segment(struct nettcp *t, uint8_t flags, const uint8_t *data, uint32
 
 	headers(t->g, h, 6, t->peer, head + len);
 	memset(h + HEAD, 0, head);
-	put16(h + HEAD, t->port);
-	put16(h + HEAD + 2, t->peer_port);
+	store_be16(h + HEAD, t->port);
+	store_be16(h + HEAD + 2, t->peer_port);
 	store_be32(h + HEAD + 4, t->snd_nxt);
 	store_be32(h + HEAD + 8, t->rcv_nxt);
 	h[HEAD + 12] = (uint8_t)(head / 4 << 4);
 	h[HEAD + 13] = flags;
-	put16(h + HEAD + 14, 65535);
+	store_be16(h + HEAD + 14, 65535);
 	if (flags & SYN) {
-		put16(h + HEAD + 20, 0x0204);
-		put16(h + HEAD + 22, t->mss);
+		store_be16(h + HEAD + 20, 0x0204);
+		store_be16(h + HEAD + 22, t->mss);
 	}
 	memcpy(pseudo, h + 26, 8);
-	put16(pseudo + 8, 6);
-	put16(pseudo + 10, head + len);
-	put16(h + HEAD + 16, hull_net_fold(hull_net_sum(pseudo, 12, 0)));
+	store_be16(pseudo + 8, 6);
+	store_be16(pseudo + 10, (uint16_t)(head + len));
+	store_be16(h + HEAD + 16, ((uint16_t)~hull_frame_fold(hull_frame_sum(pseudo, 12, 0))));
 	f.flags = HULL_NET_NEEDS_CSUM;
 	f.csum_start = HEAD;
 	f.csum_offset = 16;
@@ -397,11 +387,11 @@ static void segment(struct nettcp *t, uint8_t flags, const uint8_t *data, uint32
 		f.gso_size = t->mss;
 		f.hdr_len = (uint16_t)(HEAD + head);
 	} else if (!(t->g->net->takes & HULL_NET_CSUM)) {
-		uint64_t sum = hull_net_sum(h + HEAD, head, hull_net_sum(pseudo, 12, 0));
+		uint64_t sum = hull_frame_sum(h + HEAD, head, hull_frame_sum(pseudo, 12, 0));
 
-		put16(h + HEAD + 16, 0);
-		sum = hull_net_sum(h + HEAD, head, hull_net_sum(pseudo, 12, 0));
-		put16(h + HEAD + 16, (uint16_t)~hull_net_fold(hull_net_sum(data, len, sum)));
+		store_be16(h + HEAD + 16, 0);
+		sum = hull_frame_sum(h + HEAD, head, hull_frame_sum(pseudo, 12, 0));
+		store_be16(h + HEAD + 16, hull_frame_fold(hull_frame_sum(data, len, sum)));
 		f.flags = 0;
 		f.csum_start = f.csum_offset = 0;
 	}
@@ -411,7 +401,7 @@ static void segment(struct nettcp *t, uint8_t flags, const uint8_t *data, uint32
 
 static bool is_ours(const struct nettcp *t, const uint8_t *b)
 {
-	return get16(b + HEAD + 2) == t->port && get16(b + HEAD) == t->peer_port &&
+	return load_be16(b + HEAD + 2) == t->port && load_be16(b + HEAD) == t->peer_port &&
 	       load_be32(b + 26) == t->peer;
 }
 
@@ -436,7 +426,7 @@ bool nettcp_turn(struct nettcp *t, int ms)
 	if (flags & ACK) {
 		if ((int32_t)(load_be32(b + HEAD + 8) - t->snd_una) > 0)
 			t->snd_una = load_be32(b + HEAD + 8);
-		t->peer_window = get16(b + HEAD + 14);
+		t->peer_window = load_be16(b + HEAD + 14);
 	}
 	if (flags & SYN) {
 		t->rcv_nxt = seq + 1;
@@ -499,12 +489,12 @@ bool nettcp_accept(struct nettcp *t, struct netguest *g, uint16_t port, int ms)
 		uint32_t n = next_ip(g, 6, 100);
 
 		if (n < HEAD + 20 || (b[HEAD + 13] & (SYN | ACK)) != SYN ||
-		    get16(b + HEAD + 2) != port)
+		    load_be16(b + HEAD + 2) != port)
 			continue;
 		t->peer = load_be32(b + 26);
-		t->peer_port = get16(b + HEAD);
+		t->peer_port = load_be16(b + HEAD);
 		t->rcv_nxt = load_be32(b + HEAD + 4) + 1;
-		t->peer_window = get16(b + HEAD + 14);
+		t->peer_window = load_be16(b + HEAD + 14);
 		segment(t, SYN | ACK, NULL, 0);
 		t->open = true;
 		return true;

@@ -39,6 +39,9 @@ void netguest_send(struct netguest *g, const void *frame, uint32_t len);
 /* DHCP: discover, request; fills ip, gateway, dns, host_name.  Then ARP for the gateway. */
 bool netguest_dhcp(struct netguest *g);
 
+/* Ask for the gateway's MAC. */
+bool netguest_arp(struct netguest *g);
+
 /* Send an IPv4 packet to the gateway's MAC; `need` are flags of HULL_NET_NEEDS_CSUM or 0. */
 void netguest_ip(struct netguest *g, uint8_t proto, uint32_t to, const void *payload, uint32_t len);
 

@@ -18,6 +18,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/text.h"
+#include "host/net/deliver.h"
 #include "host/net/user_frames.h"
 #include "host/os/os.h"
 
@@ -59,7 +60,8 @@ struct user {
 	Slirp *slirp;
 	struct hull_net_bell bell;
 	struct hull_net_ring from_guest, to_guest;
-	uint32_t waiting, segment; /* frames in to_guest; segments of the first that are done */
+	uint32_t waiting; /* frames in to_guest */
+	uint16_t segment; /* of the first of them: the next to be delivered */
 	pthread_t thread;
 	bool running;
 	uint32_t quit;                              /* atomic */
@@ -124,7 +126,7 @@ static void put(void *arg, struct hull_net_packet *p)
 
 	if (!u->waiting) {
 		u->segment = 0;
-		if (hull_net_deliver(&u->end.net, p, &u->segment))
+		if (hull_net_deliver(&u->end.net, p, p->data, &u->segment))
 			return;
 	}
 	if (hull_net_ring_push_packet(&u->to_guest, p))
@@ -138,7 +140,7 @@ static void flush(struct user *u)
 	struct hull_net_packet p;
 
 	while (u->waiting && hull_net_ring_peek(&u->to_guest, &p)) {
-		if (!hull_net_deliver(&u->end.net, &p, &u->segment))
+		if (!hull_net_deliver(&u->end.net, &p, p.data, &u->segment))
 			return;
 		u->segment = 0;
 		u->waiting--;

@@ -5,14 +5,14 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "core/frame.h"
 #include "host/net/user.h"
 
 enum {
 	ETHER = 14,
 	PROTO_ICMP = 1,
-	PROTO_TCP = 6,
-	PROTO_UDP = 17,
 	PROTO_ICMP6 = 58,
+	ECHO6 = 128,
 	HEADERS4 = 40, /* IPv4 and TCP without options */
 	HEADERS6 = 60,
 	SYN = 2,
@@ -25,15 +25,33 @@ enum {
 	FRAGMENTS_MS = 15 * 1000,
 };
 
-static uint16_t get16(const uint8_t *p)
+/* An IP frame, and where its packet ends: padding may follow. */
+struct layout {
+	struct hull_frame_parts parts;
+	uint32_t end;
+	bool tcp, udp; /* with a whole header */
+};
+
+static bool parse(const uint8_t *data, uint32_t len, struct layout *ret)
 {
-	return (uint16_t)(p[0] << 8 | p[1]);
+	struct hull_frame_parts *p = &ret->parts;
+	uint32_t total;
+
+	hull_frame_parse(data, len, p);
+	if (!p->ip)
+		return false;
+	total = p->ip == 4 ? load_be16(data + p->l3 + 2) : 40u + load_be16(data + p->l3 + 4);
+	ret->end = p->l3 + total;
+	if (ret->end > len || ret->end < (p->payload ? p->payload : p->l4))
+		ret->end = len;
+	ret->tcp = p->payload && p->protocol == HULL_FRAME_TCP;
+	ret->udp = p->payload && p->protocol == HULL_FRAME_UDP;
+	return true;
 }
 
-static void put16(uint8_t *p, uint32_t v)
+static bool is_syn(const uint8_t *data, const struct layout *l)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
+	return l->tcp && (data[l->parts.l4 + 13] & (SYN | ACK)) == SYN;
 }
 
 void hull_user_frames_init(struct hull_user_frames *f, uint16_t mtu)
@@ -58,22 +76,20 @@ static bool is_published(const struct hull_user_frames *f, uint16_t port)
 }
 
 /* To a network that is denied only answers go: to those who came by a published port. */
-static bool denied(const struct hull_user_frames *f, const uint8_t *data,
-                   const struct hull_net_layout *l)
+static bool denied(const struct hull_user_frames *f, const uint8_t *data, const struct layout *l)
 {
-	const uint8_t *to = data + l->l3 + (l->v6 ? 24 : 16);
+	bool v6 = l->parts.ip == 6;
+	const uint8_t *to = data + l->parts.l3 + (v6 ? 24 : 16);
 	unsigned i;
 
 	for (i = 0; i < f->ndeny; i++)
-		if (hull_net_address_holds(&f->deny[i], l->v6, to))
+		if (hull_net_address_holds(&f->deny[i], v6, to))
 			break;
 	if (i == f->ndeny)
 		return false;
-	if (!l->l4_known)
-		return true;
-	if (l->proto == PROTO_TCP)
-		return (data[l->l4 + 13] & (SYN | ACK)) == SYN;
-	return !is_published(f, get16(data + l->l4));
+	if (l->tcp)
+		return is_syn(data, l);
+	return !l->udp || !is_published(f, load_be16(data + l->parts.l4));
 }
 
 static uint32_t udp_hash(const struct hull_user_udp *u)
@@ -86,15 +102,15 @@ static uint32_t udp_hash(const struct hull_user_udp *u)
 }
 
 /* Room for a UDP socket; one that libslirp has open already is found again. */
-static bool udp_known(struct hull_user_frames *f, const uint8_t *data,
-                      const struct hull_net_layout *l)
+static bool udp_known(struct hull_user_frames *f, const uint8_t *data, const struct layout *l)
 {
-	struct hull_user_udp u = { .port = get16(data + l->l4), .v6 = l->v6, .used = true };
-	bool dns = get16(data + l->l4 + 2) == 53;
+	const uint8_t *udp = data + l->parts.l4;
+	struct hull_user_udp u = { .port = load_be16(udp), .v6 = l->parts.ip == 6, .used = true };
+	bool dns = load_be16(udp + 2) == 53;
 	struct hull_user_udp *slot = NULL;
 	uint32_t h;
 
-	memcpy(u.addr, data + l->l3 + (l->v6 ? 8 : 12), l->v6 ? 16 : 4);
+	memcpy(u.addr, data + l->parts.l3 + (u.v6 ? 8 : 12), u.v6 ? 16 : 4);
 	u.until_ms = f->now_ms + (dns ? UDP_DNS_MS : UDP_MS);
 	h = udp_hash(&u);
 	for (unsigned i = 0; i < PROBES; i++) {
@@ -116,18 +132,18 @@ static bool udp_known(struct hull_user_frames *f, const uint8_t *data,
 }
 
 /* May it open another socket of the host?  Only TCP's SYN, datagrams and pings do. */
-static bool has_room(struct hull_user_frames *f, const uint8_t *data,
-                     const struct hull_net_layout *l)
+static bool has_room(struct hull_user_frames *f, const uint8_t *data, const struct layout *l)
 {
-	if (l->l4_known && l->proto == PROTO_UDP)
+	uint8_t protocol = l->parts.protocol;
+
+	if (l->udp)
 		return udp_known(f, data, l);
-	if (l->l4_known && l->proto == PROTO_TCP && (data[l->l4 + 13] & (SYN | ACK)) != SYN)
-		return true;
-	if (l->proto == PROTO_ICMP6 && l->end - l->l4 >= 1 && data[l->l4] != 128 /* echo */)
+	if (!is_syn(data, l) && protocol != PROTO_ICMP &&
+	    (protocol != PROTO_ICMP6 || l->end == l->parts.l4 || data[l->parts.l4] != ECHO6))
 		return true;
 	if (f->flows >= HULL_USER_FLOWS)
 		return false;
-	f->flows += l->l4_known || l->proto == PROTO_ICMP || l->proto == PROTO_ICMP6;
+	f->flows++;
 	return true;
 }
 
@@ -147,86 +163,107 @@ static bool fragment_passes(struct hull_user_frames *f)
 }
 
 /* Ask for segments that are several of the guest's: its SYN names the size (RFC 9293, 3.7.1). */
-static bool enlarge_mss(const struct hull_user_frames *f, uint8_t *data,
-                        const struct hull_net_layout *l)
+static bool enlarge_mss(const struct hull_user_frames *f, uint8_t *data, const struct layout *l)
 {
-	uint32_t usual = f->mtu - (l->v6 ? (uint32_t)HEADERS6 : HEADERS4);
-	uint8_t *o = data + l->l4 + 20, *end = data + l->payload;
+	uint32_t usual = f->mtu - (l->parts.ip == 6 ? (uint32_t)HEADERS6 : HEADERS4);
+	uint8_t *o = data + l->parts.l4 + 20, *end = data + l->parts.payload;
 	unsigned n;
 
-	if (!(data[l->l4 + 13] & SYN))
+	if (!l->tcp || !(data[l->parts.l4 + 13] & SYN))
 		return false;
 	for (; o < end && *o; o += n) {
 		n = *o == 1 ? 1 : o + 1 < end ? o[1] : 0;
 		if (!n || (*o != 1 && n < 2) || n > (size_t)(end - o))
 			return false;
-		if (*o == 2 && n == 4 && get16(o + 2) >= usual) {
-			put16(o + 2, f->pieces * usual);
+		if (*o == 2 && n == 4 && load_be16(o + 2) >= usual) {
+			store_be16(o + 2, (uint16_t)(f->pieces * usual));
 			return true;
 		}
 	}
 	return false;
 }
 
+/* Make lengths and checksums of a TCP frame right, as one packet of whatever size it has. */
+static bool finish(struct hull_net_packet *p, const struct layout *l, uint32_t end)
+{
+	uint8_t type = l->parts.ip == 6 ? HULL_NET_GSO_TCPV6 : HULL_NET_GSO_TCPV4;
+	uint8_t headers[HULL_FRAME_HEADERS];
+	struct hull_frame_gso g;
+	const uint8_t *payload;
+	uint32_t len;
+
+	if (!hull_frame_gso(p->data, end, type, UINT16_MAX, &g) || g.count != 1)
+		return false;
+	memcpy(p->data, headers, hull_frame_segment(&g, 0, headers, &payload, &len));
+	p->len = end;
+	p->flags = p->gso_type = 0;
+	return true;
+}
+
 bool hull_user_from_guest(struct hull_user_frames *f, struct hull_net_packet *p)
 {
-	struct hull_net_layout l;
+	struct layout l;
 
-	if (!hull_net_parse(p->data, p->len, &l))
+	if (!parse(p->data, p->len, &l))
 		return !p->gso_type; /* ARP, and what libslirp will throw away */
 	if (f->ndeny && denied(f, p->data, &l)) {
 		hull_add_relaxed(&f->denied, 1);
 		return false;
 	}
-	if (l.fragment ? !fragment_passes(f) : !has_room(f, p->data, &l)) {
+	if (l.parts.fragment ? !fragment_passes(f) : !has_room(f, p->data, &l)) {
 		hull_add_relaxed(&f->refused, 1);
 		return false;
 	}
-	if (p->gso_type) {
-		if (!l.l4_known || l.proto != PROTO_TCP || l.end - l.l3 > 65535)
-			return false;
-		l.end = p->len;
-		hull_net_finish(p, &l);
-		return true;
-	}
-	if (l.l4_known && l.proto == PROTO_TCP && enlarge_mss(f, p->data, &l)) {
-		hull_net_finish(p, &l);
-		return true;
-	}
-	return hull_net_checksum(p);
+	if (p->gso_type)
+		return finish(p, &l, p->len);
+	if (enlarge_mss(f, p->data, &l))
+		return finish(p, &l, l.end);
+	return !(p->flags & HULL_NET_NEEDS_CSUM) ||
+	       hull_frame_checksum(p->data, p->len, p->csum_start, p->csum_offset);
 }
 
 /* RFC 791, 3.2: all pieces but the last carry a multiple of 8 bytes. */
-static void cut_ip4(struct hull_user_frames *f, uint8_t *data, const struct hull_net_layout *l,
+static void cut_ip4(struct hull_user_frames *f, uint8_t *data, const struct layout *l,
                     void (*put)(void *arg, struct hull_net_packet *p), void *arg)
 {
-	uint32_t head = l->l4 - l->l3, step = (f->mtu - head) & ~7u;
-	uint32_t whole = l->end - l->l4, n;
-	uint8_t kept[ETHER + 60], *at;
+	uint32_t l3 = l->parts.l3, l4 = l->parts.l4, head = l4 - l3;
+	uint32_t step = (f->mtu - head) & ~7u, whole = l->end - l4, n;
+	uint8_t kept[HULL_FRAME_HEADERS], *at, *ip;
 
-	memcpy(kept, data, l->l4);
+	memcpy(kept, data, l4);
 	for (uint32_t from = 0; from < whole; from += n) {
 		struct hull_net_packet p = { 0 };
 
 		n = MIN(whole - from, step);
 		/* The headers go over the end of the piece before, which is done. */
 		at = data + from;
-		memcpy(at, kept, l->l4);
-		put16(at + l->l3 + 2, head + n);
-		put16(at + l->l3 + 6, from / 8 | (from + n < whole ? 0x2000u : 0));
-		put16(at + l->l3 + 10, 0);
-		put16(at + l->l3 + 10, (uint16_t)~hull_net_fold(hull_net_sum(at + l->l3, head, 0)));
+		ip = at + l3;
+		memcpy(at, kept, l4);
+		store_be16(ip + 2, (uint16_t)(head + n));
+		store_be16(ip + 6, (uint16_t)(from / 8 | (from + n < whole ? 0x2000u : 0)));
+		store_be16(ip + 10, 0);
+		store_be16(ip + 10, hull_frame_fold(hull_frame_sum(ip, head, 0)));
 		p.data = at;
-		p.len = l->l4 + n;
+		p.len = l4 + n;
 		put(arg, &p);
 	}
+}
+
+/* The sum of the pseudo-header, where the checksum will be (VIRTIO 1.3, 5.1.6.2). */
+static void partial_checksum(uint8_t *data, const struct layout *l)
+{
+	const uint8_t *ip = data + l->parts.l3;
+	uint64_t sum = l->end - l->parts.l4 + HULL_FRAME_TCP;
+
+	sum = l->parts.ip == 6 ? hull_frame_sum(ip + 8, 32, sum) : hull_frame_sum(ip + 12, 8, sum);
+	store_be16(data + l->parts.l4 + 16, (uint16_t)~hull_frame_fold(sum));
 }
 
 void hull_user_to_guest(struct hull_user_frames *f, uint8_t *data, uint32_t len,
                         void (*put)(void *arg, struct hull_net_packet *p), void *arg)
 {
 	struct hull_net_packet p = { .data = data, .len = len, .flags = HULL_NET_DATA_VALID };
-	struct hull_net_layout l;
+	struct layout l;
 
 	if (len < ETHER)
 		return;
@@ -234,22 +271,22 @@ void hull_user_to_guest(struct hull_user_frames *f, uint8_t *data, uint32_t len,
 		put(arg, &p);
 		return;
 	}
-	if (!hull_net_parse(data, len, &l))
+	if (!parse(data, len, &l))
 		return;
-	if (!l.l4_known || l.proto != PROTO_TCP) {
-		if (!l.v6 && !l.fragment)
+	if (!l.tcp) {
+		if (l.parts.ip == 4 && !l.parts.fragment)
 			cut_ip4(f, data, &l, put, arg);
 		return;
 	}
-	if (l.payload - l.l3 >= f->mtu)
+	if (l.parts.payload - l.parts.l3 >= f->mtu)
 		return;
 	p.flags = HULL_NET_NEEDS_CSUM;
-	p.gso_type = l.v6 ? HULL_NET_GSO_TCPV6 : HULL_NET_GSO_TCPV4;
-	p.gso_size = (uint16_t)(f->mtu - (l.payload - l.l3));
-	p.hdr_len = l.payload;
-	p.csum_start = l.l4;
+	p.gso_type = l.parts.ip == 6 ? HULL_NET_GSO_TCPV6 : HULL_NET_GSO_TCPV4;
+	p.gso_size = (uint16_t)(f->mtu - (l.parts.payload - l.parts.l3));
+	p.hdr_len = l.parts.payload;
+	p.csum_start = l.parts.l4;
 	p.csum_offset = 16;
 	p.len = l.end;
-	hull_net_partial(&p, &l);
+	partial_checksum(data, &l);
 	put(arg, &p);
 }

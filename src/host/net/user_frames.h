@@ -7,7 +7,7 @@
 #define HULL_HOST_NET_USER_FRAMES_H
 
 #include "host/net/address.h"
-#include "host/net/offload.h"
+#include "host/net/ring.h"
 
 /* A UDP socket of the guest that libslirp may have open. */
 struct hull_user_udp {
