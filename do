@@ -140,7 +140,7 @@ need_check() {
 need_judges() {
 	need mke2fs e2fsprogs sfdisk fdisk isoinfo genisoimage dtc device-tree-compiler pkg-config pkg-config qemu-img qemu-utils nbdinfo libnbd-bin \
 		qemu-riscv64 qemu-user qemu-system-riscv64 qemu-system-misc llvm-mc-19 llvm-19 \
-		/usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
+		tcpdump tcpdump passt passt /usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
 }
 
 tests() {

@@ -266,6 +266,12 @@ static int add_share(struct app_machine *m, struct hull_vm_config *c, uint32_t i
 	return add_device(m, c, "virtio-9p", id ? id : name, m->shares[i], err);
 }
 
+int hull_app_add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,
+                        const char *name, void *backend, struct hull_err *err)
+{
+	return add_device(m, c, type, name, backend, err);
+}
+
 /* After the devices that the options name one by one. */
 static int add_devices(struct app_machine *m, struct hull_vm_config *c,
                        const struct app_escape *escape, struct hull_err *err)
@@ -290,6 +296,8 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
 		r = add_vsock(m, c, err);
 	for (uint32_t i = 0; !r && i < m->options->nitems[HULL_GROUP_SHARE]; i++)
 		r = add_share(m, c, i, err);
+	if (!r)
+		r = hull_app_net_add(m, c, err);
 	if (!r && hull_dev_type_find("virtio-rng"))
 		r = add_device(m, c, "virtio-rng", "rng", NULL, err);
 	return r;
@@ -433,11 +441,12 @@ int hull_app_machine_start(struct app_machine *m, struct hull_err *err)
 			r = hull_char_start(m->ports[i], err);
 	if (!r && m->vsock)
 		r = hull_vsock_start(m->vsock, err);
-	return r;
+	return r ? r : hull_app_net_start(&m->nets, err);
 }
 
 void hull_app_machine_quiet(struct app_machine *m)
 {
+	hull_app_net_stop(&m->nets);
 	for (uint32_t i = 0; i < m->nports; i++)
 		hull_char_stop(m->ports[i]);
 	if (m->vsock)
@@ -456,6 +465,7 @@ void hull_app_machine_close(struct app_machine *m)
 	for (uint32_t i = 0; i < m->ndisks; i++)
 		hull_raw_close(m->disks[i]);
 	hull_vsock_close(m->vsock);
+	hull_app_net_close(&m->nets);
 	for (uint32_t i = 0; i < m->nshares; i++)
 		hull_share_close(m->shares[i]);
 	for (uint32_t i = 0; i < m->nports; i++)

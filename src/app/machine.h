@@ -9,6 +9,7 @@
 #ifndef HULL_APP_MACHINE_H
 #define HULL_APP_MACHINE_H
 
+#include "app/net.h"
 #include "board/board.h"
 #include "host/char/char.h"
 #include "host/char/tap.h"
@@ -30,6 +31,7 @@ struct app_machine {
 	struct hull_vsock *vsock; /* NULL: none */
 	struct hull_share *shares[APP_SHARES];
 	uint32_t nshares;
+	struct app_nets nets;
 	void *backends[HULL_MAX_DEVICES];
 	const struct app_role *role; /* NULL: as the options say */
 	bool terminal_taken; /* a console leads to the terminal, not the first serial port */
@@ -59,9 +61,13 @@ int hull_app_machine_open_as(struct app_machine *m, const struct hull_options *o
 /* Take the terminal, before the guest runs. */
 int hull_app_machine_prepare(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
 
-/* Begin to deliver input to the ports; end it and finish what the disks have to do. */
+/* Begin to deliver input to ports and networks; end it and finish what the disks have to do. */
 int hull_app_machine_start(struct app_machine *m, struct hull_err *err) HULL_CHECK_RESULT;
 void hull_app_machine_quiet(struct app_machine *m);
+
+/* Add a device with its backend to the configuration: for net.c and its like. */
+int hull_app_add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,
+                        const char *name, void *backend, struct hull_err *err) HULL_CHECK_RESULT;
 
 /* Destroy the VM, which has stopped, and close everything. */
 void hull_app_machine_close(struct app_machine *m);

@@ -334,6 +334,8 @@ static void say_places(struct session *s)
 			                 i < serials ? "serial port" : "console",
 			                 i < serials ? i : i - serials, place);
 	}
+	for (unsigned i = 0; i < s->machine.nets.npublished; i++)
+		hull_report_note(stderr, s->style, "%s", s->machine.nets.published[i]);
 }
 
 /* To run slower than asked, silently, would make measurements lie. */
@@ -449,6 +451,9 @@ static int go(struct session *s, struct hull_err *err)
 	s->ended_ns = now_ns();
 	hull_app_machine_quiet(&s->machine);
 	keep_code(s);
+	for (unsigned i = 0; i < s->machine.nets.n; i++)
+		if (hull_app_net_note(&s->machine.nets, i))
+			note(s, hull_app_net_note(&s->machine.nets, i));
 	if (r)
 		return r;
 	code = reason == HULL_STOP_FAULT ? failure(s) : outcome(s, reason);

@@ -67,7 +67,10 @@ struct hull_origin {
 	const char *name; /* the file, the variable or the flag; "" for a default */
 };
 
-/* An element of a list of texts (key = "") or of a table such as opts = { vectors = 4 }. */
+/*
+ * An element of a list of texts (key = "") or of a table such as opts = { vectors = 4 }; a list
+ * of texts in such a table is one text with spaces.
+ */
 struct hull_pair {
 	const char *key;
 	const char *text;
@@ -85,7 +88,7 @@ struct hull_value {
 	uint32_t count;
 };
 
-#define HULL_ITEM_KEYS 8
+#define HULL_ITEM_KEYS 16
 
 /* One element of an array of tables. */
 struct hull_item {

@@ -124,6 +124,41 @@ static int usage(struct walk *w, uint16_t id, const char *text, const char *fix)
 	return HULL_EINVAL;
 }
 
+/* "ip.v4=10.0.5.15/24": one more pair of a table within the item. */
+static int add_pair(struct walk *w, enum hull_option id, struct hull_value *slot,
+                    const struct hull_pair *pair)
+{
+	struct hull_pair *pairs = hull_pool_alloc(&w->o->pool, (slot->count + 1) * sizeof(*pairs));
+	uint32_t n = slot->count;
+
+	if (!pairs)
+		return hull_options_no_memory(w->err);
+	if (n)
+		memcpy(pairs, slot->pairs, n * sizeof(*pairs));
+	pairs[n] = *pair;
+	slot->origin = (struct hull_origin){ HULL_ORIGIN_FLAG, 0, w->shown };
+	slot->pairs = pairs;
+	slot->count = n + 1;
+	return 0;
+}
+
+/* Is it a key of a table within the item?  Then *ret_id is the table. */
+static bool find_pair(unsigned group, const char *text, enum hull_option *ret_id,
+                      const char **ret_key)
+{
+	const char *dot = strchr(text, '.');
+	char name[HULL_OPTION_NAME_MAX];
+
+	if (!dot || !dot[1])
+		return false;
+	hull_format(name, sizeof(name), "%s.%.*s", hull_group_rows[group].name,
+	            (int)MIN(dot - text, (ptrdiff_t)40), text);
+	*ret_id = hull_option_find(name);
+	*ret_key = dot + 1;
+	return *ret_id != HULL_OPT_COUNT && hull_option_rows[*ret_id].group == group &&
+	       hull_option_rows[*ret_id].type == HULL_TYPE_PAIRS;
+}
+
 /* One ",key=value" behind the main value of a list option; `ro` is readonly=true. */
 static int item_setting(struct walk *w, unsigned group, struct hull_item *item, char *text)
 {
@@ -131,6 +166,7 @@ static int item_setting(struct walk *w, unsigned group, struct hull_item *item, 
 	char name[HULL_OPTION_NAME_MAX];
 	const char *value = "true";
 	char *equal = strchr(text, '=');
+	struct hull_pair pair = { 0 };
 	struct hull_value v;
 	enum hull_option id;
 	int ret;
@@ -138,6 +174,11 @@ static int item_setting(struct walk *w, unsigned group, struct hull_item *item, 
 	if (equal) {
 		*equal = 0;
 		value = equal + 1;
+	}
+	if (find_pair(group, text, &id, &pair.key)) {
+		pair.text = value;
+		pair.is_num = hull_parse_u64(value, &pair.num);
+		return add_pair(w, id, &item->value[id - hull_option_first(group)], &pair);
 	}
 	hull_format(name, sizeof(name), "%s.%.40s", hull_group_rows[group].name,
 	            strcmp(text, "ro") ? text : "readonly");

@@ -304,9 +304,29 @@ static int convert_numbers(const struct conversion *c, const struct hull_toml *l
 	return 0;
 }
 
+/* A list of texts within a table: joined by spaces. */
+static const char *joined(const struct hull_toml *list, char *dst, size_t size)
+{
+	const struct hull_toml *e;
+	const char *text;
+	size_t n = 0;
+
+	if (list->kind != HULL_TOML_ARRAY || !list->count)
+		return NULL;
+	for (e = list->first; e; e = e->next) {
+		text = e->kind == HULL_TOML_STRING ? hull_toml_text(e) : NULL;
+		if (!text)
+			return NULL;
+		n += hull_format(dst + n, size - n, "%s%s", n ? " " : "", text);
+		if (n >= size)
+			return NULL;
+	}
+	return dst;
+}
+
 static int pair_of(const struct conversion *c, const struct hull_toml *n, struct hull_pair *ret)
 {
-	char text[24];
+	char text[1024];
 	const char *from = text;
 
 	ret->is_num = hull_toml_u64(n, &ret->num);
@@ -321,7 +341,7 @@ static int pair_of(const struct conversion *c, const struct hull_toml *n, struct
 	else if (n->kind == HULL_TOML_FLOAT)
 		from = n->text;
 	else
-		from = NULL;
+		from = joined(n, text, sizeof(text));
 	if (!from || (ret->is_num && c->row->type == HULL_TYPE_STRINGS) || !is_plain_text(from) ||
 	    !is_plain_text(n->key) || strlen(n->key) != n->key_len)
 		return list_error(c, 106, "has an element of the wrong kind");
