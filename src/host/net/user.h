@@ -12,7 +12,9 @@
  * 16 KiB pieces, whatever the MTU.
  *
  * Bounds: 2 rings (ring.h); HULL_USER_FLOWS sockets of the guest, then new connections are
- * refused by silence; libslirp has two buffers of 128 KiB per TCP connection.  A full ring
+ * refused by silence; libslirp has two buffers of 128 KiB per TCP connection, and keeps at most
+ * HULL_USER_AHEAD segments of one and HULL_USER_AHEAD_ALL of all that it cannot deliver yet, of
+ * 17 KiB each.  A full ring
  * stops reading from the host's sockets, so that senders are slowed down by TCP.
  *
  * libslirp is loaded when the first such network is opened; it needs libslirp.so.0 of version

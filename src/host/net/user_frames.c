@@ -15,7 +15,9 @@ enum {
 	ECHO6 = 128,
 	HEADERS4 = 40, /* IPv4 and TCP without options */
 	HEADERS6 = 60,
+	FIN = 1,
 	SYN = 2,
+	RST = 4,
 	ACK = 16,
 	LARGE = 16 << 10,
 	UDP_MS = 250 * 1000,    /* libslirp keeps UDP sockets for 240 s after their last use, */
@@ -162,6 +164,90 @@ static bool fragment_passes(struct hull_user_frames *f)
 	return true;
 }
 
+/*
+ * Segments that libslirp cannot deliver yet cost it a buffer each, of any guest's choice and
+ * number.  So they are counted: whatever came since it last acknowledged something.
+ */
+static struct hull_user_tcp *tcp_find(struct hull_user_frames *f, const struct hull_user_tcp *key,
+                                      bool make)
+{
+	uint32_t h = (key->guest_port * UINT32_C(31) + key->peer_port) * UINT32_C(2654435761);
+	struct hull_user_tcp *set = &f->tcp[(h >> 16) % (HULL_USER_TCP / PROBES) * PROBES];
+	struct hull_user_tcp *victim = set;
+
+	for (unsigned i = 0; i < PROBES; i++) {
+		struct hull_user_tcp *t = &set[i];
+
+		if (t->used && t->guest_port == key->guest_port && t->peer_port == key->peer_port &&
+		    t->v6 == key->v6 && !memcmp(t->guest, key->guest, 16) &&
+		    !memcmp(t->peer, key->peer, 16))
+			return t;
+		if (victim->used &&
+		    (!t->used || t->closing > victim->closing ||
+		     (t->closing == victim->closing && t->seen_ms < victim->seen_ms)))
+			victim = t;
+	}
+	if (!make)
+		return NULL;
+	f->ahead -= victim->ahead;
+	*victim = *key;
+	victim->used = true;
+	return victim;
+}
+
+static struct hull_user_tcp tcp_key(const uint8_t *data, const struct layout *l, bool from_guest)
+{
+	const uint8_t *ip = data + l->parts.l3, *tcp = data + l->parts.l4;
+	bool v6 = l->parts.ip == 6;
+	unsigned at = v6 ? 8 : 12, n = v6 ? 16 : 4;
+	struct hull_user_tcp key = { .v6 = v6 };
+
+	memcpy(key.guest, ip + at + (from_guest ? 0 : n), n);
+	memcpy(key.peer, ip + at + (from_guest ? n : 0), n);
+	key.guest_port = load_be16(tcp + (from_guest ? 0 : 2));
+	key.peer_port = load_be16(tcp + (from_guest ? 2 : 0));
+	return key;
+}
+
+/* A segment of libslirp: what it acknowledges, it does not keep. */
+static void tcp_answer(struct hull_user_frames *f, const uint8_t *data, const struct layout *l)
+{
+	const uint8_t *tcp = data + l->parts.l4;
+	struct hull_user_tcp key = tcp_key(data, l, false), *t;
+	uint32_t ack = load_be32(tcp + 8);
+
+	if (!(tcp[13] & ACK))
+		return;
+	t = tcp_find(f, &key, !(tcp[13] & RST));
+	if (!t)
+		return;
+	t->seen_ms = f->now_ms;
+	t->closing |= (tcp[13] & (FIN | RST)) != 0;
+	if (tcp[13] & SYN)
+		t->closing = false;
+	if (t->acked == ack && !(tcp[13] & SYN))
+		return;
+	t->acked = ack;
+	f->ahead -= t->ahead;
+	t->ahead = 0;
+}
+
+static bool tcp_passes(struct hull_user_frames *f, const uint8_t *data, const struct layout *l)
+{
+	struct hull_user_tcp key, *t;
+
+	if (!l->tcp || l->end == l->parts.payload)
+		return true;
+	key = tcp_key(data, l, true);
+	t = tcp_find(f, &key, false);
+	if (!t || (t->ahead && (t->ahead >= HULL_USER_AHEAD || f->ahead >= HULL_USER_AHEAD_ALL)))
+		return false;
+	t->seen_ms = f->now_ms;
+	t->ahead++;
+	f->ahead++;
+	return true;
+}
+
 /* Ask for segments that are several of the guest's: its SYN names the size (RFC 9293, 3.7.1). */
 static bool enlarge_mss(const struct hull_user_frames *f, uint8_t *data, const struct layout *l)
 {
@@ -210,7 +296,8 @@ bool hull_user_from_guest(struct hull_user_frames *f, struct hull_net_packet *p)
 		hull_add_relaxed(&f->denied, 1);
 		return false;
 	}
-	if (l.parts.fragment ? !fragment_passes(f) : !has_room(f, p->data, &l)) {
+	if (l.parts.fragment ? !fragment_passes(f)
+	                     : !has_room(f, p->data, &l) || !tcp_passes(f, p->data, &l)) {
 		hull_add_relaxed(&f->refused, 1);
 		return false;
 	}
@@ -265,13 +352,18 @@ void hull_user_to_guest(struct hull_user_frames *f, uint8_t *data, uint32_t len,
 	struct hull_net_packet p = { .data = data, .len = len, .flags = HULL_NET_DATA_VALID };
 	struct layout l;
 
+	bool ip;
+
 	if (len < ETHER)
 		return;
+	ip = parse(data, len, &l);
+	if (ip && l.tcp)
+		tcp_answer(f, data, &l);
 	if (len - ETHER <= f->mtu) {
 		put(arg, &p);
 		return;
 	}
-	if (!parse(data, len, &l))
+	if (!ip)
 		return;
 	if (!l.tcp) {
 		if (l.parts.ip == 4 && !l.parts.fragment)

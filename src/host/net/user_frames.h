@@ -17,6 +17,22 @@ struct hull_user_udp {
 	uint64_t until_ms;
 };
 
+/* A TCP connection that libslirp has answered. */
+struct hull_user_tcp {
+	uint8_t guest[16], peer[16];
+	uint16_t guest_port, peer_port;
+	bool v6, used, closing;
+	uint32_t acked; /* what libslirp has acknowledged */
+	uint16_t ahead; /* segments with data since that moved: libslirp may be keeping them */
+	uint64_t seen_ms;
+};
+
+enum {
+	HULL_USER_TCP = 1024,  /* places, in sets of 16 */
+	HULL_USER_AHEAD = 256, /* segments of a connection, and of all, that libslirp may keep */
+	HULL_USER_AHEAD_ALL = 4096,
+};
+
 enum { HULL_USER_UDP = 512 /* slots of the table; a power of two above HULL_USER_FLOWS */ };
 
 struct hull_user_frames {
@@ -33,6 +49,8 @@ struct hull_user_frames {
 	uint32_t tokens;    /* fragments that may pass now */
 	uint64_t tokens_ms; /* when they were last counted */
 	struct hull_user_udp udp[HULL_USER_UDP];
+	uint32_t ahead; /* of all connections */
+	struct hull_user_tcp tcp[HULL_USER_TCP];
 };
 
 void hull_user_frames_init(struct hull_user_frames *f, uint16_t mtu);
