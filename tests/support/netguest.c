@@ -453,12 +453,13 @@ static void begin(struct nettcp *t, struct netguest *g)
 {
 	void (*data)(void *arg, const uint8_t *p, uint32_t len) = t->data;
 	void *arg = t->arg;
-	bool tso = t->tso;
+	bool tso = t->tso, zeroes = t->zeroes;
 
 	memset(t, 0, sizeof(*t));
 	t->g = g;
 	t->mss = 1460;
 	t->tso = tso;
+	t->zeroes = zeroes;
 	t->data = data;
 	t->arg = arg;
 	t->snd_una = t->snd_nxt = 1000;
@@ -522,7 +523,7 @@ static bool send_all(struct nettcp *t, const uint8_t *data, uint64_t len)
 
 		n = (uint32_t)MIN((uint64_t)n, len - at);
 		if (n && at - acked + n <= t->peer_window) {
-			for (uint32_t i = 0; !data && i < n; i++)
+			for (uint32_t i = 0; !data && !t->zeroes && i < n; i++)
 				chunk[i] = pattern(at + i);
 			segment(t, ACK | PSH, data ? data + at : chunk, n);
 			while (nettcp_turn(t, 0))

@@ -65,7 +65,8 @@ struct nettcp {
 	uint16_t port, peer_port;
 	uint32_t snd_una, snd_nxt, rcv_nxt, peer_window;
 	uint16_t mss;
-	bool tso; /* send up to 32 KiB in one frame, to be segmented */
+	bool tso;    /* send up to 32 KiB in one frame, to be segmented */
+	bool zeroes; /* nettcp_send_pattern() sends zeroes */
 	bool open, peer_closed, reset;
 	/* What comes: */
 	void (*data)(void *arg, const uint8_t *p, uint32_t len);
