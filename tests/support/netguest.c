@@ -147,7 +147,7 @@ static void headers(struct netguest *g, uint8_t *h, uint8_t proto, uint32_t to, 
 
 void netguest_ip(struct netguest *g, uint8_t proto, uint32_t to, const void *payload, uint32_t len)
 {
-	static __thread uint8_t frame[HULL_NET_FRAME_MAX];
+	static uint8_t frame[HULL_NET_FRAME_MAX];
 	uint32_t at = 0, n;
 
 	if (len + 20 <= 1500) {
@@ -187,7 +187,7 @@ static const uint8_t *option(const uint8_t *o, const uint8_t *end, uint8_t code,
 /* One DHCP message (RFC 2131), and the answer of type `want` (2 offer, 5 ack). */
 static bool dhcp(struct netguest *g, uint8_t type, uint8_t want)
 {
-	static __thread struct netguest_datagram d;
+	static struct netguest_datagram d;
 	uint8_t m[300] = { 1, 1, 6, 0, 0x48, 0x55, 0x4c, 0x4c }, *reply = d.data, len;
 	const uint8_t *o;
 	uint32_t n;
@@ -290,7 +290,7 @@ static uint32_t next_ip(struct netguest *g, uint8_t proto, int ms)
 
 bool netguest_ping(struct netguest *g, uint32_t to, uint32_t bytes, int ms)
 {
-	static __thread uint8_t m[65536];
+	static uint8_t m[65536];
 	uint64_t end = now_ms() + (uint64_t)ms;
 	uint32_t got = 0;
 
@@ -312,7 +312,7 @@ bool netguest_ping(struct netguest *g, uint32_t to, uint32_t bytes, int ms)
 void netguest_udp_send(struct netguest *g, uint16_t from, uint32_t to, uint16_t port,
                        const void *data, uint32_t len)
 {
-	static __thread uint8_t m[65536];
+	static uint8_t m[65536];
 
 	store_be16(m, from);
 	store_be16(m + 2, port);
@@ -511,7 +511,7 @@ static uint8_t pattern(uint64_t at)
 /* Data from `data`, or, NULL, the pattern. */
 static bool send_all(struct nettcp *t, const uint8_t *data, uint64_t len)
 {
-	static __thread uint8_t chunk[CHUNK];
+	static uint8_t chunk[CHUNK];
 	uint32_t base = t->snd_nxt;
 	uint64_t moved = now_ms();
 

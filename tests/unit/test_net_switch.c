@@ -185,7 +185,9 @@ static void a_deaf_port_delays_nobody(void **state)
 	struct nic *a = join("one", 1), *b = join("one", 2), *deaf = join("one", 3);
 	struct hull_switch_stats st;
 
+	pthread_mutex_lock(&deaf->g.mutex);
 	deaf->g.deaf = true;
+	pthread_mutex_unlock(&deaf->g.mutex);
 	for (unsigned i = 0; i < 20000; i++) {
 		say(a, 1, 3, "are you there?");
 		if (i % 100 == 0) {

@@ -9,7 +9,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 
-#define STACK_BYTES (512 << 10) /* reserved; only touched pages cost memory */
+#define STACK_BYTES (1 << 20) /* only touched pages cost memory; libslirp takes 130 KiB */
 
 int hull_os_error(int error)
 {
