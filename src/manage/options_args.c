@@ -124,21 +124,32 @@ static int usage(struct walk *w, uint16_t id, const char *text, const char *fix)
 	return HULL_EINVAL;
 }
 
-/* "ip.v4=10.0.5.15/24": one more pair of a table within the item. */
-static int add_pair(struct walk *w, enum hull_option id, struct hull_value *slot,
-                    const struct hull_pair *pair)
+/* "ip.v4=10.0.5.15/24": one more pair of a table within the item, checked as in a file. */
+static int add_pair(struct walk *w, enum hull_option id, struct hull_value *slot, const char *key,
+                    const char *value)
 {
+	struct hull_place at = { .origin = { HULL_ORIGIN_FLAG, 0, w->shown }, .key = key };
+	size_t room = strlen(key) + strlen(value) + 16;
+	char *text = hull_pool_alloc(&w->o->pool, room);
 	struct hull_pair *pairs = hull_pool_alloc(&w->o->pool, (slot->count + 1) * sizeof(*pairs));
-	uint32_t n = slot->count;
+	struct hull_value v;
+	int ret;
 
-	if (!pairs)
+	if (!text || !pairs)
 		return hull_options_no_memory(w->err);
-	if (n)
-		memcpy(pairs, slot->pairs, n * sizeof(*pairs));
-	pairs[n] = *pair;
-	slot->origin = (struct hull_origin){ HULL_ORIGIN_FLAG, 0, w->shown };
-	slot->pairs = pairs;
-	slot->count = n + 1;
+	hull_format(text, room, "{ %s = '%s' }", key, value);
+	ret = hull_value_from_text(&w->o->pool, id, text, &at, &v, w->err);
+	if (ret)
+		return ret;
+	if (v.count != 1)
+		return usage(w, 10, "has a value with quotes", "write them in a file");
+	if (slot->count)
+		memcpy(pairs, slot->pairs, slot->count * sizeof(*pairs));
+	pairs[slot->count] = v.pairs[0];
+	pairs[slot->count].is_num = hull_parse_u64(value, &pairs[slot->count].num);
+	v.pairs = pairs;
+	v.count = slot->count + 1;
+	hull_value_store(slot, &v);
 	return 0;
 }
 
@@ -166,7 +177,7 @@ static int item_setting(struct walk *w, unsigned group, struct hull_item *item, 
 	char name[HULL_OPTION_NAME_MAX];
 	const char *value = "true";
 	char *equal = strchr(text, '=');
-	struct hull_pair pair = { 0 };
+	const char *key;
 	struct hull_value v;
 	enum hull_option id;
 	int ret;
@@ -175,11 +186,8 @@ static int item_setting(struct walk *w, unsigned group, struct hull_item *item, 
 		*equal = 0;
 		value = equal + 1;
 	}
-	if (find_pair(group, text, &id, &pair.key)) {
-		pair.text = value;
-		pair.is_num = hull_parse_u64(value, &pair.num);
-		return add_pair(w, id, &item->value[id - hull_option_first(group)], &pair);
-	}
+	if (find_pair(group, text, &id, &key))
+		return add_pair(w, id, &item->value[id - hull_option_first(group)], key, value);
 	hull_format(name, sizeof(name), "%s.%.40s", hull_group_rows[group].name,
 	            strcmp(text, "ro") ? text : "readonly");
 	id = hull_option_find(name);

@@ -546,6 +546,26 @@ static void floods_are_bounded(void **state)
 	assert_int_equal(entries("/proc/self/task"), threads);
 }
 
+/* What has ended makes room for others: more flows than there may be at once. */
+static void sockets_are_given_back(void **state)
+{
+	struct hull_user_options o = { 0 };
+	struct bed *b = set_up(&o, ALL);
+	struct hull_user_stats st;
+	struct nettcp t = { 0 };
+
+	for (unsigned i = 0; i < HULL_USER_FLOWS + 100; i++) {
+		/* Nobody listens on port 1. */
+		assert_false(nettcp_connect(&t, &b->g, GATEWAY, 1, 2000));
+		assert_true(t.reset);
+	}
+	for (unsigned i = 0; i < HULL_USER_FLOWS + 100; i++)
+		assert_true(netguest_ping(&b->g, GATEWAY, 56, 2000));
+	hull_user_stats(b->end, &st);
+	assert_int_equal(st.refused, 0);
+	tear_down(b);
+}
+
 static void garbage_does_no_harm(void **state)
 {
 	struct hull_user_options o = { 0 };
@@ -595,6 +615,7 @@ int main(void)
 		cmocka_unit_test(a_deaf_guest_slows_the_sender_down),
 		cmocka_unit_test(a_full_queue_refuses_until_it_has_room),
 		cmocka_unit_test(floods_are_bounded),
+		cmocka_unit_test(sockets_are_given_back),
 		cmocka_unit_test(garbage_does_no_harm),
 	};
 
