@@ -107,7 +107,7 @@ void shared_dir_free(struct shared_dir *d)
 	}
 	p9_free(d->c);
 	hull_share_close(d->share);
-	if (count_fds() != d->fds) {
+	if (d->fds && count_fds() != d->fds) {
 		fprintf(stderr, "descriptors: %u, then %u\n", d->fds, count_fds());
 		abort();
 	}

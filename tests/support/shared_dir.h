@@ -14,7 +14,7 @@ struct shared_dir {
 	char top[64];
 	struct hull_share *share;
 	struct p9 *c; /* a client that has attached as fid 0 */
-	unsigned fds; /* of the process, before */
+	unsigned fds; /* of the process, before; 0: not to be compared */
 };
 
 struct shared_dir *shared_dir_new(const struct hull_share_options *o);
