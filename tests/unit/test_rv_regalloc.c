@@ -202,6 +202,20 @@ static void test_copies_nobody_sees(void **state)
 		}
 }
 
+/* An address of code and a constant may be far from the code. */
+static void test_far_from_the_code(void **state)
+{
+	begin();
+	put("auipc t0,0x7ffff");
+	put("lui t1,0x7ffff");
+	put("add t2,t0,t1");
+	put("auipc t3,0x80000");
+	put("lui t4,0x80000");
+	put("add t5,t3,t4");
+	put("addi s2,t5,-2048");
+	compare(1, 100);
+}
+
 static void test_misaligned_sc(void **state)
 {
 	begin();
@@ -245,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_operands_in_f_registers),
 		cmocka_unit_test(test_groups_of_numbers),
 		cmocka_unit_test(test_copies_nobody_sees),
+		cmocka_unit_test(test_far_from_the_code),
 		cmocka_unit_test(test_misaligned_sc),
 		cmocka_unit_test(test_several_harts),
 	};

@@ -301,6 +301,18 @@ host_reg gen_f_result(struct jit_gen *g, unsigned n, unsigned bits)
 	return take_f_temp(g, n, bits);
 }
 
+/* An address near the code, or anywhere: sums of it and constants are such nodes, too. */
+static void place(struct jit_gen *g, unsigned n)
+{
+	int64_t offset = (int64_t)(gen_node(g, n)->imm + g->block->offset);
+	bool is_near = offset == (int32_t)offset;
+	host_reg d = gen_result(g, n);
+
+	host_page_address(&g->e, d, is_near ? (int32_t)offset : 0);
+	if (!is_near)
+		host_alu(&g->e, HOST_ADD, false, d, host_r(d), host_i((uint64_t)offset));
+}
+
 void gen_eval(struct jit_gen *g, unsigned n)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
@@ -308,7 +320,7 @@ void gen_eval(struct jit_gen *g, unsigned n)
 	if (!n || node->op == HULL_IR_CONST || has_place(&g->v[n]) || g->bail)
 		return;
 	if (node->op == HULL_IR_PC)
-		host_page_address(&g->e, gen_result(g, n), g->block->offset + (int32_t)node->imm);
+		place(g, n);
 	else
 		gen_compute(g, n);
 }
