@@ -24,17 +24,30 @@ unsigned jit_block_at(const struct jit_block *blocks, unsigned count, const stru
 	return any;
 }
 
+unsigned jit_block_after(const struct jit_block *blocks, unsigned count,
+                         const struct jit_block *from, int32_t target)
+{
+	const struct jit_block *back = from->back ? &blocks[from->back - 1] : NULL;
+
+	if (back && back->page == from->page + (target >> 12) && back->offset == (target & 0xfff))
+		return from->back;
+	return jit_block_at(blocks, count, from, target,
+	                    from->callee ? from->callee : from->context);
+}
+
 static uint64_t edges_of(const struct jit_block *blocks, unsigned count, const struct jit_block *b)
 {
 	uint64_t to = 0;
 
 	for (unsigned i = 1; i < b->ir->count; i++) {
 		const struct hull_ir_node *n = &b->ir->nodes[i];
-		unsigned context = n->op == HULL_IR_GOTO && b->callee ? b->callee : b->context;
+		int32_t target = b->offset + (int32_t)n->imm;
 		unsigned next = 0;
 
-		if (n->op == HULL_IR_BRANCH || n->op == HULL_IR_GOTO)
-			next = jit_block_at(blocks, count, b, b->offset + (int32_t)n->imm, context);
+		if (n->op == HULL_IR_BRANCH)
+			next = jit_block_at(blocks, count, b, target, b->context);
+		else if (n->op == HULL_IR_GOTO)
+			next = jit_block_after(blocks, count, b, target);
 		else if (n->op == HULL_IR_JUMP)
 			next = b->back;
 		if (next)

@@ -80,11 +80,9 @@ static void go_inside(struct jit_gen *g, unsigned inside, unsigned insns, bool f
 	host_jump(&g->e, s->at);
 }
 
-/* Leave for page + target, here. */
-static void exit_to_page(struct jit_gen *g, int32_t target, unsigned context, unsigned insns)
+/* Leave for page + target, or another block + 1, here. */
+static void exit_to_page(struct jit_gen *g, int32_t target, unsigned inside, unsigned insns)
 {
-	unsigned inside =
-		jit_block_at(g->in->blocks, g->in->block_count, g->block, target, context);
 	struct stub *s, *miss;
 
 	if (inside) {
@@ -150,8 +148,18 @@ static void branch(struct jit_gen *g, unsigned n)
 	s->offset = target;
 	s->insns = (uint16_t)retired_here(g);
 	s->block = g->block;
+	s->number = (uint8_t)inside;
 	host_branch(&g->e, cond, oa, ob, s->at);
 	gen_release(g, node->a);
+}
+
+static void go(struct jit_gen *g, unsigned n)
+{
+	int32_t target = g->block->offset + (int32_t)gen_node(g, n)->imm;
+
+	exit_to_page(g, target,
+	             jit_block_after(g->in->blocks, g->in->block_count, g->block, target),
+	             retired_here(g));
 }
 
 /* A jump to `a` + add goes where its block comes back, if it is that address. */
@@ -310,7 +318,7 @@ static void emit_stub(struct jit_gen *g, const struct stub *s)
 	switch (s->kind) {
 	case STUB_TAKEN:
 		g->block = s->block;
-		exit_to_page(g, s->offset, s->block->context, s->insns);
+		exit_to_page(g, s->offset, s->number, s->insns);
 		return;
 	case STUB_UNLINKED: host_leave(e, JIT_EXIT_LINK, s->desc); return;
 	case STUB_MISS: host_leave(e, JIT_EXIT_JUMP, 0); return;
@@ -425,11 +433,7 @@ void gen_perform(struct jit_gen *g, unsigned i)
 		return;
 	case HULL_IR_CALL: gen_call(g, i); return;
 	case HULL_IR_BRANCH: branch(g, i); return;
-	case HULL_IR_GOTO:
-		exit_to_page(g, g->block->offset + (int32_t)node->imm,
-		             g->block->callee ? g->block->callee : g->block->context,
-		             retired_here(g));
-		return;
+	case HULL_IR_GOTO: go(g, i); return;
 	case HULL_IR_LOOK: look(g, i); return;
 	case HULL_IR_JUMP: jump(g, i); return;
 	case HULL_IR_TRAP: trap(g, i); return;
@@ -445,7 +449,7 @@ static void generate_block(struct jit_gen *g, unsigned b)
 	g->ir = g->block->ir;
 	g->insn = 0;
 	g->fault = g->step = 0;
-	g->fp_checked = false;
+	g->fp_checked = g->block->fp_on;
 	g->rm = 7;
 	host_bind(&g->e, g->block_label[b]);
 	gen_values_begin(g);
@@ -466,9 +470,8 @@ static unsigned following(const struct jit_gen *g, unsigned b)
 
 	if (last->op != HULL_IR_GOTO)
 		return last->op == HULL_IR_JUMP ? block->back : 0;
-	return jit_block_at(g->in->blocks, g->in->block_count, block,
-	                    block->offset + (int32_t)last->imm,
-	                    block->callee ? block->callee : block->context);
+	return jit_block_after(g->in->blocks, g->in->block_count, block,
+	                       block->offset + (int32_t)last->imm);
 }
 
 /* Each before the one that it goes on at, if that has no place yet. */

@@ -91,6 +91,8 @@ struct jit_block {
 	uint8_t context; /* which call it belongs to; 0: it knows nothing of that */
 	uint8_t callee;  /* context that the GOTO at its end enters; 0: its own */
 	uint8_t back;    /* block + 1 where the JUMP at its end will arrive, mostly; 0: not known */
+	bool fp_on; /* the FP unit was looked at before; the entry: it is when the unit is entered
+	             */
 };
 
 /* A pinned slot. */

@@ -108,6 +108,8 @@ struct form {
 	unsigned op; /* of the kind */
 	bool w;
 	unsigned a, b;
+	bool with_imm; /* in the place of b */
+	uint64_t imm;
 };
 
 static struct form plain_form(const struct hull_ir_node *n)
@@ -125,6 +127,27 @@ static struct form plain_form(const struct hull_ir_node *n)
 	case HULL_IR_ROR: return (struct form){ FORM_SHIFT, HOST_ROR, false, n->a, n->b };
 	default: return (struct form){ FORM_COMPUTE, n->op, false, n->a, n->b };
 	}
+}
+
+/* Division of what has no sign, and multiplication, by a power of two. */
+static struct form short_form(const struct jit_gen *g, const struct hull_ir_node *n)
+{
+	struct form f = plain_form(n);
+	uint64_t k;
+
+	if (!n->b || !gen_const(g, n->b, &k) || !k || (k & (k - 1)))
+		return f;
+	f.imm = (uint64_t)__builtin_ctzll(k);
+	switch (n->op) {
+	case HULL_IR_MUL: f.kind = FORM_SHIFT, f.op = HOST_SHL, f.with_imm = true; break;
+	case HULL_IR_DIVU: f.kind = FORM_SHIFT, f.op = HOST_SHR, f.with_imm = true; break;
+	case HULL_IR_REMU:
+		f.kind = FORM_ALU, f.op = HOST_AND, f.with_imm = true;
+		f.imm = k - 1;
+		break;
+	default: break;
+	}
+	return f;
 }
 
 /* The count of a 32-bit shift: the node that is masked, or a constant below 32; 0 if it is neither.
@@ -185,7 +208,7 @@ static struct form form_of(const struct jit_gen *g, unsigned n)
 	if (node->op == HULL_IR_SAR && is_lazy(g, node->a, HULL_IR_SX32) &&
 	    (count = count_32(g, node->b)))
 		return (struct form){ FORM_SHIFT, HOST_SAR, true, gen_node(g, node->a)->a, count };
-	return plain_form(node);
+	return short_form(g, node);
 }
 
 static void compute_form(struct jit_gen *g, unsigned n, const struct form *f)
@@ -197,6 +220,8 @@ static void compute_form(struct jit_gen *g, unsigned n, const struct form *f)
 	gen_eval(g, f->a);
 	gen_eval(g, f->b);
 	gen_operands(g, f->a, f->b, &a, &b);
+	if (f->with_imm)
+		b = host_i(f->imm);
 	g->v[n].done = true;
 	if (f->kind != FORM_COMPUTE) {
 		gen_release(g, node->a);

@@ -30,20 +30,31 @@ void gen_find_dirty(struct jit_gen *g)
 	}
 }
 
+/* Another tier takes it from here, until the FP unit is on and numbers are boxed. */
+static struct stub *step_at_entry(struct jit_gen *g)
+{
+	struct stub *s = gen_stub(g, STUB_LEAVE);
+
+	s->number = JIT_EXIT_STEP;
+	s->canonical = true;
+	s->desc = JIT_DESC(g->in->blocks[0].offset, 0);
+	return s;
+}
+
 void gen_glue_in(struct jit_gen *g)
 {
 	struct host_emit *e = &g->e;
 	struct stub *s = NULL;
 
+	if (g->in->blocks[0].fp_on) {
+		s = step_at_entry(g);
+		host_branch_byte(e, ENGINE_STATE(fp_fast), s->at);
+	}
 	for (unsigned i = 0; i < g->pin_count; i++) {
 		if (g->pins[i].f_bits != 32)
 			continue;
-		if (!s) { /* another tier takes it from here, until the number is boxed */
-			s = gen_stub(g, STUB_LEAVE);
-			s->number = JIT_EXIT_STEP;
-			s->canonical = true;
-			s->desc = JIT_DESC(g->in->blocks[0].offset, 0);
-		}
+		if (!s)
+			s = step_at_entry(g);
 		host_branch_unboxed(e, g->arch->slot_state[g->pins[i].slot], s->at);
 	}
 	for (unsigned i = 0; i < g->canonical_count; i++)

@@ -52,6 +52,7 @@ struct region_call {
 struct rv_regions {
 	const struct rv_jit *jit; /* its `generate` */
 	struct jit_gen *gen;      /* NULL: the thread is for reclaiming only */
+	struct jit_facts *facts;
 	const struct hull_rv_decoder *decoder;
 	const struct jit_promotion *promotion;
 	struct jit_heat heat;
@@ -503,6 +504,8 @@ static enum jit_bail compile(struct rv_regions *r)
 		if (b->returns)
 			blocks[i].back = returns_to(r, &r->call[b->context - 1]);
 	}
+	if (r->loop)
+		jit_facts_use(r->facts, blocks, r->ir, r->count);
 	count = rv_region_pins(blocks, r->count, pins);
 	bail = r->jit->generate(
 		r->gen, &(struct jit_input){ blocks, r->count, r->loop ? pins : NULL, count, true },
@@ -577,8 +580,10 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 
 	if (!r)
 		return NULL;
-	if (tier2)
+	if (tier2) {
 		r->gen = jit_gen_new(&rv_jit_arch, rv_jit_is_shared(hull_vm_config(h->vm)));
+		r->facts = jit_facts_new(rv_jit_arch.first_f);
+	}
 	r->jit = h->jit;
 	r->decoder = &h->cache->decoder;
 	r->promotion = &jit_promotions[config->promotion];
@@ -587,7 +592,7 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 	r->hal = h->jit->hal;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
-	if (tier2 && !r->gen) {
+	if (tier2 && (!r->gen || !r->facts)) {
 		rv_regions_free(r);
 		return NULL;
 	}
@@ -605,6 +610,7 @@ void rv_regions_free(struct rv_regions *r)
 	if (r->started)
 		pthread_join(r->thread, NULL);
 	jit_gen_free(r->gen);
+	jit_facts_free(r->facts);
 	pthread_cond_destroy(&r->wake);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
