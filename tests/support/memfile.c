@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/prng.h"
 
@@ -50,7 +51,7 @@ static int store(struct memfile *f, uint64_t off, uint64_t len, const struct iov
 			hull_iov_get(iov, n, 0, f->data + off, len);
 		else
 			memset(f->data + off, 0, len);
-		f->img.size = MAX(f->img.size, off + len);
+		hull_store_release(&f->img.size, MAX(f->img.size, off + len));
 	}
 	if (!rc && f->journal) {
 		if (f->nlog == f->log_room) {
@@ -92,7 +93,9 @@ static int mem_zeroes(struct hull_image *img, uint64_t off, uint64_t len, bool u
 
 static int mem_discard(struct hull_image *img, uint64_t off, uint64_t len)
 {
-	len = off < img->size ? MIN(len, img->size - off) : 0;
+	uint64_t size = hull_load_acquire(&img->size);
+
+	len = off < size ? MIN(len, size - off) : 0;
 	return len ? store(of(img), off, len, NULL, 0) : 0;
 }
 
@@ -142,6 +145,24 @@ static int mem_now(struct hull_image *img, uint64_t off, const struct iovec *iov
 	return !mem_read(img, off, iov, n, len);
 }
 
+/* A place without a descriptor: for those who look at what they are given. */
+static int mem_direct(struct hull_image *img, bool write, uint64_t off, uint64_t len,
+                      struct hull_image_direct *ret)
+{
+	struct memfile *f = of(img);
+
+	if (!f->give_direct)
+		return 0;
+	*ret = (struct hull_image_direct){ .fd = -1, .at = off, .len = len };
+	ret->token = f->give_direct > 1 ? f : NULL;
+	return 1;
+}
+
+static void mem_direct_end(struct hull_image *img, struct hull_image_direct *d, int status)
+{
+	of(img)->direct_ended += d->token == (of(img)->give_direct > 1 ? img : NULL);
+}
+
 static void mem_close(struct hull_image *img)
 {
 	struct memfile *f = of(img);
@@ -165,6 +186,8 @@ static const struct hull_image_format memory = {
 	.flush = mem_flush,
 	.read_now = mem_now,
 	.info = mem_info,
+	.direct = mem_direct,
+	.direct_end = mem_direct_end,
 };
 
 struct memfile *memfile_new(const void *data, uint64_t size)

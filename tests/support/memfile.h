@@ -27,6 +27,8 @@ struct memfile {
 	uint64_t stable_size;
 	struct memfile_write *log;
 	size_t nlog, log_room;
+	unsigned give_direct;        /* 1: places without a token, 2: with one */
+	unsigned direct_ended;       /* given back with the right token */
 	uint64_t writes, stop_after; /* writes that succeed; 0: all */
 };
 

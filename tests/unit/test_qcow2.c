@@ -218,16 +218,222 @@ static void test_crash(void **state)
 	struct hull_prng rng;
 
 	hull_prng_seed(&rng, 7);
-	for (unsigned i = 0; i < 160; i++)
+	for (unsigned i = 0; i < 60; i++)
 		crash_once(&kinds[i % 4], i + 1,
 		           1 + hull_prng_below(&rng, i % 4 == 1 ? 3000 : 600));
+}
+
+/* Threads that write, each its own blocks, which share clusters with those of the others. */
+struct worker {
+	struct hull_image *img;
+	uint64_t size;
+	unsigned id, rounds;
+	uint8_t *mem;
+	int rc;
+};
+
+enum { THREADS = 4, BLOCK = 2048 };
+
+static int work_once(struct worker *w, struct hull_prng *rng)
+{
+	uint64_t nblocks = w->size / BLOCK / THREADS;
+	uint64_t off = (hull_prng_below(rng, nblocks) * THREADS + w->id) * BLOCK;
+	uint64_t choice = hull_prng_below(rng, 16), big = 64 * KB;
+	uint8_t buf[BLOCK];
+	int rc;
+
+	if (choice < 8) {
+		hull_prng_fill(rng, w->mem + off, BLOCK);
+		return hull_image_write(w->img, off, w->mem + off, BLOCK);
+	}
+	if (choice < 10) {
+		memset(w->mem + off, 0, BLOCK);
+		return hull_image_write_zeroes(w->img, off, BLOCK, choice & 1, false);
+	}
+	if (choice == 10)
+		return hull_image_flush(w->img);
+	/* The upper half of the disk is discarded by whole clusters: nobody knows what it holds. */
+	if (choice == 11)
+		return hull_image_discard(
+			w->img, w->size + align_down(hull_prng_below(rng, MB), big) - MB, big);
+	rc = hull_image_read(w->img, off, buf, BLOCK);
+	if (!rc && off < w->size - MB && memcmp(buf, w->mem + off, BLOCK))
+		return HULL_EFAULT;
+	return rc;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct hull_prng rng;
+
+	hull_prng_seed(&rng, w->id + 1);
+	for (unsigned i = 0; !w->rc && i < w->rounds; i++)
+		w->rc = work_once(w, &rng);
+	return NULL;
+}
+
+static void threads_on(const struct hull_image_create *c)
+{
+	struct worker w[THREADS];
+	pthread_t t[THREADS];
+	struct hull_err err = { 0 };
+	struct hull_image *img;
+	uint8_t *buf = malloc(c->size);
+
+	assert_int_equal(open_on(fresh(c), false, false, &img, &err), 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		w[i] = (struct worker){ img, c->size, i, 1500, calloc(1, c->size), 0 };
+		assert_int_equal(pthread_create(&t[i], NULL, work, &w[i]), 0);
+	}
+	/* Beside them the disk grows and shrinks behind what they use. */
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(hull_image_resize(img, c->size + (i + 1) % 4 * MB, &err), 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(t[i], NULL);
+		assert_int_equal(w[i].rc, 0);
+	}
+	img = again(img);
+	check_clean(img, false);
+	assert_int_equal(img->size, c->size);
+	assert_int_equal(hull_image_read(img, 0, buf, img->size), 0);
+	for (uint64_t off = 0; off < img->size - MB; off += BLOCK)
+		assert_memory_equal(buf + off, w[off / BLOCK % THREADS].mem + off, BLOCK);
+	for (unsigned i = 0; i < THREADS; i++)
+		free(w[i].mem);
+	free(buf);
+	hull_image_unref(img);
+}
+
+static void test_threads(void **state)
+{
+	static const struct hull_image_create kinds[] = {
+		{ .path = "memory", .size = 3 * MB },
+		{ .path = "memory", .size = 2 * MB, .cluster_bytes = 4096, .lazy_refcounts = true },
+		{ .path = "memory", .size = 4 * MB, .extended_l2 = true, .cluster_bytes = 65536 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		threads_on(&kinds[i]);
+}
+
+/* An entry that names metadata: the write is refused, and every later one, and it is noted. */
+static void test_damage(void **state)
+{
+	const struct hull_image_create c = { .path = "memory", .size = MB };
+	struct memfile *f = fresh(&c);
+	struct hull_err err = { 0 };
+	struct hull_image *img;
+	uint8_t buf[4096] = { 1 }, before[65536];
+	uint64_t l1, l2;
+
+	assert_int_equal(open_on(f, false, false, &img, &err), 0);
+	assert_int_equal(hull_image_write(img, 0, buf, sizeof(buf)), 0);
+	img = again(img);
+	l1 = hull_q2_of(img)->l1_at;
+	l2 = hull_q2_of(img)->l1[0] & Q2_AT;
+	hull_image_ref(&f->img);
+	hull_image_unref(img);
+	store_be64(f->data + l2 + 8, l1 | Q2_COPIED);
+	memcpy(before, f->data + l1, sizeof(before));
+	assert_int_equal(open_on(f, false, false, &img, &err), 0);
+	assert_int_equal(hull_image_write(img, 65536, buf, sizeof(buf)), HULL_EFORMAT);
+	assert_int_equal(hull_image_write(img, 0, buf, sizeof(buf)), HULL_EFORMAT);
+	assert_int_equal(hull_image_read(img, 0, buf, sizeof(buf)), 0);
+	hull_image_ref(&f->img);
+	hull_image_unref(img);
+	assert_memory_equal(before, f->data + l1, sizeof(before));
+	assert_int_equal(open_on(f, false, false, &img, &err), HULL_EFORMAT);
+	assert_int_equal(err.id, 324);
+	/* Repair makes it usable: both keep what they named, the guest's is copied when written. */
+	assert_int_equal(open_on(f, false, true, &img, &err), 0);
+	struct hull_image_check r = { 0 };
+
+	assert_int_equal(img->format->check(img, true, true, &r, &err), 0);
+	assert_int_equal(r.corruptions, 0);
+	img = again(img);
+	assert_int_equal(hull_image_write(img, 65536, buf, sizeof(buf)), 0);
+	hull_image_unref(img);
+}
+
+/* What is given out directly is not used again before it is given back. */
+static void test_direct(void **state)
+{
+	const struct hull_image_create c = { .path = "memory", .size = 4 * MB };
+	struct hull_image_direct d = { 0 };
+	struct hull_err err = { 0 };
+	struct hull_image *img;
+	uint8_t buf[4096] = { 7 };
+
+	for (unsigned kind = 1; kind <= 2; kind++) {
+		struct memfile *f = fresh(&c);
+		uint64_t at;
+
+		f->give_direct = kind;
+		assert_int_equal(open_on(f, false, false, &img, &err), 0);
+		assert_int_equal(img->format->direct(img, false, 0, 4096, &d), 0);
+		for (unsigned i = 0; i < 2; i++)
+			assert_int_equal(hull_image_write(img, i * 65536, buf, 4096), 0);
+		assert_int_equal(img->format->direct(img, true, 65536, 4096, &d), 1);
+		at = d.at;
+		assert_int_equal(hull_image_discard(img, 65536, 65536), 0);
+		for (unsigned i = 4; i < 20; i++) {
+			assert_int_equal(hull_image_flush(img), 0);
+			assert_int_equal(hull_image_write(img, i * 65536, buf, 4096), 0);
+		}
+		for (unsigned i = 4; i < 20; i++) {
+			struct hull_image_extent e;
+
+			assert_int_equal(hull_image_map(img, i * 65536, 512, &e), 0);
+			assert_int_not_equal(e.at, at);
+		}
+		img->format->direct_end(img, &d, 0);
+		assert_int_equal(f->direct_ended, 1);
+		/* Now it is free. */
+		assert_int_equal(hull_image_flush(img), 0);
+		assert_int_equal(hull_image_write(img, 20 * 65536, buf, 4096), 0);
+		assert_int_equal(img->format->direct(img, false, 20 * 65536, 4096, &d), 1);
+		assert_int_equal(d.at, at);
+		img->format->direct_end(img, &d, 0);
+		check_clean(img, false);
+		hull_image_unref(img);
+	}
+}
+
+/* A file that is full: errors, no damage, and what was written before stays. */
+static void test_full(void **state)
+{
+	const struct hull_image_create c = { .path = "memory", .size = 8 * MB };
+	struct memfile *f = fresh(&c);
+	struct hull_err err = { 0 };
+	struct hull_image *img;
+	uint8_t *buf = calloc(1, MB);
+	int rc = 0;
+
+	f->max = 4 * MB;
+	memset(buf, 3, MB);
+	assert_int_equal(open_on(f, false, false, &img, &err), 0);
+	assert_int_equal(hull_image_write(img, 0, buf, MB), 0);
+	for (unsigned i = 1; i < 8 && !rc; i++)
+		rc = hull_image_write(img, i * MB, buf, MB);
+	assert_int_equal(rc, HULL_ENOSPC);
+	assert_int_equal(hull_image_flush(img), 0);
+	f->max = 64 * MB;
+	assert_int_equal(hull_image_write(img, 7 * MB, buf, MB), 0);
+	img = again(img);
+	check_clean(img, false);
+	assert_int_equal(hull_image_read(img, 0, buf, MB), 0);
+	assert_int_equal(buf[MB - 1], 3);
+	free(buf);
+	hull_image_unref(img);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_random),  cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_threads), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_direct),  cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests_name("qcow2", tests, NULL, NULL);

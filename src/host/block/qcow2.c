@@ -53,17 +53,45 @@ static void init_locks(struct hull_q2 *q)
 	pthread_cond_init(&q->waiters, NULL);
 }
 
+/* A power of two, `most` at most, enough for `want` bytes of tables. */
+static uint32_t cache_bytes(uint64_t want, uint32_t most)
+{
+	uint32_t bytes = Q2_CACHE_MIN;
+
+	while (bytes < most && bytes < want)
+		bytes *= 2;
+	return bytes;
+}
+
+int hull_q2_caches(struct hull_q2 *q, uint64_t size)
+{
+	uint32_t slice = (uint32_t)MIN(q->cluster, (uint64_t)Q2_SLICE);
+	struct hull_q2_cache l2 = { 0 }, refs = { 0 };
+	uint64_t clusters = size >> q->cluster_bits;
+
+	/* The file may have twice as many clusters as the disk, and more with snapshots. */
+	if (hull_q2_cache_init(&l2, slice, cache_bytes(clusters * q->entry_bytes, Q2_L2_CACHE)) ||
+	    hull_q2_cache_init(&refs, slice,
+	                       cache_bytes((clusters << q->refcount_order) / 4, Q2_REF_CACHE))) {
+		hull_q2_cache_fini(&l2);
+		hull_q2_cache_fini(&refs);
+		return HULL_ENOMEM;
+	}
+	hull_q2_cache_fini(&q->l2);
+	hull_q2_cache_fini(&q->refs);
+	q->l2 = l2;
+	q->refs = refs;
+	return 0;
+}
+
 static int load(struct hull_q2 *q, const struct hull_image_options *o, struct hull_err *err)
 {
-	uint32_t slice;
 	int rc = hull_q2_header_read(q, err);
 
 	if (rc)
 		return rc;
-	slice = (uint32_t)MIN(q->cluster, (uint64_t)Q2_SLICE);
 	q->codec = q->compression ? &hull_codec_zstd : &hull_codec_zlib;
-	if (hull_q2_cache_init(&q->l2, slice, Q2_L2_CACHE) ||
-	    hull_q2_cache_init(&q->refs, slice, Q2_REF_CACHE))
+	if (hull_q2_caches(q, q->base.size))
 		return hull_fail(err, HULL_ENOMEM, 120, "no memory for the tables of a disk");
 	q->fixed_end = !q->base.file->grows;
 	q->fresh = align_up(hull_load_acquire(&q->base.file->size), q->cluster);
@@ -101,7 +129,7 @@ static int make_writable(struct hull_q2 *q, const struct hull_image_options *o,
 		hull_fail(err, HULL_EFORMAT, 324,
 		          "the qcow2 image \"%s\" is marked as corrupt; it can only be read",
 		          q->base.file->path);
-		hull_err_fix(err, "repair it: hull disk check --repair %s", q->base.file->path);
+		hull_err_fix(err, "repair it: hull disk check --repair all %s", q->base.file->path);
 		return HULL_EFORMAT;
 	}
 	if (autoclear != q->autoclear) {

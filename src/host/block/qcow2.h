@@ -45,9 +45,10 @@ enum {
 	Q2_EXTRA_MAX = 1024,
 	Q2_SUBCLUSTERS = 32,
 	/* Of ours. */
-	Q2_SLICE = 4096,            /* unit of the caches */
-	Q2_L2_CACHE = 4 << 20,      /* bytes per image */
-	Q2_REF_CACHE = 1 << 20,     /* bytes per image */
+	Q2_SLICE = 4096,         /* unit of the caches */
+	Q2_CACHE_MIN = 64 << 10, /* bytes of each cache: what the tables of the disk need, ... */
+	Q2_L2_CACHE = 4 << 20,   /* ... up to this */
+	Q2_REF_CACHE = 1 << 20,
 	Q2_FREES_MAX = 1 << 18,     /* runs of freed clusters that wait; more are leaked */
 	Q2_FREES_FLUSH = 1 << 12,   /* runs that make us flush */
 	Q2_FREES_BYTES = 256 << 20, /* the same, bytes in the file */
@@ -140,11 +141,13 @@ struct hull_q2 {
 
 	/* See "Freeing" in docs/internals/qcow2.md. */
 	struct hull_q2_frees unlinked, flushing, stable, old;
+	bool much_freed; /* atomic: a flush would be good */
 	unsigned epoch, old_epoch;
 	uint64_t pins[2]; /* atomic */
 
 	struct hull_q2_busy *busy;
 	uint64_t busy_changes; /* under wait_lock */
+	bool stopping;         /* atomic: no new jobs, somebody wants everything to stand still */
 
 	uint64_t flush_begun, flush_ended; /* atomic: numbers of flushes */
 	bool corrupt;                      /* atomic: nothing may be written */
@@ -208,6 +211,9 @@ int hull_q2_damage(struct hull_q2 *q);
 bool hull_q2_set_has(const struct hull_q2_set *s, uint64_t cluster);
 int hull_q2_set_add(struct hull_q2_set *s, uint64_t cluster); /* HULL_EEXIST, HULL_ENOMEM */
 void hull_q2_set_remove(struct hull_q2_set *s, uint64_t cluster);
+
+/* qcow2.c: empty caches, of the size that a disk of `size` bytes needs. */
+int hull_q2_caches(struct hull_q2 *q, uint64_t size);
 
 /* qcow2_cache.c */
 int hull_q2_cache_init(struct hull_q2_cache *c, uint32_t slice, uint32_t bytes);

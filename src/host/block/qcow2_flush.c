@@ -9,8 +9,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "host/block/qcow2.h"
+
+enum { STOP_TRIES = 200 /* of 100 us */ };
 
 /* What a flush writes once the things that it rests on are stable. */
 struct batch {
@@ -173,6 +176,7 @@ static int collect(struct hull_q2 *q, struct batch *b)
 	int rc;
 
 	pthread_rwlock_wrlock(&q->lock);
+	hull_store_relaxed(&q->much_freed, false);
 	rc = hull_q2_write_refs(q);
 	if (!rc)
 		rc = copy_l2(q, b);
@@ -236,7 +240,7 @@ static int flush_locked(struct hull_q2 *q)
 	}
 	if (rc) {
 		failed(q, &b);
-	} else if (q->flushing.n || q->stable.n || q->old.n) {
+	} else {
 		pthread_rwlock_wrlock(&q->lock);
 		hull_q2_frees_move(&q->stable, &q->flushing);
 		rc = hull_q2_drain(q);
@@ -285,17 +289,31 @@ int hull_q2_clean(struct hull_q2 *q)
 	return rc;
 }
 
+static bool pinned(const struct hull_q2 *q)
+{
+	return hull_load_acquire(&q->pins[0]) || hull_load_acquire(&q->pins[1]);
+}
+
 void hull_q2_stop(struct hull_q2 *q)
 {
+	const struct timespec moment = { 0, 100000 };
+
 	pthread_mutex_lock(&q->flush_lock);
 	pthread_rwlock_wrlock(&q->lock);
-	while (q->busy || hull_load_acquire(&q->pins[0]) || hull_load_acquire(&q->pins[1])) {
-		struct timespec pause = { 0, 100000 };
-
+	/* No new jobs; no new pins while the lock is held. */
+	hull_store_relaxed(&q->stopping, true);
+	for (;;) {
+		hull_q2_wait_busy(q, 0, UINT64_MAX);
+		for (unsigned i = 0; i < STOP_TRIES && pinned(q); i++)
+			nanosleep(&moment, NULL);
+		if (!pinned(q))
+			break;
+		/* Who is to give a pin back may be waiting for the lock. */
 		pthread_rwlock_unlock(&q->lock);
-		nanosleep(&pause, NULL);
+		nanosleep(&moment, NULL);
 		pthread_rwlock_wrlock(&q->lock);
 	}
+	hull_store_relaxed(&q->stopping, false);
 }
 
 void hull_q2_go(struct hull_q2 *q)

@@ -431,6 +431,9 @@ void hull_q2_free(struct hull_q2 *q, uint64_t cluster, uint64_t n)
 	/* Without room for the note it is a leak, which a check repairs. */
 	if (n)
 		(void)push(&q->unlinked, cluster, n);
+	if (q->unlinked.n >= Q2_FREES_FLUSH ||
+	    q->unlinked.clusters << q->cluster_bits >= Q2_FREES_BYTES)
+		hull_store_relaxed(&q->much_freed, true);
 }
 
 void hull_q2_packed_range(const struct hull_q2 *q, uint64_t word, uint64_t *ret_at,

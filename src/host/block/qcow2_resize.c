@@ -46,8 +46,12 @@ static int grow(struct hull_q2 *q, uint64_t size, struct hull_err *err)
 		                 "%llu bytes are too large for a disk with clusters of %llu bytes",
 		                 (unsigned long long)size, (unsigned long long)q->cluster);
 	hull_q2_stop(q);
+	rc = hull_q2_write_all(q);
+	if (!rc)
+		rc = hull_q2_write_refs_now(q);
+	if (!rc)
+		rc = hull_q2_caches(q, size);
 	if (need > q->l1_size) {
-		rc = hull_q2_write_all(q);
 		if (!rc)
 			rc = hull_q2_l1_grow(q, (uint32_t)need);
 		if (!rc)

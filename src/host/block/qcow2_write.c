@@ -7,6 +7,7 @@
  * in the L2 table.  Until then the guest's clusters are "busy", and who else
  * wants to change them waits.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,11 +48,7 @@ bool hull_q2_in_place(struct hull_q2 *q, const struct hull_q2_extent *e)
 
 int hull_q2_settle(struct hull_q2 *q)
 {
-	uint64_t waiting = hull_load_relaxed(&q->unlinked.clusters) << q->cluster_bits;
-
-	if (hull_load_relaxed(&q->unlinked.n) < Q2_FREES_FLUSH && waiting < Q2_FREES_BYTES)
-		return 0;
-	return hull_q2_flush(q);
+	return hull_load_relaxed(&q->much_freed) ? hull_q2_flush(q) : 0;
 }
 
 static unsigned granule_bits(const struct hull_q2 *q)
@@ -276,10 +273,13 @@ static int write_job(struct hull_q2 *q, uint64_t off, uint64_t len, struct hull_
 	int rc;
 
 	pthread_rwlock_wrlock(&q->lock);
-	rc = plan(q, &j, len);
+	rc = hull_load_relaxed(&q->stopping) ? AGAIN : plan(q, &j, len);
 	pthread_rwlock_unlock(&q->lock);
-	if (rc)
+	if (rc) {
+		if (hull_load_relaxed(&q->stopping))
+			sched_yield();
 		return rc;
+	}
 	rc = perform(q, &j, c);
 	pthread_rwlock_wrlock(&q->lock);
 	if (!rc)
