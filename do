@@ -203,7 +203,9 @@ check)
 bench)
 	if [ "${1:-}" = io ]; then
 		shift
-		need qemu-storage-daemon qemu-system-common qemu-img qemu-utils valgrind valgrind
+		need qemu-storage-daemon qemu-system-common qemu-img qemu-utils valgrind valgrind \
+			qemu-system-riscv64 qemu-system-misc dpkg-deb dpkg \
+			/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 		build
 		compile build bench-blk
 		exec python3 bench/io/run.py --build build "$@"
