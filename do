@@ -65,7 +65,7 @@ need() {
 need_build() {
 	need gcc gcc /usr/include/stdio.h libc6-dev python3 python3 meson meson ninja ninja-build \
 		pkg-config pkg-config /usr/include/zlib.h zlib1g-dev /usr/include/zstd.h libzstd-dev \
-		/usr/include/slirp/libslirp.h libslirp-dev git git
+		/usr/include/slirp/libslirp.h libslirp-dev /usr/include/liburing.h liburing-dev git git
 }
 
 need_clang() {

@@ -11,7 +11,6 @@
 #include "app/shares.h"
 #include "core/dev_impl.h"
 #include "fw/image.h"
-#include "host/block/raw.h"
 
 static const struct hull_value *item(const struct app_machine *m, enum hull_option id, uint32_t i)
 {
@@ -217,23 +216,16 @@ static int add_port(struct app_machine *m, struct hull_vm_config *c, enum hull_o
 static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
                     struct hull_err *err)
 {
-	const struct hull_value *format = item(m, HULL_OPT_DISK_FORMAT, i);
 	const char *id = item(m, HULL_OPT_DISK_ID, i)->text;
-	struct hull_raw_options o = {
-		.path = item(m, HULL_OPT_DISK_PATH, i)->text,
-		.read_only = item(m, HULL_OPT_DISK_READONLY, i)->num,
-		.format_given = format->origin.rank > HULL_ORIGIN_DEFAULT,
-		.at_once = c->deterministic,
-		.serial = item(m, HULL_OPT_DISK_SERIAL, i)->text,
-	};
+	struct hull_block *block;
 	char name[16];
 	int r;
 
-	r = hull_raw_open(&o, &m->disks[m->ndisks], err);
+	r = hull_app_disk_open(&m->disks, m->options, i, c->deterministic, &block, err);
 	if (r)
 		return r;
 	hull_format(name, sizeof(name), "disk%u", i);
-	return add_device(m, c, "virtio-blk", id ? id : name, m->disks[m->ndisks++], err);
+	return add_device(m, c, "virtio-blk", id ? id : name, block, err);
 }
 
 static int add_vsock(struct app_machine *m, struct hull_vm_config *c, struct hull_err *err)
@@ -451,8 +443,7 @@ void hull_app_machine_quiet(struct app_machine *m)
 		hull_char_stop(m->ports[i]);
 	if (m->vsock)
 		hull_vsock_stop(m->vsock);
-	for (uint32_t i = 0; i < m->ndisks; i++)
-		m->disks[i]->drain(m->disks[i]);
+	hull_app_disks_quiet(&m->disks);
 	for (uint32_t i = 0; i < m->nshares; i++)
 		m->shares[i]->drain(m->shares[i]);
 }
@@ -462,8 +453,7 @@ void hull_app_machine_close(struct app_machine *m)
 	hull_app_machine_quiet(m);
 	if (m->machine.vm)
 		(void)hull_vm_destroy(m->machine.vm, NULL);
-	for (uint32_t i = 0; i < m->ndisks; i++)
-		hull_raw_close(m->disks[i]);
+	hull_app_disks_close(&m->disks);
 	hull_vsock_close(m->vsock);
 	hull_app_net_close(&m->nets);
 	for (uint32_t i = 0; i < m->nshares; i++)

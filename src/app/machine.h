@@ -9,6 +9,7 @@
 #ifndef HULL_APP_MACHINE_H
 #define HULL_APP_MACHINE_H
 
+#include "app/disks.h"
 #include "app/net.h"
 #include "board/board.h"
 #include "host/char/char.h"
@@ -17,7 +18,7 @@
 #include "host/vsock/vsock.h"
 #include "manage/options.h"
 
-enum { APP_PORTS = 8, APP_DISKS = 16, APP_SHARES = 8 };
+enum { APP_PORTS = 8, APP_SHARES = 8 };
 
 struct app_machine {
 	const struct hull_options *options;
@@ -26,8 +27,7 @@ struct app_machine {
 	struct hull_file kernel, initrd, dtb, firmware; /* while they are in memory */
 	struct hull_char *ports[APP_PORTS];             /* of serial ports and consoles */
 	uint32_t nports, nserials;                      /* the serial ports come first */
-	struct hull_block *disks[APP_DISKS];
-	uint32_t ndisks;
+	struct app_disks disks;
 	struct hull_vsock *vsock; /* NULL: none */
 	struct hull_share *shares[APP_SHARES];
 	uint32_t nshares;

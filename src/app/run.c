@@ -73,6 +73,11 @@ static void announce(struct session *s)
 	}
 }
 
+static void announce_disk(void *arg)
+{
+	announce(arg);
+}
+
 static void on_escape(void *arg)
 {
 	struct session *s = arg;
@@ -149,6 +154,22 @@ static void look_after(struct session *s)
 	}
 }
 
+/* True: the VM waits for a disk, and its silence means nothing. */
+static bool look_at_disks(struct session *s)
+{
+	struct app_disks *d = &s->machine.disks;
+	struct hull_err err = { 0 };
+	int r = hull_app_disks_look(d, s->machine.machine.vm, &err);
+
+	if (r < 0) {
+		fresh_line(s);
+		hull_report_error(stderr, s->style, &err);
+	} else if (r > 0) {
+		note(s, "all disks work again; the guest goes on");
+	}
+	return d->paused;
+}
+
 static void supervise(struct session *s)
 {
 	struct pollfd p = { .fd = s->events, .events = POLLIN };
@@ -163,7 +184,8 @@ static void supervise(struct session *s)
 			stop(s);
 			break;
 		}
-		look_after(s);
+		if (!look_at_disks(s))
+			look_after(s);
 	}
 }
 
@@ -409,7 +431,7 @@ static void set_up_doctor(struct session *s)
 	d->raw = hull_image_probe(s->machine.kernel.data, s->machine.kernel.size).kind ==
 	         HULL_IMAGE_RAW;
 	d->json = s->style & HULL_REPORT_JSON;
-	d->disks = s->machine.ndisks;
+	d->disks = s->machine.disks.n;
 	for (uint32_t i = 0; i < s->machine.nports; i++)
 		d->terminal |= hull_char_is_terminal(s->machine.ports[i]);
 }
@@ -430,6 +452,8 @@ static int go(struct session *s, struct hull_err *err)
 	int r, code;
 
 	hull_signals_watch(s->events);
+	s->machine.disks.announce = announce_disk;
+	s->machine.disks.arg = s;
 	set_up_doctor(s);
 	s->loaded_ns = now_ns();
 	say_places(s);

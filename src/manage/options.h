@@ -88,7 +88,7 @@ struct hull_value {
 	uint32_t count;
 };
 
-#define HULL_ITEM_KEYS 16
+#define HULL_ITEM_KEYS 24
 
 /* One element of an array of tables. */
 struct hull_item {

@@ -44,33 +44,74 @@ static int wrong_shape(const struct load *l, const struct hull_toml *node, const
 	return HULL_EINVAL;
 }
 
-static int load_item(const struct load *l, unsigned group, const struct hull_toml *table,
-                     unsigned index)
-{
-	const char *name = hull_group_rows[group].name;
-	enum hull_option first = hull_option_first(group);
-	char full[2 * HULL_OPTION_NAME_MAX], shown[2 * HULL_OPTION_NAME_MAX];
-	struct hull_place at = place(l, table, NULL);
-	const struct hull_toml *n;
+/* An element of an array of tables that is being read. */
+struct element {
+	unsigned group, index;
 	struct hull_item *item;
+};
+
+/* Does the group have keys "PREFIX.something"? */
+static bool has_table(unsigned group, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	for (unsigned i = 0; i < hull_option_keys(group); i++) {
+		const char *key = hull_option_rows[hull_option_first(group) + i].key;
+
+		if (!strncmp(key, prefix, len) && key[len] == '.')
+			return true;
+	}
+	return false;
+}
+
+/* The keys of an element; limit = { iops = 1 } is the key limit.iops: one level of recursion. */
+static int load_keys(const struct load *l, struct element *e, const struct hull_toml *table,
+                     const char *prefix)
+{
+	const char *name = hull_group_rows[e->group].name, *dot = *prefix ? "." : "";
+	char full[2 * HULL_OPTION_NAME_MAX], shown[2 * HULL_OPTION_NAME_MAX];
+	struct hull_place at;
 	struct hull_value v;
 	enum hull_option id;
-	int ret;
+	int ret = 0;
 
-	ret = hull_options_add_item(l->o, group, &at, &item, l->err);
-	for (n = table->first; n && !ret; n = n->next) {
-		hull_format(full, sizeof(full), "%s.%.40s", name, n->key);
-		hull_format(shown, sizeof(shown), "%s[%u].%.40s", name, index, n->key);
+	for (const struct hull_toml *n = table->first; n && !ret; n = n->next) {
+		bool odd = strchr(n->key, '.') != NULL;
+
+		if (n->kind == HULL_TOML_TABLE && !*prefix && !odd && has_table(e->group, n->key)) {
+			ret = load_keys(l, e, n, n->key);
+			continue;
+		}
+		hull_format(full, sizeof(full), "%s.%s%s%.40s", name, prefix, dot, n->key);
+		hull_format(shown, sizeof(shown), "%s[%u].%s%s%.40s", name, e->index, prefix, dot,
+		            n->key);
 		at = place(l, n, shown);
-		id = strchr(n->key, '.') ? HULL_OPT_COUNT : hull_option_find(full);
-		if (id == HULL_OPT_COUNT || hull_option_rows[id].group != group) {
+		id = odd ? HULL_OPT_COUNT : hull_option_find(full);
+		if (id == HULL_OPT_COUNT || hull_option_rows[id].group != e->group) {
 			at.key = NULL;
 			return hull_option_unknown(full, &at, l->err);
 		}
 		ret = hull_value_from_toml(&l->o->pool, id, n, &at, &v, l->err);
 		if (!ret)
-			hull_value_store(&item->value[id - first], &v);
+			hull_value_store(&e->item->value[id - hull_option_first(e->group)], &v);
 	}
+	return ret;
+}
+
+static int load_item(const struct load *l, unsigned group, const struct hull_toml *table,
+                     unsigned index)
+{
+	const char *name = hull_group_rows[group].name;
+	enum hull_option first = hull_option_first(group);
+	struct hull_place at = place(l, table, NULL);
+	struct element e = { .group = group, .index = index };
+	struct hull_item *item;
+	int ret;
+
+	ret = hull_options_add_item(l->o, group, &at, &e.item, l->err);
+	if (!ret)
+		ret = load_keys(l, &e, table, "");
+	item = e.item;
 	if (ret || item->value[0].origin.rank != HULL_ORIGIN_NONE)
 		return ret;
 	at = place(l, table, NULL);

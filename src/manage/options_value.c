@@ -173,6 +173,12 @@ static bool is_keyword(const char *words, const char *text)
 }
 
 /* A path inside a file is relative to that file.  `prefix` bytes of text are not of the path. */
+/* Disks may also be servers. */
+static bool is_server(const char *text)
+{
+	return !strncmp(text, "nbd:", 4) || !strncmp(text, "nbd+unix:", 9);
+}
+
 static int convert_path(const struct conversion *c, const char *text, size_t prefix)
 {
 	const char *file = c->at->origin.name;
@@ -183,7 +189,7 @@ static int convert_path(const struct conversion *c, const char *text, size_t pre
 
 	if (len == prefix)
 		return complain(c, 6, text, "is empty", "write a path");
-	if (text[prefix] == '/' || !dir || is_keyword(c->row->value, text))
+	if (text[prefix] == '/' || !dir || is_keyword(c->row->value, text) || is_server(text))
 		return keep(c, text, len);
 	copy = hull_pool_alloc(c->pool, len + dir + 1);
 	if (!copy)

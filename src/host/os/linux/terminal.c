@@ -166,6 +166,7 @@ void hull_signals_watch(int fd)
 		handle(stops[i], on_stop);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a disk that may not grow is an error of its own (E0301) */
 }
 
 int hull_signals_taken(void)
