@@ -26,6 +26,13 @@ struct hull_hal {
 	void (*pages_free)(const struct hull_hal *hal, void *pages, uint64_t bytes);
 
 	/*
+	 * Part of an allocation with guest_ram, whole pages, is not needed: afterwards it reads as
+	 * zeroes, and should cost nothing until touched.  Others may access it meanwhile.  False:
+	 * it cannot, nothing changed.  May be NULL.
+	 */
+	bool (*pages_discard)(const struct hull_hal *hal, void *pages, uint64_t bytes);
+
+	/*
 	 * Memory for generated code: `bytes` (a multiple of 4 KiB) of zeroed pages at two places,
 	 * *ret_rw to write them and *ret_rx to execute them; neither is both.  Costs nothing until
 	 * touched where that is possible.  HULL_ENOMEM, HULL_ENOTSUP: code may not be generated

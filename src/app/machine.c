@@ -228,6 +228,62 @@ static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
 	return add_device(m, c, "virtio-blk", id ? id : name, block, err);
 }
 
+static int add_channel(struct app_machine *m, const struct hull_vm_config *c, uint32_t i,
+                       struct hull_err *err)
+{
+	const char *name = item(m, HULL_OPT_CHANNEL_NAME, i)->text;
+	const char *to = item(m, HULL_OPT_CHANNEL_TO, i)->text;
+	struct hull_char_options o = { .target = to, .patient = c->deterministic };
+	struct hull_named_port *p = &m->channels.port[i];
+	int r;
+
+	if (!to || !strcmp(to, "stdio")) {
+		hull_fail(err, HULL_EINVAL, 901, "channel \"%s\" leads %s", name,
+		          to ? "to the terminal" : "nowhere");
+		hull_err_fix(err, "--channel %s,to=socket:PATH", name);
+		return HULL_EINVAL;
+	}
+	if (m->role && m->role->silent)
+		o.target = "none";
+	r = hull_char_open(&o, &p->chr, err);
+	if (r)
+		return r;
+	p->name = name;
+	m->channels.n++;
+	m->ports[m->nports++] = p->chr;
+	return 0;
+}
+
+static int add_channels(struct app_machine *m, struct hull_vm_config *c, struct hull_err *err)
+{
+	uint32_t n = m->options->nitems[HULL_GROUP_CHANNEL];
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < MIN(n, (uint32_t)HULL_PORTS); i++)
+		r = add_channel(m, c, i, err);
+	return r || !n ? r : add_device(m, c, "virtio-serial", "channels", &m->channels, err);
+}
+
+static int add_balloon(struct app_machine *m, struct hull_vm_config *c, struct hull_err *err)
+{
+	uint64_t ram = 0, size = hull_options_num(m->options, HULL_OPT_BALLOON_SIZE);
+	int r;
+
+	if (!hull_options_num(m->options, HULL_OPT_BALLOON_ENABLED))
+		return 0;
+	for (uint32_t i = 0; i < c->nregions; i++)
+		ram += c->regions[i].attr & HULL_MEM_W ? c->regions[i].size : 0;
+	if (!hull_options_has(m->options, HULL_OPT_BALLOON_SIZE) || size > ram)
+		size = ram;
+	r = add_device(m, c, "virtio-balloon", "balloon", NULL, err);
+	if (r)
+		return r;
+	c->devices[c->ndevices - 1].args[0] = (ram - size) / HULL_PAGE_SIZE;
+	c->devices[c->ndevices - 1].args[1] =
+		hull_options_num(m->options, HULL_OPT_BALLOON_REPORTING);
+	return 0;
+}
+
 static int add_vsock(struct app_machine *m, struct hull_vm_config *c, struct hull_err *err)
 {
 	const char *path = text(m, HULL_OPT_VSOCK_PATH);
@@ -273,7 +329,7 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
 	uint32_t disks = m->options->nitems[HULL_GROUP_DISK];
 	int r = 0;
 
-	if (serials + consoles > APP_PORTS || disks > APP_DISKS)
+	if (serials + consoles > APP_CONSOLES || disks > APP_DISKS)
 		return hull_fail(err, HULL_EOVERFLOW, 109,
 		                 "too many disks, consoles or serial ports");
 	m->terminal_taken = console_on_terminal(m);
@@ -282,6 +338,11 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
 	m->nserials = m->nports;
 	for (uint32_t i = 0; !r && i < consoles; i++)
 		r = add_port(m, c, HULL_OPT_CONSOLE_TO, i, escape, err);
+	m->nconsoles = m->nports - m->nserials;
+	if (!r)
+		r = add_channels(m, c, err);
+	if (!r)
+		r = add_balloon(m, c, err);
 	for (uint32_t i = 0; !r && i < disks; i++)
 		r = add_disk(m, c, i, err);
 	if (!r)

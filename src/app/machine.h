@@ -18,16 +18,17 @@
 #include "host/vsock/vsock.h"
 #include "manage/options.h"
 
-enum { APP_PORTS = 8, APP_SHARES = 8 };
+enum { APP_CONSOLES = 8, APP_PORTS = APP_CONSOLES + HULL_PORTS, APP_SHARES = 8 };
 
 struct app_machine {
 	const struct hull_options *options;
 	const struct hull_accel *accel;
 	struct hull_machine machine;
 	struct hull_file kernel, initrd, dtb, firmware; /* while they are in memory */
-	struct hull_char *ports[APP_PORTS];             /* of serial ports and consoles */
-	uint32_t nports, nserials;                      /* the serial ports come first */
+	struct hull_char *ports[APP_PORTS];             /* of serial ports, consoles, channels */
+	uint32_t nports, nserials, nconsoles;           /* in this order */
 	struct app_disks disks;
+	struct hull_ports channels;
 	struct hull_vsock *vsock; /* NULL: none */
 	struct hull_share *shares[APP_SHARES];
 	uint32_t nshares;

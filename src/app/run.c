@@ -340,7 +340,7 @@ static void say_escape(struct session *s)
 
 static void say_places(struct session *s)
 {
-	uint32_t serials = s->machine.nserials;
+	uint32_t serials = s->machine.nserials, channels = serials + s->machine.nconsoles;
 
 	for (uint32_t i = 0; i < s->machine.nports; i++) {
 		const struct hull_char *c = s->machine.ports[i];
@@ -353,8 +353,13 @@ static void say_places(struct session *s)
 			say_escape(s);
 		if (!strncmp(place, "/dev/pts/", 9))
 			hull_report_note(stderr, s->style, "%s %u is at %s",
-			                 i < serials ? "serial port" : "console",
-			                 i < serials ? i : i - serials, place);
+			                 i < serials    ? "serial port"
+			                 : i < channels ? "console"
+			                                : "channel",
+			                 i < serials    ? i
+			                 : i < channels ? i - serials
+			                                : i - channels,
+			                 place);
 	}
 	for (unsigned i = 0; i < s->machine.nets.npublished; i++)
 		hull_report_note(stderr, s->style, "%s", s->machine.nets.published[i]);

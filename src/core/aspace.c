@@ -396,6 +396,41 @@ static void wrote(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
 		}
 }
 
+/* Whole pages of one mapping; `rw` is held. */
+static uint64_t discard_piece(struct hull_vm *vm, const struct hull_map *m, hull_gpa gpa,
+                              uint64_t len)
+{
+	if (m->owner != HULL_OWN_PAGES || !logged(m) ||
+	    !vm->hal->pages_discard(vm->hal, m->hva + (gpa - m->gpa), len))
+		return 0;
+	mark(m, gpa, len);
+	wrote(vm, gpa, len);
+	return len;
+}
+
+uint64_t hull_aspace_discard(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
+{
+	uint64_t skip = -gpa & (HULL_PAGE_SIZE - 1), done = 0;
+	hull_gpa end;
+
+	if (!vm->hal->pages_discard || len < skip || !hull_add(gpa, len, &end))
+		return 0;
+	gpa += skip;
+	end = align_down(end, HULL_PAGE_SIZE);
+	hull_rw_read(vm);
+	for (uint32_t i = search(vm, gpa); gpa < end && i < vm->nmaps; i++) {
+		const struct hull_map *m = &vm->maps[i];
+
+		gpa = MAX(gpa, m->gpa);
+		if (gpa >= end)
+			break;
+		done += discard_piece(vm, m, gpa, MIN(end - gpa, m->len - (gpa - m->gpa)));
+		gpa = m->gpa + m->len;
+	}
+	hull_rw_done(vm);
+	return done;
+}
+
 /* May a device read (or write) it? */
 static bool usable(const struct hull_map *m, bool write)
 {

@@ -80,6 +80,14 @@ bool hull_mem_read(struct hull_vm *vm, hull_gpa gpa, void *buf, uint64_t len);
 bool hull_mem_write(struct hull_vm *vm, hull_gpa gpa, const void *buf, uint64_t len);
 
 /*
+ * The guest does not need [gpa, gpa + len) any more: give the host's memory back.  Whole pages of
+ * RAM from the HAL become zero; ROM, memory that an embedding program mapped or that VMs share, and
+ * what is no memory are left alone.  Counts as a write of zeroes for dirty logs and watched code.
+ * Returns how many bytes were given back.  Any thread.
+ */
+uint64_t hull_aspace_discard(struct hull_vm *vm, hull_gpa gpa, uint64_t len);
+
+/*
  * Little-endian values for rings shared with the guest: a naturally aligned
  * one is a single access with acquire (load) or release (store) order.
  */

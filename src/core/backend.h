@@ -21,6 +21,21 @@ struct hull_char {
 	/* Set by the device: called by the backend's thread when bytes have arrived. */
 	void (*readable)(void *arg);
 	void *readable_arg;
+	/* Columns and rows of the terminal that it leads to; 0: it is none.  May be NULL. */
+	void (*size)(struct hull_char *c, uint16_t *ret_cols, uint16_t *ret_rows);
+	/* Set by the device, may be NULL: size() says something else; like readable(). */
+	void (*resized)(void *arg);
+};
+
+/* Byte streams with names, for one device. */
+enum { HULL_PORTS = 8 };
+
+struct hull_ports {
+	unsigned n; /* 1 to HULL_PORTS */
+	struct hull_named_port {
+		const char *name; /* that the guest sees; at most 255 characters */
+		struct hull_char *chr;
+	} port[HULL_PORTS];
 };
 
 enum hull_block_op {

@@ -30,6 +30,7 @@ enum hull_backend_kind {
 	HULL_BACKEND_BLOCK,
 	HULL_BACKEND_NET,
 	HULL_BACKEND_VSOCK,
+	HULL_BACKEND_PORTS, /* struct hull_ports */
 	HULL_BACKEND_SHARE,
 };
 

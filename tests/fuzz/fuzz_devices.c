@@ -7,10 +7,10 @@
  */
 #include <string.h>
 
-#include "support/membackend.h"
+#include "support/backends.h"
 #include "support/rig.h"
 
-enum { DISK = 1 << 16, STEP = 13, STATE = 1 << 20 };
+enum { STEP = 13, STATE = 1 << 20 };
 
 static uint8_t saved[STATE];
 
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned n = 0;
 	struct rig *r;
 	struct rig_dev *d;
-	struct membackend *disk;
+	void *backend;
 	uint64_t args[HULL_DEV_PROPS];
 	const struct hull_dev_type *type;
 
@@ -59,11 +59,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < type->nprops; i++)
 		args[i] = data[0] & 0x80 ? type->props[i].max : type->props[i].dflt;
 	r = rig_new();
-	disk = membackend_new(DISK, false);
-	d = rig_add(r, type, args, type->nprops, &disk->b);
+	backend = backends_new(type);
+	d = rig_add(r, type, args, type->nprops, backend);
 	for (size_t at = 1; size - at >= STEP; at += STEP)
 		step(d, data + at);
 	rig_free(r);
-	membackend_free(disk);
+	backends_free(type, backend);
 	return 0;
 }

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "core/aspace.h"
-#include "support/membackend.h"
+#include "support/backends.h"
 #include "support/vdriver.h"
 
-enum { DISK = 1 << 16, HEAD = 8, WINDOW = 1024 };
+enum { QUEUES = 4, HEAD = 8, WINDOW = 1024 };
 
 static void set_address(struct rig_dev *d, uint64_t reg, uint8_t where)
 {
@@ -29,9 +29,11 @@ static void set_up(struct rig_dev *d, const uint8_t *head)
 {
 	bool packed = head[1] & 4;
 
-	/* INDIRECT, EVENT_IDX; PACKED, IN_ORDER */
-	v_negotiate(d, (uint64_t)(head[1] & 3) << 28 | (uint64_t)(head[1] >> 2 & 3) << 34);
-	for (unsigned q = 0; q < 2; q++) {
+	/* The device's own; INDIRECT, EVENT_IDX; PACKED, IN_ORDER */
+	v_set(d, V_DEVICE_SEL, 0);
+	v_negotiate(d, (v_get(d, V_DEVICE_FEATURES) & 0xffffff) | (uint64_t)(head[1] & 3) << 28 |
+	                       (uint64_t)(head[1] >> 2 & 3) << 34);
+	for (unsigned q = 0; q < QUEUES; q++) {
 		v_set(d, V_QUEUE_SEL, q);
 		v_set(d, V_QUEUE_NUM, packed ? head[2] + 1u : 1u << (head[2] & 7));
 		set_address(d, V_DESC, head[3]);
@@ -51,7 +53,7 @@ static void play(struct rig_dev *d, const uint8_t *p, size_t size)
 			hull_mem_write(r->vm, RIG_RAM + (p[0] | (p[1] & 3) << 8), p + 2, 1);
 			continue;
 		}
-		v_set(d, V_NOTIFY, p[2] & 1);
+		v_set(d, V_NOTIFY, p[2] % QUEUES);
 		rig_clock(r, hull_clock_now(r->vm) + ((uint64_t)p[0] << 16));
 		if (p[1] == 16)
 			rig_char_in(d, p, 3);
@@ -59,16 +61,18 @@ static void play(struct rig_dev *d, const uint8_t *p, size_t size)
 			v_set(d, V_INT_ACK, 3);
 		d->ch.out_len = 0;
 	}
-	v_set(d, V_NOTIFY, 0);
-	v_set(d, V_NOTIFY, 1);
+	for (unsigned q = 0; q < QUEUES; q++)
+		v_set(d, V_NOTIFY, q);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const types[] = { "virtio-blk", "virtio-console", "virtio-rng" };
-	struct membackend *disk;
+	static const char *const types[] = { "virtio-blk", "virtio-console", "virtio-rng",
+		                             "virtio-serial", "virtio-balloon" };
+	const struct hull_dev_type *type;
+	void *backend;
 	struct rig *r;
 	struct rig_dev *d;
 	size_t n;
@@ -76,8 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < HEAD)
 		return 0;
 	r = rig_new();
-	disk = membackend_new(DISK, false);
-	d = rig_add(r, hull_dev_type_find(types[data[0] % ARRAY_LEN(types)]), NULL, 0, &disk->b);
+	type = hull_dev_type_find(types[data[0] % ARRAY_LEN(types)]);
+	backend = backends_new(type);
+	d = rig_add(r, type, NULL, 0, backend);
 	n = MIN(size - HEAD, (size_t)WINDOW);
 	hull_mem_write(r->vm, RIG_RAM, data + HEAD, n);
 	if (!(data[0] & 0x80))
@@ -86,6 +91,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	play(d, data + HEAD + n, size - HEAD - n);
 	v_set(d, V_STATUS, 0);
 	rig_free(r);
-	membackend_free(disk);
+	backends_free(type, backend);
 	return 0;
 }

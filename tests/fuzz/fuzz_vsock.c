@@ -10,95 +10,17 @@
 
 #include "core/aspace.h"
 #include "support/vdriver.h"
+#include "support/vsockbackend.h"
 
 #define RINGS(q) (RIG_RAM + 0x3000 * (hull_gpa)(q))
 #define DATA     (RIG_RAM + 0x10000)
 
-enum { NUM = 16, STEP = 8, HDR = 44, CID = 3 };
-
-struct program {
-	bool used, ended, gone;
-	uint32_t available, unsent;
-};
-
-struct backend {
-	struct hull_vsock b;
-	struct program programs[HULL_VSOCK_CONNS];
-	unsigned next;
-};
-
-static struct program *of(struct hull_vsock *b, unsigned id)
-{
-	struct program *p = &((struct backend *)b)->programs[id];
-
-	if (!p->used)
-		abort(); /* a number that is not open */
-	return p;
-}
-
-static int new_program(struct backend *f)
-{
-	unsigned id = f->next++ % HULL_VSOCK_CONNS;
-
-	if (f->programs[id].used)
-		return HULL_ENOMEM;
-	f->programs[id] = (struct program){ .used = true };
-	return (int)id;
-}
-
-static int do_connect(struct hull_vsock *b, uint32_t port)
-{
-	return port & 1 ? new_program((struct backend *)b) : HULL_ENOENT;
-}
-
-static void do_accepted(struct hull_vsock *b, unsigned id, uint32_t port)
-{
-	(void)port;
-	of(b, id);
-}
-
-static int do_read(struct hull_vsock *b, unsigned id, void *buf, uint32_t len)
-{
-	struct program *p = of(b, id);
-	uint32_t n = MIN(len, p->available);
-
-	memset(buf, 0x5a, n);
-	p->available -= n;
-	if (n)
-		return (int)n;
-	return p->gone ? HULL_VSOCK_GONE : p->ended && len ? HULL_VSOCK_END : 0;
-}
-
-static void do_write(struct hull_vsock *b, unsigned id, const void *buf, uint32_t len)
-{
-	struct program *p = of(b, id);
-
-	(void)buf;
-	p->unsent += len;
-	if (p->unsent > HULL_VSOCK_BUFFER)
-		abort(); /* the device let the guest send too much */
-}
-
-static uint32_t do_unsent(struct hull_vsock *b, unsigned id)
-{
-	return of(b, id)->unsent;
-}
-
-static void do_finish(struct hull_vsock *b, unsigned id)
-{
-	of(b, id);
-}
-
-static void do_close(struct hull_vsock *b, unsigned id, bool now)
-{
-	(void)now;
-	of(b, id)->used = false;
-}
+enum { NUM = 16, STEP = 8, HDR = 44 };
 
 struct run {
 	struct rig *rig;
 	struct rig_dev *d;
-	struct backend *f;
+	struct vsockbackend *f;
 	struct vqueue q[3];
 };
 
@@ -120,7 +42,7 @@ static void send_packet(struct run *r, const uint8_t *p)
 	uint32_t len = (uint32_t)p[4] << (p[4] & 15);
 	uint8_t h[HDR] = { 0 };
 
-	store_le64(h, p[0] & 0x80 ? p[2] : CID);
+	store_le64(h, p[0] & 0x80 ? p[2] : VSOCKBACKEND_CID);
 	store_le64(h + 8, p[0] & 0x40 ? p[3] : 2);
 	store_le32(h + 16, p[2]);
 	/* Ports that we gave out are far up. */
@@ -152,12 +74,12 @@ static void give_buffers(struct run *r, unsigned q, const uint8_t *p)
 static void act(struct run *r, const uint8_t *p)
 {
 	unsigned id = p[1] % HULL_VSOCK_CONNS;
-	struct program *g = &r->f->programs[id];
+	struct vsock_program *g = &r->f->programs[id];
 	int made;
 
 	switch (p[2] % 5) {
 	case 0:
-		made = new_program(r->f);
+		made = vsockbackend_program(r->f);
 		if (made >= 0 && !r->f->b.opened(r->f->b.arg, (unsigned)made, p[3]))
 			r->f->programs[made].used = false;
 		return;
@@ -194,25 +116,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct run r = { 0 };
 
 	r.rig = rig_new();
-	r.f = calloc(1, sizeof(*r.f));
-	if (!r.f)
-		abort();
-	r.f->b = (struct hull_vsock){ .cid = CID,
-		                      .connect = do_connect,
-		                      .accepted = do_accepted,
-		                      .read = do_read,
-		                      .write = do_write,
-		                      .unsent = do_unsent,
-		                      .finish = do_finish,
-		                      .close = do_close };
+	r.f = vsockbackend_new();
 	r.d = rig_add(r.rig, hull_dev_type_find("virtio-vsock"), NULL, 0, &r.f->b);
 	set_up(&r);
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(&r, data);
 	rig_free(r.rig);
-	for (unsigned i = 0; i < HULL_VSOCK_CONNS; i++)
-		if (r.f->programs[i].used)
-			abort(); /* never closed */
-	free(r.f);
+	vsockbackend_free(r.f);
 	return 0;
 }

@@ -39,6 +39,13 @@ static void *pages_alloc(const struct hull_hal *hal, uint64_t bytes, uint64_t al
 	return p;
 }
 
+static bool pages_discard(const struct hull_hal *hal, void *pages, uint64_t bytes)
+{
+	(void)hal;
+	memset(pages, 0, bytes);
+	return true;
+}
+
 static void pages_free(const struct hull_hal *hal, void *pages, uint64_t bytes)
 {
 	struct fake_hal *h = of(hal);
@@ -215,6 +222,7 @@ void fake_hal_init(struct fake_hal *h)
 	static const struct hull_hal table = {
 		.pages_alloc = pages_alloc,
 		.pages_free = pages_free,
+		.pages_discard = pages_discard,
 		.code_alloc = code_alloc,
 		.code_free = code_free,
 		.range_claim = range_claim,

@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "core/aspace.h"
-#include "support/membackend.h"
+#include "support/backends.h"
 #include "support/netbackend.h"
 #include "support/rig.h"
 
-enum { WORDS = 4, LINE = 1024, STATE = 1 << 20, DISK = 1 << 20 };
+enum { WORDS = 4, LINE = 1024, STATE = 1 << 20 };
 
 struct run {
 	const char *path;
@@ -22,7 +22,7 @@ struct run {
 	uint64_t args[HULL_DEV_PROPS];
 	struct rig *rig;
 	struct rig_dev *dev; /* NULL until the first command that needs it */
-	struct membackend *disk;
+	void *backend;       /* of another kind */
 	struct netbackend *net;
 	char rest[LINE]; /* of the line after its first word */
 	char *word[WORDS];
@@ -307,7 +307,7 @@ static void other_command(struct run *t)
 
 static void *backend(struct run *t)
 {
-	return t->type->backend == HULL_BACKEND_NET ? (void *)&t->net->n : (void *)&t->disk->b;
+	return t->type->backend == HULL_BACKEND_NET ? &t->net->n : t->backend;
 }
 
 static void command(struct run *t)
@@ -371,7 +371,7 @@ bool transcript_run(const char *path)
 	for (unsigned i = 0; i < t.type->nprops; i++)
 		t.args[i] = t.type->props[i].dflt;
 	t.rig = rig_new();
-	t.disk = membackend_new(DISK, false);
+	t.backend = t.type->backend == HULL_BACKEND_NET ? NULL : backends_new(t.type);
 	t.net = netbackend_new();
 	while (fgets(line, sizeof(line), f)) {
 		t.line++;
@@ -382,7 +382,8 @@ bool transcript_run(const char *path)
 	}
 	fclose(f);
 	rig_free(t.rig);
-	membackend_free(t.disk);
+	if (t.backend)
+		backends_free(t.type, t.backend);
 	netbackend_free(t.net);
 	return !t.failed;
 }

@@ -155,12 +155,14 @@ class Vm:
                                              "\n".join(self.out.splitlines()[-25:]), self.err)
 
 
-def linux(folder, script, modules=()):
-    """[--kernel ...] that boots Linux, runs the script (busybox sh) and switches off."""
+def linux(folder, script, modules=(), files=()):
+    """[--kernel ...] that boots Linux, runs the script (busybox sh) and switches off.
+
+    Files are "HOST-PATH:/GUEST-PATH"."""
     pieces = guest.paths(ARCH, None)
     path, initrd = os.path.join(folder, "script"), os.path.join(folder, "script.gz")
     guest.write_whole(path, script.encode())
-    guest.write_whole(initrd, guest.make_initramfs(ARCH, modules=modules, files=[path + ":/script"]))
+    guest.write_whole(initrd, guest.make_initramfs(ARCH, modules=modules, files=[path + ":/script", *files]))
     return ["--kernel", pieces["KERNEL"], "--initrd", initrd]
 
 

@@ -291,6 +291,44 @@ static void *read_page(void *arg)
 	return NULL;
 }
 
+/* Given back: whole pages of our own RAM, across mappings; nothing else, and nobody is left out. */
+static void test_discard(void **state)
+{
+	struct fake_hal h;
+	struct hull_vm *vm = fixture_make(&h, 1);
+	uint8_t *own = pages(2);
+	uint64_t bits[1], seen;
+	uint8_t b[2];
+
+	(void)state;
+	own[0] = 0x77;
+	assert_int_equal(hull_vm_map(vm, RAM_AT + RAM_SIZE, own, 2 * PAGE, RWX, NULL), 0);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(hull_mem_write(vm, RAM_AT + i * PAGE + 9, "\x55", 1));
+	hull_aspace_watch(vm, RAM_AT + 2 * PAGE);
+	seen = hull_aspace_watched_writes(vm);
+	assert_int_equal(hull_vm_dirty_start(vm, NULL), 0);
+	assert_int_equal(hull_aspace_discard(vm, RAM_AT + 1, PAGE), 0);
+	assert_int_equal(hull_aspace_discard(vm, RAM_AT + 1, 2 * PAGE - 2), 0);
+	assert_int_equal(hull_aspace_discard(vm, RAM_AT, 0), 0);
+	assert_int_equal(hull_aspace_discard(vm, UINT64_MAX - PAGE, 3 * PAGE), 0);
+	assert_int_equal(hull_aspace_watched_writes(vm), seen);
+	assert_int_equal(hull_aspace_discard(vm, RAM_AT + PAGE + 1, 3 * PAGE), 2 * PAGE);
+	assert_int_not_equal(hull_aspace_watched_writes(vm), seen);
+	assert_int_equal(hull_vm_dirty_fetch(vm, RAM_AT, bits, 64), 0);
+	assert_int_equal(bits[0], 3 << 2);
+	assert_true(hull_mem_read(vm, RAM_AT + PAGE + 9, b, 1) && b[0] == 0x55);
+	assert_true(hull_mem_read(vm, RAM_AT + 2 * PAGE + 9, b, 1) && b[0] == 0);
+	assert_true(hull_mem_read(vm, RAM_AT + 4 * PAGE + 9, b, 1) && b[0] == 0x55);
+	/* Everything there is: memory of others stays. */
+	assert_true(hull_aspace_discard(vm, 0, UINT64_MAX) >= 8 * PAGE);
+	assert_int_equal(own[0], 0x77);
+	assert_true(hull_mem_read(vm, RAM_AT + 4 * PAGE + 9, b, 1) && b[0] == 0);
+	assert_int_equal(hull_vm_dirty_stop(vm), 0);
+	fixture_unmake(&h, vm);
+	free(own);
+}
+
 static void test_change_under_use(void **state)
 {
 	static const struct hull_fake_op script[] = { { .kind = HULL_FAKE_SPIN } };
@@ -328,10 +366,10 @@ static void test_change_under_use(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_map_table),        cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_values),           cmocka_unit_test(test_pages_and_windows),
-		cmocka_unit_test(test_image_regions),    cmocka_unit_test(test_dirty_log),
-		cmocka_unit_test(test_change_under_use),
+		cmocka_unit_test(test_map_table), cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_values),    cmocka_unit_test(test_pages_and_windows),
+		cmocka_unit_test(test_discard),   cmocka_unit_test(test_image_regions),
+		cmocka_unit_test(test_dirty_log), cmocka_unit_test(test_change_under_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,17 +14,16 @@
 #include <glob.h>
 
 #include "base/prng.h"
-#include "support/membackend.h"
+#include "support/backends.h"
 #include "support/rig.h"
-#include "support/sharebackend.h"
 #include "support/transcript.h"
 
-enum { STATE = 1 << 20, DISK = 1 << 20, STEPS = 4000 };
+enum { STATE = 1 << 20, STEPS = 4000 };
 
 struct env {
 	struct rig *rig;
-	struct membackend *disk[2];
-	struct sharebackend *share[2];
+	const struct hull_dev_type *type;
+	void *backend[2];
 	struct rig_dev *dev[2];
 	struct hull_prng prng;
 	uint8_t *state[2];
@@ -35,26 +34,19 @@ static uint64_t draw(struct env *e)
 	return hull_prng_next(&e->prng);
 }
 
-static void *backend(struct env *e, const struct hull_dev_type *type, unsigned i)
-{
-	return type->backend == HULL_BACKEND_SHARE ? (void *)&e->share[i]->s
-	                                           : (void *)&e->disk[i]->b;
-}
-
 /* Two equal devices of a type, with the properties at their largest values or their defaults. */
 static void set_up(struct env *e, const struct hull_dev_type *type, bool largest)
 {
 	uint64_t args[HULL_DEV_PROPS];
 
-	*e = (struct env){ 0 };
+	*e = (struct env){ .type = type };
 	hull_prng_seed(&e->prng, 0x48756c6c);
 	e->rig = rig_new();
 	for (unsigned i = 0; i < type->nprops; i++)
 		args[i] = largest ? type->props[i].max : type->props[i].dflt;
 	for (unsigned i = 0; i < 2; i++) {
-		e->disk[i] = membackend_new(DISK, false);
-		e->share[i] = sharebackend_new(false);
-		e->dev[i] = rig_add(e->rig, type, args, type->nprops, backend(e, type, i));
+		e->backend[i] = backends_new(type);
+		e->dev[i] = rig_add(e->rig, type, args, type->nprops, e->backend[i]);
 		e->state[i] = malloc(STATE);
 	}
 }
@@ -63,8 +55,7 @@ static void tear_down(struct env *e)
 {
 	rig_free(e->rig);
 	for (unsigned i = 0; i < 2; i++) {
-		membackend_free(e->disk[i]);
-		sharebackend_free(e->share[i]);
+		backends_free(e->type, e->backend[i]);
 		free(e->state[i]);
 	}
 }

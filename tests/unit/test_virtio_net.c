@@ -411,6 +411,48 @@ static void test_merged(void **state)
 	end(e);
 }
 
+/* The same in every format of ring, over its end and again. */
+static void test_merged_in_all_rings(void **state)
+{
+	static const uint64_t rings[] = { 0, VF_PACKED, VF_IN_ORDER, VF_PACKED | VF_IN_ORDER };
+	struct env *e = start(0, 0);
+	uint32_t n = frame(big, true, 5000, 4000), len, sum;
+	static uint8_t back[8192];
+
+	(void)state;
+	for (unsigned k = 0; k < ARRAY_LEN(rings); k++) {
+		restart(e, F(MRG_RXBUF) | F(GUEST_CSUM) | F(GUEST_TSO4) | rings[k]);
+		for (unsigned round = 0; round < 3 * NUM; round++) {
+			struct hull_net_frame gso = { .flags = 1,
+				                      .gso_type = 1,
+				                      .gso_size = 1448,
+				                      .csum_start = 34,
+				                      .csum_offset = 16 };
+
+			for (unsigned i = 0; i < 4; i++) {
+				struct vbuf b = { RX_DATA + i * 1024, 1024, true };
+
+				assert_false(netbackend_in(e->net, gso, big, n));
+				assert_false(used(e, 0, &len));
+				v_post(&e->q[0], &b, 1, 0);
+				v_kick(&e->q[0]);
+			}
+			assert_true(netbackend_in(e->net, gso, big, n));
+			for (sum = 0; used(e, 0, &len);)
+				sum += len;
+			/* In order, one entry may stand for several. */
+			assert_true(sum == n + HDR || rings[k] & VF_IN_ORDER);
+			read_rx(e, 0, back, n + HDR);
+			assert_int_equal(back[10], 4);
+			assert_memory_equal(back + HDR, big, n);
+			memset(back, 0, sizeof(back));
+			assert_true(hull_mem_write(e->rig->vm, RX_DATA, back, sizeof(back)));
+		}
+	}
+	assert_int_equal(e->d->dev->guest_errors, 0);
+	end(e);
+}
+
 /* A driver that can do nothing gets segments with checksums. */
 static void test_received_segments(void **state)
 {
@@ -726,6 +768,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_segments),
 		cmocka_unit_test(test_hostile_requests),
 		cmocka_unit_test(test_merged),
+		cmocka_unit_test(test_merged_in_all_rings),
 		cmocka_unit_test(test_received_segments),
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_hostile_control),

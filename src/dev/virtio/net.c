@@ -232,6 +232,7 @@ static void transmit(struct net *s, unsigned q)
 	unsigned frames = NET_QUEUE_SIZE;
 	uint64_t bytes = BYTES_AT_ONCE;
 
+	hull_virtq_begin(&s->queues[q]);
 	for (; frames && bytes && hull_virtio_next(&s->v, q, s->chain); frames--) {
 		if (!send(s, q, &bytes))
 			break;
@@ -239,6 +240,7 @@ static void transmit(struct net *s, unsigned q)
 		hull_virtio_push(&s->v, q, s->chain->head, 0);
 	}
 	hull_virtio_signal(&s->v, q);
+	hull_virtq_end(&s->queues[q]);
 	if (!frames || !bytes)
 		hull_virtio_later(&s->v, q, 0);
 }
@@ -394,12 +396,14 @@ static bool receive(struct net *s, const struct hull_net_frame *f)
 	hull_net_steer(s, head, n);
 	if (!s->queues[2 * s->pair].ready)
 		return true;
+	hull_virtq_begin(&s->queues[2 * s->pair]);
 	if (!hull_frame_pass(&way, f, &at, &bad)) {
 		/* Of a frame that was cut, some are there already: the rest is lost. */
 		s->dropped += at != 0;
 		s->starved = !at;
 	}
 	hull_virtio_signal(&s->v, 2 * s->pair);
+	hull_virtq_end(&s->queues[2 * s->pair]);
 	return !s->starved;
 }
 
@@ -421,8 +425,7 @@ static void net_writable(void *arg)
 
 	hull_dev_enter(&s->v.dev);
 	for (unsigned i = 0; i < net_pairs(s); i++)
-		if (2 * i + 1 != control_queue(s))
-			hull_virtio_notify(&s->v, 2 * i + 1);
+		hull_virtio_notify(&s->v, 2 * i + 1);
 	hull_dev_leave(&s->v.dev);
 }
 
@@ -555,6 +558,7 @@ static void net_restored(struct hull_dev *d)
 
 static const struct hull_prop net_props[] = {
 	{ "queues", "pairs of queues, each served alike", 1, 1, NET_PAIRS },
+	HULL_VIRTIO_PROPS,
 };
 
 static const struct hull_field net_fields[] = {
@@ -562,7 +566,6 @@ static const struct hull_field net_fields[] = {
 	HULL_VIRTQ_FIELDS(struct net, queues),
 	HULL_FIELD_ARRAY(struct net, mac),
 	HULL_FIELD(struct net, link),
-	HULL_FIELD(struct net, announce),
 	HULL_FIELD(struct net, modes),
 	HULL_FIELD(struct net, pairs),
 	HULL_FIELD(struct net, off),

@@ -78,7 +78,7 @@ struct net {
 	struct hull_virtq queues[NET_QUEUES];
 	uint8_t mac[6];
 	uint8_t link;     /* 1: up */
-	uint8_t announce; /* the driver should tell the network where it is */
+	uint8_t announce; /* the driver should tell the network where it is; not saved */
 	uint8_t modes;    /* NET_PROMISC... */
 	uint16_t pairs;   /* in use: 1 to the property */
 	uint64_t off;     /* offloads that the driver negotiated and does not want now */

@@ -615,8 +615,9 @@ static const struct hull_field vsock_fields[] = {
 	HULL_VIRTIO_FIELDS(struct vsock),
 	HULL_VIRTQ_FIELDS(struct vsock, queues),
 	HULL_FIELD(struct vsock, next_port),
-	HULL_FIELD(struct vsock, tell_reset),
 };
+
+static const struct hull_prop vsock_props[] = { HULL_VIRTIO_PROPS };
 
 HULL_DEVICE(virtio_vsock) = {
 	HULL_VIRTIO_MMIO,
@@ -629,4 +630,6 @@ HULL_DEVICE(virtio_vsock) = {
 	.restored = vsock_restored,
 	.fields = vsock_fields,
 	.nfields = ARRAY_LEN(vsock_fields),
+	.props = vsock_props,
+	.nprops = ARRAY_LEN(vsock_props),
 };

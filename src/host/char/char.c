@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -28,7 +29,7 @@
 #include "host/os/os.h"
 #include "host/unix.h"
 
-enum { RING = 4096, PATIENCE_MS = 1000, WAIT_MS = 100, CHUNK = 512 };
+enum { RING = 4096, PATIENCE_MS = 1000, WAIT_MS = 100, SIZE_MS = 500, CHUNK = 512 };
 enum kind { STDIO, FILE_OUT, PTY, SOCKET, NONE };
 
 struct stream {
@@ -48,6 +49,7 @@ struct stream {
 	pthread_mutex_t out_mutex; /* out and refused_at */
 	unsigned head, tail;       /* free-running */
 	bool end_of_input;
+	uint16_t cols, rows; /* of the terminal, as the device knows them */
 	uint64_t refused_at; /* ms; 0: the reader takes what comes */
 	uint32_t quit;       /* atomic */
 	uint64_t dropped;    /* atomic */
@@ -229,6 +231,31 @@ static void take_input(struct stream *s, size_t room)
 	}
 }
 
+static void stream_size(struct hull_char *c, uint16_t *ret_cols, uint16_t *ret_rows)
+{
+	struct winsize w;
+	bool known = !ioctl(of(c)->in, TIOCGWINSZ, &w);
+
+	*ret_cols = known ? w.ws_col : 0;
+	*ret_rows = known ? w.ws_row : 0;
+}
+
+/* Resizing sends its signal to the foreground job; a look now and then does without it. */
+static void look_at_size(struct stream *s)
+{
+	uint16_t cols, rows;
+
+	if (!s->chr.size)
+		return;
+	stream_size(&s->chr, &cols, &rows);
+	if (cols == s->cols && rows == s->rows)
+		return;
+	s->cols = cols;
+	s->rows = rows;
+	if (s->chr.resized)
+		s->chr.resized(s->chr.readable_arg);
+}
+
 static void *pump(void *arg)
 {
 	struct stream *s = arg;
@@ -255,8 +282,9 @@ static void *pump(void *arg)
 			p[1].fd = s->in;
 		if (s->in < 0)
 			p[2].fd = s->listener;
-		if (poll(p, 3, away ? WAIT_MS : -1) < 0 && errno != EINTR)
+		if (poll(p, 3, away ? WAIT_MS : s->chr.size ? SIZE_MS : -1) < 0 && errno != EINTR)
 			break;
+		look_at_size(s);
 		if (p[0].revents && read(s->wake, &count, sizeof(count)) < 0) {
 			/* Somebody else took the count: only the wake-up matters. */
 		}
@@ -399,6 +427,10 @@ int hull_char_open(const struct hull_char_options *o, struct hull_char **ret, st
 	if (r) {
 		hull_char_close(&s->chr);
 		return r;
+	}
+	if (s->terminal || s->kind == PTY) {
+		s->chr.size = stream_size;
+		stream_size(&s->chr, &s->cols, &s->rows);
 	}
 	*ret = &s->chr;
 	return 0;

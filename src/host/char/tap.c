@@ -77,6 +77,21 @@ static void tap_readable(void *arg)
 		t->chr.readable(t->chr.readable_arg);
 }
 
+static void tap_size(struct hull_char *c, uint16_t *ret_cols, uint16_t *ret_rows)
+{
+	struct hull_tap *t = (struct hull_tap *)c;
+
+	t->inner->size(t->inner, ret_cols, ret_rows);
+}
+
+static void tap_resized(void *arg)
+{
+	struct hull_tap *t = arg;
+
+	if (t->chr.resized)
+		t->chr.resized(t->chr.readable_arg);
+}
+
 void hull_tap_init(struct hull_tap *t, struct hull_char *inner)
 {
 	memset(t, 0, sizeof(*t));
@@ -87,6 +102,9 @@ void hull_tap_init(struct hull_tap *t, struct hull_char *inner)
 	if (inner) {
 		inner->readable = tap_readable;
 		inner->readable_arg = t;
+		inner->resized = tap_resized;
+		if (inner->size)
+			t->chr.size = tap_size;
 	}
 }
 

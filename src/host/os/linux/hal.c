@@ -65,6 +65,12 @@ static void pages_free(const struct hull_hal *hal, void *pages, uint64_t bytes)
 		munmap(pages, bytes);
 }
 
+static bool pages_discard(const struct hull_hal *hal, void *pages, uint64_t bytes)
+{
+	(void)hal;
+	return !madvise(pages, bytes, MADV_DONTNEED);
+}
+
 /* What <linux/memfd.h> has since 6.3; older kernels do not know it and need it not. */
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10U
@@ -237,6 +243,7 @@ static void fatal(const struct hull_hal *hal, const char *text)
 static const struct hull_hal host_hal = {
 	.pages_alloc = pages_alloc,
 	.pages_free = pages_free,
+	.pages_discard = pages_discard,
 	.code_alloc = code_alloc,
 	.code_free = code_free,
 	.range_claim = range_claim,
