@@ -115,8 +115,10 @@ static int mem_flush(struct hull_image *img)
 	if (f->stop_after && f->writes >= f->stop_after) {
 		rc = HULL_EIO;
 	} else if (f->journal) {
-		if (f->stable_size < img->size)
-			f->stable = realloc(f->stable, img->size);
+		if (f->stable_room < img->size) {
+			f->stable_room = 2 * img->size;
+			f->stable = realloc(f->stable, f->stable_room);
+		}
 		/* Only what was written changes. */
 		for (size_t i = 0; i < f->nlog; i++) {
 			const struct memfile_write *w = &f->log[i];

@@ -24,7 +24,7 @@ struct memfile {
 	/* With `journal`: what the disk holds for sure, and the writes since. */
 	bool journal;
 	uint8_t *stable;
-	uint64_t stable_size;
+	uint64_t stable_size, stable_room;
 	struct memfile_write *log;
 	size_t nlog, log_room;
 	unsigned give_direct;        /* 1: places without a token, 2: with one */

@@ -151,7 +151,7 @@ static void crash_once(const struct hull_image_create *c, uint64_t seed, uint64_
 	f->journal = true;
 	f->stable = malloc(f->img.size);
 	memcpy(f->stable, f->data, f->img.size);
-	f->stable_size = f->img.size;
+	f->stable_size = f->stable_room = f->img.size;
 	f->stop_after = stop;
 	assert_int_equal(open_on(f, false, false, &img, &err), 0);
 	/* A sector holds the number of the round that wrote it, any later one may be there, too. */
