@@ -255,6 +255,7 @@ static void files(void **state)
 	               "firmware = 'none'\nentry = 0x8008_0000\n"
 	               "[engine]\ndeterministic = true\n"
 	               "[[disk]]\npath='r.img'\nreadonly=true\n[[disk]]\npath='s.img'\n"
+	               "limit = { iops = 2000, burst = '2s' }\nbacking.path = 'base.img'\n"
 	               "[[serial]]\nto='file:log'\n[[device]]\ntype='ivc'\nsize=65536\n"
 	               "opts = { peer = 'rt1', vectors = 4, on = true }\n"
 	               "[[passthrough]]\nkind='dt'\nmatch='/soc/'\nexclude=['/gic','/timer']\n"
@@ -268,6 +269,10 @@ static void files(void **state)
 	assert_int_equal(hull_options_num(&o, HULL_OPT_RNG_SOURCE), 9);
 	assert_int_equal(o.nitems[HULL_GROUP_DISK], 2);
 	assert_string_equal(hull_options_item(&o, HULL_OPT_DISK_PATH, 1)->text, "dir/s.img");
+	assert_int_equal(hull_options_item(&o, HULL_OPT_DISK_IOPS, 0)->num, 0);
+	assert_int_equal(hull_options_item(&o, HULL_OPT_DISK_IOPS, 1)->num, 2000);
+	assert_string_equal(hull_options_item(&o, HULL_OPT_DISK_BURST, 1)->text, "2s");
+	assert_string_equal(hull_options_item(&o, HULL_OPT_DISK_BACKING, 1)->text, "dir/base.img");
 	assert_string_equal(hull_options_item(&o, HULL_OPT_SERIAL_TO, 0)->text, "file:dir/log");
 	assert_int_equal(hull_options_item(&o, HULL_OPT_DEVICE_OPTS, 0)->count, 3);
 	assert_string_equal(hull_options_item(&o, HULL_OPT_DEVICE_OPTS, 0)->pairs[0].text, "rt1");
@@ -288,6 +293,11 @@ static void bad_files(void **state)
 		{ { VM "[memroy]\nsize = 1", 101, "unknown key \"memroy\"", "" },
 		  "dir/vm.toml line 3" },
 		{ { VM "[[disk]]\npath='x'\nbus='virtio'", 101, "unknown key \"disk.bus\"", "" },
+		  "dir/vm.toml line 5" },
+		{ { VM "[[disk]]\npath='x'\nlimit = { iosp = 1 }", 101,
+		    "unknown key \"disk.limit.iosp\"", "disk.limit.iops" },
+		  "dir/vm.toml line 5" },
+		{ { VM "[[disk]]\npath='x'\nlimit = 1", 101, "unknown key \"disk.limit\"", "" },
 		  "dir/vm.toml line 5" },
 		{ { VM "'memory.size' = 1", 101, "unknown key", "" }, "dir/vm.toml line 3" },
 		{ { VM "[memory\n", 102, "expected ]", "" }, "dir/vm.toml line 3 column 8" },
