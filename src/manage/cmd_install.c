@@ -234,13 +234,16 @@ static void unlock_cache(struct hull_install *in)
 static int make_work(struct hull_install *in, struct hull_err *err)
 {
 	char path[HULL_INSTALL_PATH];
+	struct stat mine, there;
+	bool stale = mkdir(in->work, 0777) != 0;
 	int r;
 
-	if (mkdir(in->work, 0777) && errno != EEXIST)
+	if (stale && errno != EEXIST)
 		return hull_fail(err, HULL_EPERM, 610, "%.200s cannot be made", in->work);
 	hull_install_path(in, ".lock", path);
 	in->work_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (in->work_lock < 0 || flock(in->work_lock, LOCK_EX | LOCK_NB)) {
+	if (in->work_lock < 0 || flock(in->work_lock, LOCK_EX | LOCK_NB) ||
+	    fstat(in->work_lock, &mine) || stat(path, &there) || mine.st_ino != there.st_ino) {
 		if (in->work_lock >= 0)
 			close(in->work_lock);
 		in->work_lock = -1;
@@ -249,8 +252,7 @@ static int make_work(struct hull_install *in, struct hull_err *err)
 		return HULL_EBUSY;
 	}
 	/* Left by a process that was killed. */
-	hull_install_path(in, "disk.raw", path);
-	if (!access(path, F_OK)) {
+	if (stale) {
 		remove_all(in->work);
 		close(in->work_lock);
 		in->work_lock = -1;
@@ -346,6 +348,7 @@ static void print_result(struct hull_install *in, bool json, FILE *out)
 		hull_json_u64(&j, "packages", in->npackages);
 		hull_json_u64(&j, "took_ns", in->progress.total_ns);
 		hull_json_bool(&j, "proved", in->o.prove);
+		hull_json_bool(&j, "ssh_proved", in->ssh_proved);
 		hull_json_end(&j);
 		return;
 	}
@@ -510,6 +513,11 @@ static int run(struct hull_install *in, const struct hull_options *o, int argc, 
 		                 "this build of Hull cannot run %s guests yet: the disk will be "
 		                 "unpacked, but not configured",
 		                 in->deb_arch);
+	if (hull_install_port(in, e)) {
+		if (e->id == 615)
+			return HULL_EINVAL;
+		hull_report_note(err, style, "the machine gets no network card: %s", e->text);
+	}
 	return install(in, e);
 }
 

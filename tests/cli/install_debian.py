@@ -143,7 +143,7 @@ def unpacked(folder):
     fsck = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
     tap.check(fsck.returncode == 0, "e2fsck finds nothing to do", fsck.stdout + fsck.stderr)
     tap.check("Fast link dest: \"usr/bin\"" in debugfs(image, "stat /bin"), "/bin leads to /usr/bin")
-    tap.check(re.search(r"Mode:\s+04755.*\n.*User:\s+0\s", debugfs(image, "stat /usr/bin/passwd")), "set-user-id programs belong to root",
+    tap.check(re.search(r"Mode:\s+04755\s[\s\S]*User:\s+0\s+Group:\s+0\s", debugfs(image, "stat /usr/bin/passwd")), "set-user-id programs belong to root",
               debugfs(image, "stat /usr/bin/passwd"))
     status = debugfs(image, "cat /var/lib/dpkg/status")
     states = set(re.findall(r"^Status: (.*)$", status, re.M))

@@ -225,6 +225,8 @@ static int first_said(struct guest *g, const char *line, bool more, struct hull_
 			hull_phase_begin(&in->progress, "configure");
 		else if (sscanf(mark, "initrd %llu %64s", &len, g->initrd_hash) == 2)
 			g->initrd_len = len;
+		else if (starts(mark, "hostkey ssh-"))
+			hull_format(in->host_key, sizeof(in->host_key), "%s", mark + 8);
 		else if (!strcmp(mark, "done"))
 			g->done = true;
 	} else if (strstr(line, "Kernel panic - not syncing")) {
@@ -295,7 +297,8 @@ static int first_ended(struct guest *g, int status, struct hull_err *err)
 		return hull_fail(err, HULL_EFAULT, 611,
 		                 "the guest ended before it had finished (exit code %d)",
 		                 WIFEXITED(status) ? WEXITSTATUS(status) : 128);
-	return take_initrd(g, err);
+	status = take_initrd(g, err);
+	return status ? status : hull_install_write_ssh(g->in, err);
 }
 
 static void machine_words(const struct hull_install *in, char cpus[16], char memory[32])
@@ -390,6 +393,64 @@ static int judge(struct guest *g, struct hull_err *err)
 	return 0;
 }
 
+/*
+ * The same by ssh, as its user will.  Without ssh here, or with a key that asks for a passphrase,
+ * the console's word has to do.
+ */
+static int prove_ssh(struct guest *g, struct hull_err *err)
+{
+	struct hull_install *in = g->in;
+	char hosts[HULL_INSTALL_PATH + 32], key[HULL_INSTALL_PATH], port[16], who[64],
+		said[64] = "";
+	const char *argv[] = { "ssh",
+		               "-F",
+		               "/dev/null",
+		               "-p",
+		               port,
+		               "-i",
+		               key,
+		               "-o",
+		               hosts,
+		               "-o",
+		               "GlobalKnownHostsFile=/dev/null",
+		               "-o",
+		               "StrictHostKeyChecking=yes",
+		               "-o",
+		               "BatchMode=yes",
+		               "-o",
+		               "ConnectTimeout=60",
+		               who,
+		               "uname -m",
+		               NULL };
+	struct hull_proc_spec spec = { .argv = argv, .log = in->log };
+	struct hull_proc p;
+	ssize_t n;
+	int r, status;
+
+	if (!in->port || !in->host_key[0] || !in->key_file[0] || !hull_proc_found("ssh"))
+		return 0;
+	hull_format(hosts, sizeof(hosts), "UserKnownHostsFile=\"%s/known_hosts\"", in->work);
+	hull_format(port, sizeof(port), "%u", in->port);
+	hull_format(who, sizeof(who), "%s@127.0.0.1", in->o.user);
+	hull_format(key, sizeof(key), "%s", in->key_file);
+	if (in->key_made)
+		hull_install_path(in, "id_ed25519", key);
+	r = hull_proc_start(&p, &spec, err);
+	if (r)
+		return r;
+	n = hull_proc_read(&p, said, sizeof(said) - 1, in->cancel, SILENCE_MS);
+	status = hull_proc_end(&p, n < 0);
+	if (n == HULL_ESTATE)
+		return hull_install_stopped(err);
+	if (n > 0 && WIFEXITED(status) && !WEXITSTATUS(status)) {
+		in->ssh_proved = true;
+		return 0;
+	}
+	return in->key_made
+	               ? hull_fail(err, HULL_EFAULT, 612, "the new machine lets nobody in by ssh")
+	               : 0;
+}
+
 static int answer(struct guest *g, const char *text, struct hull_err *err)
 {
 	g->step++;
@@ -422,6 +483,8 @@ static int proof_said(struct guest *g, const char *line, bool more, struct hull_
 		hull_format(g->state, sizeof(g->state), "%s", mark + strlen(MARK "state "));
 		hull_phase_seen(&in->progress, "logged in on the console");
 		r = judge(g, err);
+		if (!r)
+			r = prove_ssh(g, err);
 		if (!r)
 			r = answer(g, "sudo -p sudo-password: poweroff", err);
 	} else if (more && g->step == AT_SUDO && strstr(line, "sudo-password:")) {
@@ -460,6 +523,7 @@ int hull_install_prove(struct hull_install *in, struct hull_err *err)
 		return hull_fail(err, HULL_EFAULT, 612,
 		                 "the guest ended before it was asked to (exit code %d)",
 		                 WIFEXITED(status) ? WEXITSTATUS(status) : 128);
-	hull_phase_seen(&in->progress, "logged in; the system is running, ssh is active");
+	hull_phase_seen(&in->progress, in->ssh_proved ? "logged in on the console and by ssh"
+	                                              : "logged in on the console");
 	return 0;
 }

@@ -132,6 +132,10 @@ static int put_ours(struct hull_install *in, struct hull_err *err)
 		        "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n", err);
 	if (!r)
 		r = put(in, "etc/initramfs-tools/hooks/virtio", 0755, initramfs_hook, err);
+	/* systemd-networkd asks for wireless networks, and the modules for them take seconds. */
+	if (!r)
+		r = put(in, "etc/modprobe.d/no-wireless.conf", 0644,
+		        "alias net-pf-16-proto-16-family-nl80211 off\n", err);
 	/* Until everything is configured no package may start a service. */
 	if (!r)
 		r = put(in, "usr/sbin/policy-rc.d", 0755, "#!/bin/sh\nexit 101\n", err);

@@ -63,7 +63,9 @@ struct hull_install {
 	char key[1024];                   /* the line for authorized_keys */
 	char key_file[HULL_INSTALL_PATH]; /* private key; "": none is known */
 	char password[128];
-	bool key_made;
+	bool key_made, ssh_proved;
+	uint16_t port; /* of this machine that leads to the guest's ssh; 0: there is no card */
+	char host_key[1024]; /* "ssh-ed25519 AAAA...": what the new machine proves itself with */
 	char part_uuid[37];
 	uint8_t uuids[3][16];
 	uint32_t time;    /* of all files that we make */
@@ -103,11 +105,15 @@ int hull_install_prove(struct hull_install *in, struct hull_err *err) HULL_CHECK
 bool hull_install_can_run(enum hull_isa isa);
 
 /* result.c: hull.toml, keys, seed and the note of what was made. */
+int hull_install_port(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 int hull_install_keys(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 int hull_install_write_toml(struct hull_install *in, FILE *out,
                             struct hull_err *err) HULL_CHECK_RESULT;
 int hull_install_write_seed(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 int hull_install_write_results(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
+
+/* ssh_config and known_hosts, when the host key is known. */
+int hull_install_write_ssh(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 
 /* How to log in by ssh.  What the phases after fetching will take, as measured elsewhere. */
 void hull_install_print_ssh(const struct hull_install *in, FILE *out);

@@ -37,7 +37,8 @@ static const struct row rows[] = {
 	{ "packages", TEXT, AT(packages), "A,B", "Packages to install besides." },
 	{ "timezone", TEXT, AT(timezone), "AREA/CITY", "Time zone (Etc/UTC)." },
 	{ "locale", TEXT, AT(locale), "NAME", "Locale (C.UTF-8)." },
-	{ "publish", TEXT, AT(publish), "PORT", "Port of this machine that leads to ssh (2222)." },
+	{ "publish", TEXT, AT(publish), "PORT",
+	  "Port of this machine that leads to ssh (2222, or the next free one)." },
 	{ "into", TEXT, AT(into), "DIR", "Folder to make (the VM's, below ~/.local/share/hull)." },
 	{ "cloud-init", SWITCH, AT(cloud_init), NULL,
 	  "Install cloud-init and attach a seed for it." },
@@ -310,7 +311,6 @@ static void defaults(struct hull_install_options *o)
 	o->password = "generate";
 	o->timezone = "Etc/UTC";
 	o->locale = "C.UTF-8";
-	o->publish = "2222";
 }
 
 int hull_install_parse(struct hull_install *in, struct hull_options *o, int argc,

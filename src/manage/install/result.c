@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "host/file.h"
+#include "host/net/user.h"
 #include "host/os/os.h"
 #include "host/proc.h"
 #include "manage/install/volumes.h"
@@ -158,6 +161,44 @@ int hull_install_keys(struct hull_install *in, struct hull_err *err)
 	return r ? r : choose_key(in, err);
 }
 
+static bool port_is_free(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	bool free_now;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	/* A connection that has just ended does not matter, as for whoever listens in earnest. */
+	free_now = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
+	           !bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, 1);
+	if (fd >= 0)
+		close(fd);
+	return free_now;
+}
+
+int hull_install_port(struct hull_install *in, struct hull_err *err)
+{
+	struct hull_user_options o = { 0 };
+	struct hull_net_end *end;
+	uint64_t port = 2222;
+	int r;
+
+	if (in->o.publish && (!hull_parse_u64(in->o.publish, &port) || !port || port > 65535)) {
+		hull_fail(err, HULL_EINVAL, 615, "--publish \"%.60s\" is not a port",
+		          in->o.publish);
+		hull_err_fix(err, "a number like 2222: the port of this machine that leads to ssh");
+		return HULL_EINVAL;
+	}
+	r = hull_user_open(&o, &end, err);
+	if (r)
+		return r;
+	hull_net_close(end);
+	while (!in->o.publish && port < 2322 && !port_is_free((uint16_t)port))
+		port++;
+	in->port = (uint16_t)port;
+	return 0;
+}
+
 static const char *const isa_names[] = {
 	[HULL_ISA_RISCV64] = "riscv64",
 	[HULL_ISA_AARCH64] = "aarch64",
@@ -182,6 +223,8 @@ int hull_install_write_toml(struct hull_install *in, FILE *out, struct hull_err 
 		fputs("\n[[disk]]\npath = \"seed.iso\"\nformat = \"raw\"\nreadonly = true\n"
 		      "id = \"seed\"\n",
 		      out);
+	if (in->port)
+		fprintf(out, "\n[[net]]\nmode = \"user\"\npublish = [\"%u:22\"]\n", in->port);
 	if (fflush(out) || ferror(out))
 		return hull_fail(err, HULL_EIO, 610, "hull.toml cannot be written");
 	return 0;
@@ -292,13 +335,35 @@ int hull_install_write_results(struct hull_install *in, struct hull_err *err)
 	return r ? r : write_credentials(in, err);
 }
 
+int hull_install_write_ssh(struct hull_install *in, struct hull_err *err)
+{
+	FILE *out;
+	int r;
+
+	if (!in->port || !in->host_key[0])
+		return 0;
+	r = write_file(in, "known_hosts", 0644, &out, err);
+	if (r)
+		return r;
+	fprintf(out, "[127.0.0.1]:%u %s\n", in->port, in->host_key);
+	r = close_file(out, 0, err);
+	if (!r)
+		r = write_file(in, "ssh_config", 0644, &out, err);
+	if (r)
+		return r;
+	fprintf(out,
+	        "Host %s\n  HostName 127.0.0.1\n  Port %u\n  User %s\n"
+	        "  UserKnownHostsFile \"%s/known_hosts\"\n",
+	        in->o.vm, in->port, in->o.user, in->dir);
+	if (in->key_made)
+		fprintf(out, "  IdentityFile \"%s\"\n  IdentitiesOnly yes\n", in->key_file);
+	return close_file(out, 0, err);
+}
+
 void hull_install_print_ssh(const struct hull_install *in, FILE *out)
 {
-	char key[HULL_INSTALL_PATH + 8] = "";
-
-	if (in->key_made)
-		hull_format(key, sizeof(key), "-i %s ", in->key_file);
-	fprintf(out, "  log in:    ssh %s-p %s %s@127.0.0.1\n", key, in->o.publish, in->o.user);
+	if (in->port && in->host_key[0])
+		fprintf(out, "  log in:    ssh -F %s/ssh_config %s\n", in->dir, in->o.vm);
 }
 
 uint32_t hull_install_expected_s(const struct hull_install *in)
