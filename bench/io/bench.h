@@ -27,8 +27,8 @@ enum {
 	BENCH_BLOCK_MAX = 256 << 10,
 };
 
-#define BENCH_F_EVENT_IDX (UINT64_C(1) << 29)
-#define BENCH_F_VERSION_1 (UINT64_C(1) << 32)
+/* With flushes, so that not every write is one; split rings, as most drivers have them. */
+#define BENCH_FEATURES (UINT64_C(1) << 9 | UINT64_C(1) << 29 | UINT64_C(1) << 32)
 
 struct bench_device {
 	uint8_t *memory;

@@ -10,10 +10,7 @@
 #include "base/mem.h"
 #include "core/bus.h"
 #include "core/dev_impl.h"
-#if __has_include("host/block/disk.h")
 #include "host/block/disk.h"
-#define HAVE_DISKS
-#endif
 
 #define MMIO UINT64_C(0x10000000)
 
@@ -78,7 +75,6 @@ static void ack(struct bench_device *d)
 
 static void open_image(struct inside *in, const char *path, const char *format)
 {
-#ifdef HAVE_DISKS
 	struct hull_image_options o = { .path = path, .format = format };
 	struct hull_disk_options disk = { .serial = "bench" };
 	struct hull_image *img;
@@ -86,10 +82,6 @@ static void open_image(struct inside *in, const char *path, const char *format)
 
 	if (hull_image_open(&o, &img, &err) || hull_disk_open(&disk, img, &in->disk, &err))
 		bench_die(path, err.text);
-#else
-	(void)in;
-	bench_die(path, format);
-#endif
 }
 
 static struct hull_block *open_disk(struct inside *in, const char *path, const char *format,
@@ -127,7 +119,6 @@ static void make_vm(struct inside *in, uint8_t *memory, struct hull_block *disk)
 void bench_open_hull(struct bench_device *d, const char *path, const char *format, uint64_t size)
 {
 	static const uint32_t where[] = { BENCH_DESC, BENCH_AVAIL, BENCH_USED };
-	const uint64_t features = BENCH_F_EVENT_IDX | BENCH_F_VERSION_1;
 	struct inside *in = calloc(1, sizeof(*in));
 
 	if (!in)
@@ -140,7 +131,7 @@ void bench_open_hull(struct bench_device *d, const char *path, const char *forma
 	set(d, STATUS, 3);
 	for (uint32_t half = 0; half < 2; half++) {
 		set(d, SEL, half);
-		set(d, FEATURES, (uint32_t)(features >> 32 * half));
+		set(d, FEATURES, (uint32_t)(BENCH_FEATURES >> 32 * half));
 	}
 	set(d, STATUS, 11);
 	set(d, NUM, BENCH_NUM);
@@ -158,8 +149,6 @@ void bench_close_hull(struct bench_device *d)
 	set(d, STATUS, 0);
 	if (hull_vm_destroy(in->vm, &err))
 		bench_die("vm", err.text);
-#ifdef HAVE_DISKS
 	hull_disk_close(in->disk);
-#endif
 	free(in);
 }
