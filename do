@@ -138,7 +138,7 @@ need_check() {
 
 # Programs that the tests compare Hull with.
 need_judges() {
-	need mke2fs e2fsprogs sfdisk fdisk isoinfo genisoimage dtc device-tree-compiler pkg-config pkg-config qemu-img qemu-utils nbdinfo libnbd-bin \
+	need mke2fs e2fsprogs sfdisk fdisk isoinfo genisoimage dtc device-tree-compiler pkg-config pkg-config qemu-img qemu-utils nbdinfo libnbd-bin iperf3 iperf3 curl curl \
 		qemu-riscv64 qemu-user qemu-system-riscv64 qemu-system-misc llvm-mc-19 llvm-19 \
 		tcpdump tcpdump passt passt /usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
 }

@@ -6,6 +6,8 @@
   guest.py ARCH initramfs --out FILE [--init FILE] [--module NAME]... [--file SRC:DEST]...
                                     build an initramfs; --module adds to the virtio drivers
                                     a module and what it needs
+  guest.py ARCH tools               fetch the programs of TOOLS; print the path of an ext4 image
+                                    of them, to be mounted read-only and entered by chroot
 
 ARCH is riscv64.  Fetched pieces are kept below $XDG_CACHE_HOME/hull (~/.cache/hull), so only
 the first call needs the network; removing that folder fetches them anew.
@@ -27,6 +29,8 @@ import apt  # noqa: E402
 import initramfs  # noqa: E402
 
 LAYOUT = 1  # of the cache folder; a change fetches anew
+TOOLS = ("curl", "dpkg", "e2fsprogs", "fio", "iperf3")  # a change raises TOOLS_LAYOUT
+TOOLS_LAYOUT = 1
 
 GUESTS = {
     "riscv64": {
@@ -40,6 +44,9 @@ GUESTS = {
 # What a guest on virtio needs; those that the kernel has built in cost nothing.  A file system
 # is not among them: its megabytes would be unpacked at each start.
 DEFAULT_MODULES = ["virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"]
+
+
+MERGED = ("bin", "sbin", "lib", "lib64")  # directories of / that are links into /usr
 
 
 def cache_folder():
@@ -112,16 +119,69 @@ def fetch(arch, out):
         os.rename(new, out)
 
 
-def ensure(arch):
-    """The folder with the guest's pieces, fetched if it is not there."""
-    out = os.path.join(cache_folder(), "%s-%d" % (arch, LAYOUT))
-    if not os.path.isdir(out):
+def once(out, make):
+    """`out`, made by make() if it is not there; other processes wait meanwhile."""
+    if not os.path.exists(out):
         os.makedirs(os.path.dirname(out), exist_ok=True)
         with open(out + ".lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not os.path.isdir(out):
-                fetch(arch, out)
+            if not os.path.exists(out):
+                make()
     return out
+
+
+def ensure(arch):
+    """The folder with the guest's pieces, fetched if it is not there."""
+    out = os.path.join(cache_folder(), "%s-%d" % (arch, LAYOUT))
+    return once(out, lambda: fetch(arch, out))
+
+
+def unpack_merged(deb, root):
+    """A package below `root`, where /bin, /sbin and /lib are those of /usr."""
+    tool = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
+    with tarfile.open(fileobj=tool.stdout, mode="r|") as tar:
+        for member in tar:
+            name = os.path.normpath(member.name)
+            if name.split("/")[0] in MERGED:
+                name = "usr/" + name
+            if name == "." or not (member.isfile() or member.isdir() or member.issym()):
+                continue
+            path = os.path.join(root, name)
+            os.makedirs(path if member.isdir() else os.path.dirname(path), exist_ok=True)
+            if member.issym() and not os.path.lexists(path):
+                os.symlink(member.linkname, path)
+            elif member.isfile():
+                with open(path, "wb") as out:
+                    shutil.copyfileobj(tar.extractfile(member), out)
+                os.chmod(path, member.mode & 0o755)
+    tool.stdout.close()
+    if tool.wait():
+        raise apt.AptError("%s cannot be unpacked" % os.path.basename(deb))
+
+
+def make_tools(arch, out):
+    guest = GUESTS[arch]
+    with tempfile.TemporaryDirectory(prefix=".tools-", dir=os.path.dirname(out)) as work:
+        root, image = os.path.join(work, "root"), os.path.join(work, "image")
+        packages = apt.Apt(os.path.join(work, "apt"), guest["suite"], guest["debian"])
+        packages.update()
+        for name in MERGED:
+            os.makedirs(os.path.join(root, "usr", name))
+            os.symlink("usr/" + name, os.path.join(root, name))
+        for name in ("dev", "mnt", "proc", "sys", "tmp"):
+            os.mkdir(os.path.join(root, name))
+        for deb in packages.download_all(TOOLS):
+            unpack_merged(deb, root)
+        with open(image, "wb") as f:
+            f.truncate(768 << 20)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", root, image], check=True)
+        os.rename(image, out)
+
+
+def tools(arch):
+    """An ext4 image with the programs of TOOLS."""
+    out = os.path.join(cache_folder(), "%s-tools-%d.img" % (arch, TOOLS_LAYOUT))
+    return once(out, lambda: make_tools(arch, out))
 
 
 def read(path):
@@ -185,7 +245,7 @@ def paths(arch, out):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("arch", choices=sorted(GUESTS))
-    parser.add_argument("what", nargs="?", choices=["initramfs"])
+    parser.add_argument("what", nargs="?", choices=["initramfs", "tools"])
     parser.add_argument("--out")
     parser.add_argument("--init")
     parser.add_argument("--module", action="append", default=[])
@@ -197,6 +257,8 @@ def main():
                 parser.error("initramfs needs --out FILE")
             write_whole(args.out, make_initramfs(args.arch, args.init, args.module, args.file))
             print("INITRD=" + args.out)
+        elif args.what == "tools":
+            print("TOOLS=" + tools(args.arch))
         else:
             for key, value in paths(args.arch, args.out).items():
                 print("%s=%s" % (key, value))

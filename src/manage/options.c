@@ -362,21 +362,8 @@ static int check_disks(const struct hull_options *o, struct hull_err *err)
 	uint32_t i, k;
 
 	for (i = 0; i < o->nitems[HULL_GROUP_DISK]; i++) {
-		const struct hull_value *format = hull_options_item(o, HULL_OPT_DISK_FORMAT, i);
 		const struct hull_value *id = hull_options_item(o, HULL_OPT_DISK_ID, i);
 
-		if (format->num) {
-			struct hull_place at = { .origin = format->origin, .key = "disk.format" };
-			const char *path = hull_options_item(o, HULL_OPT_DISK_PATH, i)->text;
-
-			hull_fail(err, HULL_ENOTSUP, 306,
-			          "this build does not read %s images: %.120s", format->text,
-			          path ? path : "");
-			hull_place_where(err, &at);
-			hull_err_fix(err, "qemu-img convert -O raw %.40s disk.raw",
-			             path ? path : "");
-			return HULL_ENOTSUP;
-		}
 		for (k = 0; id->text && k < i; k++)
 			if (hull_text_eq(id->text, hull_options_item(o, HULL_OPT_DISK_ID, k)->text))
 				return clash(id, "disk.id", err, "two disks have the same id");

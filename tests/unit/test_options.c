@@ -391,7 +391,6 @@ static void contradictions(void **state)
 		{ "--deterministic --engine hw", 108, "deterministic", "" },
 		{ "--jit-min-threshold 5 --jit-max-threshold 4", 108, "min_threshold is larger",
 		  "" },
-		{ "-d a,format=qcow2", 306, "does not read qcow2 images: a", "qemu-img convert" },
 		{ "-d a,id=x -d b,id=x", 108, "two disks have the same id", "" },
 		{ "--set disk[0].id=x", 107, "disk.path is missing", "explain" },
 		{ "--region 4096", 108, "needs a size", "" },

@@ -172,3 +172,9 @@ Dir::Etc::netrcparts "/etc/apt/auth.conf.d";
         if len(files) != 1:
             raise AptError("apt-get download %s left no package" % name)
         return files[0]
+
+    def download_all(self, names):
+        """Fetch packages and all that they depend on; returns the paths of their files."""
+        self.run("fetching " + " ".join(names), "install", "--download-only", "--no-install-recommends",
+                 "--yes", *names)
+        return sorted(glob.glob(os.path.join(self.root, "cache/archives/*.deb")))
