@@ -60,11 +60,12 @@ static bool same(struct known a, struct known b)
 /* Block `to`, number + 1, may be reached with what is known now. */
 static void flow_to(struct jit_facts *f, unsigned to)
 {
-	struct state *in = &f->in[to - 1];
+	struct state *in;
 	bool changed = false;
 
 	if (!to)
 		return;
+	in = &f->in[to - 1];
 	if (!(f->reached & BIT(to - 1))) {
 		f->reached |= BIT(to - 1);
 		f->work |= BIT(to - 1);

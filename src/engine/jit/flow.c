@@ -41,7 +41,8 @@ static uint64_t edges_of(const struct jit_block *blocks, unsigned count, const s
 
 	for (unsigned i = 1; i < b->ir->count; i++) {
 		const struct hull_ir_node *n = &b->ir->nodes[i];
-		int32_t target = b->offset + (int32_t)n->imm;
+		int32_t target =
+			(int32_t)((uint32_t)b->offset + (uint32_t)n->imm); /* if it jumps */
 		unsigned next = 0;
 
 		if (n->op == HULL_IR_BRANCH)
