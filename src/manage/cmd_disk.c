@@ -23,6 +23,7 @@ static const struct {
 	{ "commit", "Write what an overlay holds into its backing image.", hull_disk_commit },
 	{ "rebase", "Put an overlay onto another backing image, or none.", hull_disk_rebase },
 	{ "snapshot", "Make, list, apply and remove snapshots in an image.", hull_disk_snapshot },
+	{ "measure", "Tell how large an image would become.", hull_disk_measure },
 	{ "serve", "Let others use a disk image over NBD.", hull_disk_serve },
 };
 

@@ -56,6 +56,7 @@ int hull_disk_compare(const struct hull_disk_call *c, struct hull_err *err);
 int hull_disk_commit(const struct hull_disk_call *c, struct hull_err *err);
 int hull_disk_rebase(const struct hull_disk_call *c, struct hull_err *err);
 int hull_disk_snapshot(const struct hull_disk_call *c, struct hull_err *err);
+int hull_disk_measure(const struct hull_disk_call *c, struct hull_err *err);
 int hull_disk_serve(const struct hull_disk_call *c, struct hull_err *err);
 
 #endif

@@ -246,3 +246,117 @@ int hull_disk_resize(const struct hull_disk_call *c, struct hull_err *err)
 		        o.path, hull_disk_amount(size, amount, sizeof(amount)));
 	return r;
 }
+
+/* Bytes of the clusters that hold data, through the whole chain. */
+static int sum_data(struct hull_image *img, uint64_t cluster, uint64_t *ret)
+{
+	uint64_t counted = 0; /* clusters below this byte are */
+	struct hull_image_extent e;
+
+	*ret = 0;
+	for (uint64_t off = 0; off < img->size; off += e.len) {
+		int r = hull_image_map(img, off, img->size - off, &e);
+		uint64_t from = MAX(off / cluster * cluster, counted);
+		uint64_t to = r ? 0 : align_up(off + e.len, cluster);
+
+		if (r)
+			return r;
+		if (!(e.flags & HULL_IMAGE_DATA) || to <= from)
+			continue;
+		*ret += to - from;
+		counted = to;
+	}
+	return 0;
+}
+
+static void report_measure(const struct hull_disk_call *c, uint64_t needed, uint64_t full)
+{
+	struct hull_json j;
+	char a[24], b[24];
+
+	if (hull_disk_style(c) & HULL_REPORT_JSON) {
+		hull_json_init(&j, c->out);
+		hull_json_object(&j, NULL);
+		hull_json_text(&j, "schema", "hull.disk.measure/1");
+		hull_json_u64(&j, "required", needed);
+		hull_json_u64(&j, "fully_allocated", full);
+		hull_json_end(&j);
+		return;
+	}
+	fprintf(c->out, "needs      %s (%llu bytes)\nat most    %s (%llu bytes)\n",
+	        hull_disk_amount(needed, a, sizeof(a)), (unsigned long long)needed,
+	        hull_disk_amount(full, b, sizeof(b)), (unsigned long long)full);
+}
+
+static int measure(const struct hull_disk_call *c, const struct hull_image_options *o,
+                   const char *to, struct hull_image_create *n, struct hull_err *err)
+{
+	const struct hull_image_format *f = hull_image_format_find(to);
+	uint64_t cluster = n->cluster_bytes ? n->cluster_bytes : 65536, data = 0;
+	struct hull_image *img;
+	int r = 0;
+
+	if (!f || f->protocol)
+		return hull_fail(err, HULL_ENOTSUP, 306, "this build has no image format \"%.40s\"",
+		                 to);
+	if (!is_pow2(cluster) || cluster < 512 || cluster > 2 << 20)
+		return hull_fail(err, HULL_EINVAL, 5,
+		                 "a cluster has 512 bytes to 2M, a power of two");
+	if (o->path) {
+		r = hull_image_open(o, &img, err);
+		if (r)
+			return r;
+		n->size = img->size;
+		r = sum_data(img, cluster, &data);
+		if (r)
+			hull_fail(err, r, 302, "\"%s\" cannot be read", o->path);
+		hull_image_unref(img);
+	}
+	if (!r)
+		report_measure(c, f->measure ? f->measure(n, data) : data,
+		               f->measure ? f->measure(n, n->size) : n->size);
+	return r;
+}
+
+int hull_disk_measure(const struct hull_disk_call *c, struct hull_err *err)
+{
+	struct hull_image_options o = { .read_only = true, .shared = true };
+	struct hull_image_create n = { 0 };
+	const char *to = "qcow2", *size = NULL, *cluster = NULL;
+	const struct hull_arg args[] = {
+		{ .flag = "format",
+		  .letter = 'f',
+		  .text = &o.format,
+		  .value = "FORMAT",
+		  .help = "Format of the image; raw if not given." },
+		{ .flag = "to",
+		  .letter = 't',
+		  .text = &to,
+		  .value = "FORMAT",
+		  .help = "Format of the new image; qcow2 if not given." },
+		{ .flag = "size",
+		  .text = &size,
+		  .value = "SIZE",
+		  .help = "Of an empty disk, instead of an image's." },
+		{ .flag = "cluster",
+		  .text = &cluster,
+		  .value = "SIZE",
+		  .help = "Size of a cluster, 512 to 2M." },
+		{ .flag = "extended-l2",
+		  .given = &n.extended_l2,
+		  .help = "With clusters of 32 parts." },
+	};
+	const struct hull_verb v = { "hull disk", "measure", "IMAGE | --size SIZE", 0,
+		                     1,           args,      ARRAY_LEN(args) };
+	uint64_t bytes = 0;
+	int r = hull_disk_args(c, &v, &o.path, err);
+
+	if (!r && !o.path == !size)
+		r = hull_fail(err, HULL_EINVAL, 7, "hull disk measure needs an image, or --size");
+	if (!r && size)
+		r = hull_disk_size(size, &n.size, err);
+	if (!r && cluster)
+		r = hull_disk_size(cluster, &bytes, err);
+	n.cluster_bytes = (uint32_t)MIN(bytes, UINT64_C(1) << 31);
+	return r ? r : measure(c, &o, to, &n, err);
+}

@@ -147,6 +147,8 @@ struct hull_image_format {
 	int (*open)(const struct hull_image_options *o, struct hull_image *file,
 	            struct hull_image **ret, struct hull_err *err);
 	int (*create)(const struct hull_image_create *c, struct hull_err *err);
+	/* Bytes of the file of a new image that will hold data in `data_bytes` of its disk. */
+	uint64_t (*measure)(const struct hull_image_create *c, uint64_t data_bytes);
 	/* Write back and free everything but the object's `file` and `backing`, then the object. */
 	void (*close)(struct hull_image *img);
 

@@ -252,6 +252,7 @@ HULL_IMAGE_FORMAT(qcow2) = {
 	.probe = q2_probe,
 	.open = q2_open,
 	.create = hull_q2_create,
+	.measure = hull_q2_measure,
 	.close = q2_close,
 	.read = hull_q2_read,
 	.write = hull_q2_write,

@@ -368,6 +368,7 @@ int hull_q2_rebuild(struct hull_q2 *q, struct hull_q2_counts *n);
 /* Write an image of `size` bytes without data into an empty file. */
 int hull_q2_format(const struct hull_image_create *c, uint64_t size, struct hull_image *file,
                    struct hull_err *err);
+uint64_t hull_q2_measure(const struct hull_image_create *c, uint64_t data_bytes);
 int hull_q2_create(const struct hull_image_create *c, struct hull_err *err);
 
 #endif

@@ -194,6 +194,26 @@ static int preallocate(const struct hull_image_create *c, struct hull_err *err)
 	          : 0;
 }
 
+/* Header, L1, all L2 tables, and refcounts of everything, themselves included; then the data. */
+uint64_t hull_q2_measure(const struct hull_image_create *c, uint64_t data_bytes)
+{
+	uint64_t cluster = c->cluster_bytes ? c->cluster_bytes : 65536, refs, blocks = 0, table = 1;
+	uint64_t entry = c->extended_l2 ? 16 : 8;
+	uint64_t guest = align_up(c->size, cluster) / cluster;
+	uint64_t l2 = align_up(guest, cluster / entry) / (cluster / entry);
+	uint64_t l1 = MAX(align_up(l2 * 8, cluster) / cluster, UINT64_C(1));
+	uint64_t all = 0, before;
+
+	refs = cluster * 8 / (c->refcount_bits ? c->refcount_bits : 16);
+	do {
+		before = all;
+		all = 1 + l1 + l2 + guest + blocks + table;
+		blocks = align_up(all, refs) / refs;
+		table = MAX(align_up(blocks * 8, cluster) / cluster, UINT64_C(1));
+	} while (all != before);
+	return (1 + l1 + l2 + blocks + table) * cluster + align_up(data_bytes, cluster);
+}
+
 int hull_q2_create(const struct hull_image_create *c, struct hull_err *err)
 {
 	struct hull_image_create file = { .path = c->path, .overwrite = c->overwrite };
