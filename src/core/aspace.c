@@ -52,11 +52,13 @@ static void rw_write(struct hull_vm *vm)
 {
 	uint32_t seen = 0;
 
+	hull_store_relaxed(&vm->rw.wanted, 1);
 	while (!hull_cas_seqcst(&vm->rw.word, &seen, (uint32_t)RW_WRITER)) {
 		if (seen)
 			rw_sleep(vm, seen);
 		seen = 0;
 	}
+	hull_store_relaxed(&vm->rw.wanted, 0);
 }
 
 static void rw_written(struct hull_vm *vm)
@@ -729,6 +731,11 @@ bool hull_mem_store64(struct hull_vm *vm, hull_gpa gpa, uint64_t v)
 	hull_store_release(at, le);
 	stored(vm, gpa, 8);
 	return true;
+}
+
+bool hull_mem_wanted(struct hull_vm *vm)
+{
+	return hull_load_relaxed(&vm->rw.wanted);
 }
 
 void hull_mem_enter(struct hull_vm *vm)

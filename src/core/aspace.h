@@ -73,6 +73,12 @@ int hull_dma_begin(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool write,
 void hull_dma_end(struct hull_vm *vm, struct hull_dma *dma);
 
 /*
+ * Does a change of the map wait for windows to close?  Whoever keeps some open most of the time, as
+ * disks do, begins no more until this is false: else the change might wait for ever.  Any thread.
+ */
+bool hull_mem_wanted(struct hull_vm *vm);
+
+/*
  * Copies by devices.  False if any byte is not RAM (or, to write, is ROM):
  * nothing was changed then.
  */

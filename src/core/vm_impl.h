@@ -32,6 +32,7 @@ enum {
 struct hull_rwlock {
 	uint32_t word;    /* atomic: number of readers, or RW_WRITER */
 	uint32_t waiters; /* atomic */
+	uint32_t wanted;  /* atomic: a writer waits */
 };
 
 /* Where the host memory of a mapping came from: who gives it back. */

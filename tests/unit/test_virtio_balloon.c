@@ -165,6 +165,29 @@ static void test_long_list(void **state)
 	end(e);
 }
 
+/* Sixteen times four gigabytes: neither. */
+static void test_long_ranges(void **state)
+{
+	struct env *e = start();
+	struct vqueue *v = &e->q[REPORT];
+	unsigned turns = 0;
+	uint32_t id, len;
+
+	(void)state;
+	for (uint16_t i = 0; i < NUM; i++) {
+		v_desc(e->rig, V_AT(v->desc, i), DATA, UINT32_MAX, VD_WRITE, 0);
+		v_avail(v, i);
+	}
+	v_kick(v);
+	assert_true(v_used(v, &id, &len));
+	assert_false(v_used(v, &id, &len));
+	for (unsigned i = 1; i < NUM; i++)
+		for (; !v_used(v, &id, &len); turns++)
+			rig_clock(e->rig, hull_clock_now(e->rig->vm) + 1);
+	assert_in_range(turns, 1, NUM);
+	end(e);
+}
+
 static void test_statistics(void **state)
 {
 	struct env *e = start();
@@ -213,11 +236,9 @@ static void test_reset_under_load(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_reporting),
-		cmocka_unit_test(test_long_list),
-		cmocka_unit_test(test_statistics),
-		cmocka_unit_test(test_reset_under_load),
+		cmocka_unit_test(test_pages),      cmocka_unit_test(test_reporting),
+		cmocka_unit_test(test_long_list),  cmocka_unit_test(test_long_ranges),
+		cmocka_unit_test(test_statistics), cmocka_unit_test(test_reset_under_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -877,6 +877,81 @@ static void test_lanes(void **state)
 	each(load_and_resets);
 }
 
+struct kicks {
+	struct env *e;
+	uint32_t stop; /* atomic */
+};
+
+static void *kick_on(void *arg)
+{
+	struct kicks *k = arg;
+
+	while (!hull_load_acquire(&k->stop))
+		v_set(k->e->d, V_NOTIFY, 0);
+	return NULL;
+}
+
+/* Another vCPU notifies all the time: nothing new begins once a reset waits for the old. */
+static void test_kicks_during_reset(void **state)
+{
+	const struct vbuf b[] = { { HEADER, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
+	struct env *e = start_with(true, false);
+	struct kicks k = { .e = e };
+	pthread_t thread;
+
+	(void)state;
+	header(e, IN, 1);
+	assert_int_equal(pthread_create(&thread, NULL, kick_on, &k), 0);
+	for (unsigned round = 0; round < 200; round++) {
+		unsigned before = e->disk->submitted;
+
+		membackend_hold(e->disk, true);
+		for (unsigned i = 0; i < NUM; i++)
+			v_post(&e->q, b, 3, DATA2);
+		v_kick(&e->q);
+		v_set(e->d, V_STATUS, 0);
+		assert_int_equal(e->disk->submitted, before + 64);
+		v_start(e->d, VF_INDIRECT, NUM, &e->q);
+	}
+	hull_store_release(&k.stop, 1);
+	pthread_join(thread, NULL);
+	end(e);
+}
+
+static void *start_log(void *arg)
+{
+	struct env *e = arg;
+
+	assert_int_equal(hull_vm_dirty_start(e->rig->vm, NULL), 0);
+	return NULL;
+}
+
+/* Windows of requests hold the map in place: no new ones while a change of it waits. */
+static void test_change_of_the_map(void **state)
+{
+	struct env *e = start_with(true, false);
+	uint32_t id, len;
+	pthread_t thread;
+
+	(void)state;
+	membackend_hold(e->disk, true);
+	header(e, IN, 1);
+	post(e, DATA, 512, true);
+	assert_int_equal(e->disk->submitted, 1);
+	assert_int_equal(pthread_create(&thread, NULL, start_log, e), 0);
+	while (!hull_mem_wanted(e->rig->vm))
+		usleep(100);
+	post(e, DATA, 512, true);
+	assert_int_equal(e->disk->submitted, 1);
+	membackend_hold(e->disk, false);
+	pthread_join(thread, NULL);
+	rig_clock(e->rig, hull_clock_now(e->rig->vm) + 1000000);
+	assert_int_equal(e->disk->submitted, 2);
+	e->disk->b.drain(&e->disk->b);
+	assert_true(v_used(&e->q, &id, &len) && v_used(&e->q, &id, &len));
+	end(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -901,6 +976,8 @@ int main(void)
 		cmocka_unit_test(test_queues),
 		cmocka_unit_test(test_number_in_flight),
 		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_kicks_during_reset),
+		cmocka_unit_test(test_change_of_the_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,13 @@
 enum { ID = 5, INFLATE = 0, DEFLATE = 1, STATS = 2, QUEUES = 5, QUEUE_SIZE = 128 };
 enum { F_STATS_VQ = 1, F_DEFLATE_ON_OOM = 2, F_PAGE_REPORTING = 5 };
 enum { C_NUM_PAGES = 0, C_ACTUAL = 4, C_SIZE = 8 };
-enum { PAGE = 4096, PIECE = 256, PAGES_AT_ONCE = 16384, RANGES_AT_ONCE = 512 };
+enum {
+	PAGE = 4096,
+	PIECE = 256,
+	PAGES_AT_ONCE = 16384,
+	RANGES_AT_ONCE = 512,
+	RANGE_BYTES = 8 << 20
+};
 /* 5.5.6.3: tags 0 to 9, and those that Linux has added since. */
 enum { STAT = 10, STAT_TAGS = 16, STATS_MOST = 32 };
 
@@ -150,7 +156,7 @@ static void report(struct balloon *s, unsigned q)
 		for (unsigned i = 0; i < c->nwrite; i++)
 			discard(s, c->seg[c->nread + i].gpa, c->seg[c->nread + i].len);
 		hull_virtio_push(&s->v, q, c->head, 0);
-		budget -= MIN(budget, 1u + c->nwrite);
+		budget -= MIN(budget, 1u + c->nwrite + (unsigned)(c->write_len / RANGE_BYTES));
 	}
 	hull_virtio_signal(&s->v, q);
 	if (!budget)

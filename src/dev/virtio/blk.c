@@ -423,7 +423,8 @@ static bool next(struct blk_queue *p)
 	struct slot *t;
 
 	p->starved = p->busy == SLOTS;
-	if (p->starved || !hull_virtio_next(v, p->index, &p->chain))
+	if (p->starved || hull_virtio_pauses(v, p->index) ||
+	    !hull_virtio_next(v, p->index, &p->chain))
 		return false;
 	hull_virtq_take(p->vq);
 	if (!p->chain.nwrite || !hull_virtq_copy_in(p->vq, &p->chain, 0, header, sizeof(header))) {

@@ -166,7 +166,7 @@ static bool next(struct p9 *s)
 	struct slot *t = free_slot(s);
 	uint64_t len;
 
-	if (!t || !hull_virtio_next(&s->v, QUEUE, &t->chain))
+	if (!t || hull_virtio_pauses(&s->v, QUEUE) || !hull_virtio_next(&s->v, QUEUE, &t->chain))
 		return false;
 	hull_virtq_take(q);
 	len = MIN(t->chain.read_len, (uint64_t)MESSAGE);

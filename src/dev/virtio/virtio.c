@@ -205,6 +205,16 @@ void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns)
 	hull_lock_release(&v->shared);
 }
 
+bool hull_virtio_pauses(struct hull_virtio *v, unsigned q)
+{
+	const uint64_t pause_ns = 100000;
+
+	if (!hull_mem_wanted(v->dev.vm))
+		return false;
+	hull_virtio_later(v, q, pause_ns);
+	return true;
+}
+
 void hull_virtio_notify(struct hull_virtio *v, uint32_t q)
 {
 	if (q >= v->nqueues) {
@@ -244,7 +254,10 @@ static void wait_idle(struct hull_virtio *v)
 	hull_store_relaxed(&v->resetting, false);
 }
 
-/* Whoever is at work on a queue has left it when its epoch has changed. */
+/*
+ * Whoever is at work on a queue has left it when its epoch has changed.  Nobody begins anything
+ * until `resetting` is cleared, notifications without the device's lane included.
+ */
 static void quiesce(struct hull_virtio *v)
 {
 	hull_store_relaxed(&v->resetting, true);
@@ -253,14 +266,14 @@ static void quiesce(struct hull_virtio *v)
 		v->queue[i].epoch++;
 		lane_leave(v, i);
 	}
-	wait_idle(v);
+	if (v->ops->quiesce)
+		v->ops->quiesce(v);
 }
 
 void hull_virtio_close(struct hull_virtio *v)
 {
 	hull_dev_enter(&v->dev);
 	quiesce(v);
-	hull_store_relaxed(&v->resetting, true);
 	hull_dev_leave(&v->dev);
 }
 
@@ -302,6 +315,7 @@ void hull_virtio_reset(struct hull_dev *d)
 	v->driver_features = 0;
 	v->device_sel = v->driver_sel = v->queue_sel = 0;
 	reset_shared(v);
+	hull_store_relaxed(&v->resetting, false);
 }
 
 uint8_t hull_virtio_status(const struct hull_virtio *v)
@@ -482,6 +496,9 @@ void hull_virtio_restored(struct hull_dev *d)
 		lane_enter(v, i);
 		hull_virtq_restored(&v->queue[i]);
 		lane_leave(v, i);
+	}
+	hull_store_relaxed(&v->resetting, false);
+	for (unsigned i = 0; i < v->nqueues; i++) {
 		if (v->status & HULL_VIRTIO_DRIVER_OK)
 			hull_virtio_later(v, i, 0);
 	}

@@ -143,6 +143,12 @@ void hull_virtio_config_changed(struct hull_virtio *v);
 /* Call notify for queue `q` again at guest time now + ns, or somewhat earlier. */
 void hull_virtio_later(struct hull_virtio *v, unsigned q, uint64_t ns);
 
+/*
+ * For devices whose requests keep DMA windows open: must queue `q` pause, so that the map can
+ * change?  Then its notify is called again soon.
+ */
+bool hull_virtio_pauses(struct hull_virtio *v, unsigned q);
+
 /* A request that no driver may make: count it, break the queue, DEVICE_NEEDS_RESET. */
 void hull_virtio_broken(struct hull_virtio *v, unsigned q, const char *why);
 
