@@ -274,10 +274,21 @@ static bool recovered(struct app_disks *d, struct hull_vm *vm)
 		all = hull_disk_resume(d->disk[i]->block) == 0 && all;
 	if (!all)
 		return false;
-	d->paused = false;
 	/* It may have been stopped meanwhile. */
-	(void)hull_vm_resume(vm, NULL);
+	if (d->paused)
+		(void)hull_vm_resume(vm, NULL);
+	d->paused = false;
 	return true;
+}
+
+/* Requests may wait though the VM could not be paused, as when it was paused already. */
+static bool waiting(const struct app_disks *d)
+{
+	bool any = d->paused;
+
+	for (uint32_t i = 0; i < d->n; i++)
+		any |= hull_disk_paused(d->disk[i]->block);
+	return any;
 }
 
 int hull_app_disks_look(struct app_disks *d, struct hull_vm *vm, struct hull_err *err)
@@ -287,14 +298,14 @@ int hull_app_disks_look(struct app_disks *d, struct hull_vm *vm, struct hull_err
 	for (uint32_t i = 0; i < d->n; i++) {
 		if (!has_news(d->disk[i], &f))
 			continue;
-		if (f.paused && !d->paused) {
-			d->paused = hull_vm_pause(vm, NULL) == 0;
+		if (f.paused)
 			d->tried_ns = now_ns();
-		}
+		if (f.paused && !d->paused)
+			d->paused = hull_vm_pause(vm, NULL) == 0;
 		explain(&f, err);
 		return HULL_EIO;
 	}
-	return d->paused && recovered(d, vm);
+	return waiting(d) && recovered(d, vm);
 }
 
 void hull_app_disks_quiet(struct app_disks *d)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,6 +311,91 @@ static void nothing_is_lost_when_the_disk_is_full(void **state)
 	hull_image_unref(&m->img);
 }
 
+/* A device that is reset drains, and who could resume may wait for it. */
+static void draining_does_not_wait_for_room(void **state)
+{
+	struct mem_image *m = mem_image_new(SIZE);
+	struct hull_block *b = on_image((struct hull_disk_options){ 0 }, hull_image_ref(&m->img));
+	uint8_t buf[512] = { 0 };
+	struct waiting w[2];
+
+	m->status = HULL_ENOSPC;
+	hull_store_seqcst(&m->fail_writes, UINT32_MAX);
+	start(b, &w[0], HULL_BLOCK_WRITE, 0, buf, 512);
+	while (!hull_disk_paused(b))
+		usleep(1000);
+	hull_store_seqcst(&m->hold, 1);
+	start(b, &w[1], HULL_BLOCK_WRITE, 512, buf, 512);
+	while (!hull_load_seqcst(&m->held))
+		usleep(1000);
+	mem_image_release(m);
+	alarm(60);
+	b->drain(b);
+	alarm(0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(is_done(&w[i]));
+		assert_int_equal(w[i].req.status, HULL_ENOSPC);
+	}
+	assert_false(hull_disk_paused(b));
+	/* Afterwards they pause again. */
+	start(b, &w[0], HULL_BLOCK_WRITE, 0, buf, 512);
+	while (!hull_disk_paused(b))
+		usleep(1000);
+	hull_store_seqcst(&m->fail_writes, 0);
+	assert_int_equal(hull_disk_resume(b), 0);
+	hull_disk_close(b);
+	hull_image_unref(&m->img);
+}
+
+static void *grow(void *arg)
+{
+	struct hull_err err;
+
+	return (void *)(intptr_t)hull_disk_set_size(arg, 2 * SIZE, &err);
+}
+
+/* What is in the ring and not yet with the kernel pins clusters, and a write must not wait for it.
+ */
+static void a_batch_lets_others_change_the_image(void **state)
+{
+	struct hull_image_create c = { .path = path, .size = SIZE, .overwrite = true };
+	struct hull_image_options io = { .path = path, .format = "qcow2" };
+	struct hull_disk_options o = { .aio = HULL_DISK_AIO_URING };
+	static uint8_t buf[65 * 512];
+	struct hull_block_seg segs[65];
+	struct waiting w = { .req = { .len = sizeof(buf), .segs = segs, .nsegs = 65 } };
+	struct waiting late = { .req = { .op = HULL_BLOCK_WRITE, .len = 512, .nsegs = 1 } };
+	struct hull_image *img;
+	struct hull_block *b;
+	pthread_t thread;
+	void *r;
+
+	assert_int_equal(hull_image_make("qcow2", &c, NULL), 0);
+	assert_int_equal(hull_image_open(&io, &img, NULL), 0);
+	if (hull_disk_open(&o, img, &b, NULL))
+		skip();
+	assert_int_equal(run(b, HULL_BLOCK_WRITE, 0, buf, sizeof(buf)), 0);
+	for (unsigned i = 0; i < 65; i++)
+		segs[i] = (struct hull_block_seg){ buf + 512 * i, 512 };
+	w.req.done = late.req.done = finished;
+	late.req.offset = SIZE / 2;
+	late.req.segs = &late.seg;
+	late.seg = (struct hull_block_seg){ buf, 512 };
+	alarm(60);
+	assert_int_equal(b->submit(b, &w.req), 0);
+	assert_int_equal(pthread_create(&thread, NULL, grow, b), 0);
+	usleep(50000);
+	(void)b->submit(b, &late.req);
+	b->kick(b, 0);
+	assert_int_equal(pthread_join(thread, &r), 0);
+	assert_null(r);
+	b->drain(b);
+	alarm(0);
+	assert_int_equal(w.req.status | late.req.status, 0);
+	assert_int_equal(b->size, 2 * SIZE);
+	hull_disk_close(b);
+}
+
 static void policies(void **state)
 {
 	struct mem_image *m = mem_image_new(SIZE);
@@ -580,6 +666,9 @@ int main(void)
 		cmocka_unit_test(write_modes),
 		cmocka_unit_test(requests_run_beside_each_other),
 		cmocka_unit_test(nothing_is_lost_when_the_disk_is_full),
+		cmocka_unit_test(draining_does_not_wait_for_room),
+		cmocka_unit_test_setup_teardown(a_batch_lets_others_change_the_image, make_file,
+		                                remove_file),
 		cmocka_unit_test(policies),
 		cmocka_unit_test(limits),
 		cmocka_unit_test_setup_teardown(sizes_change, make_file, remove_file),

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -525,6 +527,71 @@ static void hostile_backing_names(void **state)
 	assert_int_equal(refused(&o, &err), 311);
 }
 
+static int syncs_fail;
+
+/* In place of the C library's. */
+int fdatasync(int fd)
+{
+	if (!syncs_fail)
+		return fsync(fd);
+	syncs_fail--;
+	errno = EIO;
+	return -1;
+}
+
+/* The host forgets what it could not write: that the next flush works means nothing. */
+static void lost_pages_stay_lost(void **state)
+{
+	struct hull_image_options o = { .path = in("a"), .format = "file" };
+	struct hull_image *img;
+	char text[512] = "text";
+
+	put_file(o.path, text, sizeof(text), sizeof(text));
+	assert_int_equal(hull_image_open(&o, &img, NULL), 0);
+	assert_int_equal(hull_image_write(img, 0, text, sizeof(text)), 0);
+	assert_int_equal(hull_image_flush(img), 0);
+	syncs_fail = 1;
+	assert_int_equal(hull_image_flush(img), HULL_EIO);
+	assert_int_equal(syncs_fail, 0);
+	assert_int_equal(hull_image_flush(img), HULL_EIO);
+	hull_image_unref(img);
+}
+
+static void *write_byte(void *arg)
+{
+	return (void *)(intptr_t)hull_image_write(arg, 1, "x", 1);
+}
+
+/* O_DIRECT: a write of a part of a block gets its turn however many whole ones come. */
+static void nobody_waits_for_ever(void **state)
+{
+	struct hull_image_options o = { .path = in("a"), .format = "raw", .direct = true };
+	struct hull_image_direct d[2] = { 0 };
+	struct hull_image *img, *file;
+	static char text[65536];
+	unsigned i = 0, given;
+	pthread_t thread;
+	void *r;
+
+	put_file(o.path, text, sizeof(text), sizeof(text));
+	if (hull_image_open(&o, &img, NULL))
+		skip();
+	file = img->file;
+	alarm(60);
+	given = (unsigned)file->format->direct(file, true, 32768, 4096, &d[0]);
+	assert_int_equal(given, 1);
+	assert_int_equal(pthread_create(&thread, NULL, write_byte, file), 0);
+	/* One is always under way, until it is not given out any more. */
+	for (; given; i++) {
+		given = (unsigned)file->format->direct(file, true, 32768, 4096, &d[(i + 1) % 2]);
+		file->format->direct_end(file, &d[i % 2], 0);
+	}
+	assert_int_equal(pthread_join(thread, &r), 0);
+	alarm(0);
+	assert_null(r);
+	hull_image_unref(img);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +599,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ranges_are_checked, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(files_below_formats_grow, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(direct_takes_any_range, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(lost_pages_stay_lost, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(nobody_waits_for_ever, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(shrunk_file_gives_errors, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(second_writer_is_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(odd_sizes, make_dir, remove_dir),

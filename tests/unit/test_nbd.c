@@ -13,12 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/prng.h"
 #include "base/text.h"
 #include "host/block/image.h"
 #include "host/block/nbd.h"
 #include "host/socket.h"
+#include "support/memimage.h"
 
 enum { DISK = 1 << 20, BLOCK = 4096 };
 
@@ -270,6 +272,65 @@ static void test_server_restarts(void **state)
 	hull_nbd_server_stop(s);
 }
 
+static void *flush(void *arg)
+{
+	return (void *)(intptr_t)hull_image_flush(arg);
+}
+
+static void *stop(void *arg)
+{
+	hull_nbd_server_stop(arg);
+	return NULL;
+}
+
+static struct hull_nbd_server *start_on(struct mem_image *m)
+{
+	struct hull_nbd_serve o = { .image = &m->img, .address = address, .name = "the disk" };
+	struct hull_nbd_server *s = NULL;
+
+	assert_int_equal(hull_nbd_serve(&o, &s, NULL), 0);
+	return s;
+}
+
+/* A server that goes away under a flush: to ask again does not make good what may be lost. */
+static void test_flush_is_cut_off(void **state)
+{
+	struct mem_image *m = mem_image_new(DISK);
+	struct hull_nbd_server *s = start_on(m);
+	static uint8_t block[BLOCK];
+	struct hull_image *img;
+	pthread_t one, two;
+	void *status;
+	int r = -1;
+
+	(void)state;
+	img = open_image(uri, false);
+	m->status = HULL_ENOSPC;
+	m->fail_writes = 1;
+	assert_int_equal(hull_image_write(img, 0, block, BLOCK), HULL_ENOSPC);
+	assert_int_equal(hull_image_write(img, 0, block, BLOCK), 0);
+	hull_store_seqcst(&m->hold, 1);
+	assert_int_equal(pthread_create(&one, NULL, flush, img), 0);
+	while (!hull_load_seqcst(&m->held))
+		usleep(1000);
+	assert_int_equal(pthread_create(&two, NULL, stop, s), 0);
+	pthread_join(one, &status);
+	assert_int_equal((intptr_t)status, HULL_EIO);
+	mem_image_release(m);
+	pthread_join(two, NULL);
+	s = start_on(m);
+	for (unsigned i = 0; i < 50 && r; i++) {
+		usleep(100000);
+		r = hull_image_read(img, 0, block, BLOCK);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(hull_image_flush(img), HULL_EIO);
+	assert_int_equal(hull_image_flush(img), 0);
+	hull_image_unref(img);
+	hull_nbd_server_stop(s);
+	hull_image_unref(&m->img);
+}
+
 /* What a server says that keeps no rules. */
 enum evil {
 	NO_GREETING,
@@ -500,6 +561,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_map_and_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_server_restarts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flush_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_evil_servers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_evil_clients, setup, teardown),
 	};

@@ -428,12 +428,62 @@ static void test_full(void **state)
 	hull_image_unref(img);
 }
 
+/* A file whose next flush meets another thread that must make room for tables, and cannot. */
+static struct hull_q2 *crowded;
+
+static int flush_in_a_crowd(struct hull_image *img)
+{
+	struct memfile *f = (struct memfile *)img;
+	struct hull_q2 *q = crowded;
+	int rc = f->img.format->flush == flush_in_a_crowd ? 0 : HULL_EIO;
+
+	crowded = NULL;
+	if (q) {
+		f->stop_after = f->writes;
+		pthread_rwlock_wrlock(&q->lock);
+		rc = hull_q2_write_l2(q) ? 0 : HULL_ESTATE;
+		pthread_rwlock_unlock(&q->lock);
+		f->stop_after = 0;
+	}
+	return rc;
+}
+
+/* A flush that has begun does its work though others write the tables, or fail to. */
+static void test_flush_in_a_crowd(void **state)
+{
+	const struct hull_image_create c = { .path = "memory", .size = 4 * MB };
+	struct hull_image_format format;
+	struct memfile *f = fresh(&c), *left;
+	struct hull_image *img, *after;
+	uint8_t buf[4096], back[4096];
+	struct hull_err err = { 0 };
+
+	(void)state;
+	memset(buf, 9, sizeof(buf));
+	assert_int_equal(open_on(f, false, false, &img, &err), 0);
+	assert_int_equal(hull_image_write(img, 0, buf, sizeof(buf)), 0);
+	format = *f->img.format;
+	format.flush = flush_in_a_crowd;
+	f->img.format = &format;
+	crowded = hull_q2_of(img);
+	assert_int_equal(hull_image_flush(img), 0);
+	assert_null(crowded);
+	left = memfile_new(f->data, f->img.size);
+	assert_int_equal(open_on(left, false, false, &after, &err), 0);
+	assert_int_equal(hull_image_read(after, 0, back, sizeof(back)), 0);
+	assert_memory_equal(back, buf, sizeof(buf));
+	check_clean(after, true);
+	hull_image_unref(after);
+	hull_image_unref(img);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),  cmocka_unit_test(test_crash),
-		cmocka_unit_test(test_threads), cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_direct),  cmocka_unit_test(test_full),
+		cmocka_unit_test(test_random),           cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_threads),          cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_direct),           cmocka_unit_test(test_full),
+		cmocka_unit_test(test_flush_in_a_crowd),
 	};
 
 	return cmocka_run_group_tests_name("qcow2", tests, NULL, NULL);

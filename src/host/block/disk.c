@@ -93,7 +93,7 @@ static bool shall_pause(struct disk *d, int status)
 {
 	enum hull_disk_on_error policy = d->options.on_error;
 
-	if (hull_load_acquire(&d->giving_up))
+	if (hull_load_acquire(&d->giving_up) || d->drainers)
 		return false;
 	return policy == HULL_DISK_ON_ERROR_PAUSE ||
 	       (policy == HULL_DISK_ON_ERROR_ENOSPC && status == HULL_ENOSPC);
@@ -274,6 +274,9 @@ static bool write_now(struct disk *d, struct disk_queue *q, struct hull_block_re
 	begun = now_ns();
 	if (begun < q->slow_until_ns)
 		return false;
+	/* It may wait for what pins clusters, and the ring does so from submit() on. */
+	if (q->ring)
+		hull_disk_ring_kick(q->ring);
 	/* The threads find out again about a failure, and may wait with it. */
 	if (hull_disk_perform(d, req))
 		return false;
@@ -316,16 +319,6 @@ static void kick(struct hull_block *b, unsigned queue)
 	hull_disk_threads_add(q, &q->batch);
 }
 
-static void drain(struct hull_block *b)
-{
-	struct disk *d = of(b);
-
-	pthread_mutex_lock(&d->mutex);
-	while (hull_load_seqcst(&d->pending))
-		pthread_cond_wait(&d->idle, &d->mutex);
-	pthread_mutex_unlock(&d->mutex);
-}
-
 bool hull_disk_paused(const struct hull_block *b)
 {
 	return hull_load_acquire(&of(b)->nparked) != 0;
@@ -339,6 +332,33 @@ static struct hull_block_req *unpark(struct disk *d)
 	req = hull_disk_pop(&d->parked);
 	pthread_mutex_unlock(&d->mutex);
 	return req;
+}
+
+static void fail_parked(struct disk *d)
+{
+	struct hull_block_req *req;
+
+	while ((req = unpark(d))) {
+		hull_add_seqcst(&d->nparked, -1u);
+		req->done(req);
+		unpend(d);
+	}
+}
+
+/* Who waits here may be a vCPU, and whoever resumes, first wait for all vCPUs: nothing parks. */
+static void drain(struct hull_block *b)
+{
+	struct disk *d = of(b);
+
+	pthread_mutex_lock(&d->mutex);
+	d->drainers++;
+	pthread_mutex_unlock(&d->mutex);
+	fail_parked(d);
+	pthread_mutex_lock(&d->mutex);
+	while (hull_load_seqcst(&d->pending))
+		pthread_cond_wait(&d->idle, &d->mutex);
+	d->drainers--;
+	pthread_mutex_unlock(&d->mutex);
 }
 
 int hull_disk_resume(struct hull_block *b)
@@ -370,16 +390,11 @@ int hull_disk_resume(struct hull_block *b)
 void hull_disk_give_up(struct hull_block *b)
 {
 	struct disk *d = of(b);
-	struct hull_block_req *req;
 
 	pthread_mutex_lock(&d->mutex);
 	hull_store_release(&d->giving_up, 1);
 	pthread_mutex_unlock(&d->mutex);
-	while ((req = unpark(d))) {
-		hull_add_seqcst(&d->nparked, -1u);
-		req->done(req);
-		unpend(d);
-	}
+	fail_parked(d);
 	pthread_mutex_lock(&d->limit.mutex);
 	d->limit.quit = true;
 	pthread_cond_signal(&d->limit.changed);

@@ -13,6 +13,7 @@
  *
  * Failures of the host (not of the guest) follow `on_error`: they pause the
  * request until hull_disk_resume(), are reported to the guest, or ignored.
+ * While somebody drains the disk, nothing pauses.
  */
 #ifndef HULL_HOST_BLOCK_DISK_H
 #define HULL_HOST_BLOCK_DISK_H

@@ -51,6 +51,7 @@ struct disk {
 	pthread_mutex_t mutex;       /* of what follows */
 	pthread_cond_t idle;
 	struct disk_list parked;
+	unsigned drainers;
 };
 
 static inline void hull_disk_push(struct disk_list *l, struct hull_block_req *req)

@@ -42,9 +42,14 @@ struct file {
 	int fd;
 	bool is_file, no_flush;
 	uint32_t refused; /* NO_...; atomic */
-	/* O_DIRECT: writes of whole blocks run beside each other, those of parts alone. */
+	uint32_t lost;    /* HULL_E... of the first flush that failed, negated; atomic */
+	/*
+	 * O_DIRECT: writes of whole blocks run beside each other, those of parts alone.  Each
+	 * draws a number, and they begin in this order, so that none waits for ever.
+	 */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
+	uint64_t drawn, begun;
 	unsigned writers;
 	bool alone;
 };
@@ -66,13 +71,18 @@ static int failed(void)
 
 static void begin(struct file *f, bool alone)
 {
+	uint64_t mine;
+
 	if (!f->img.align)
 		return;
 	pthread_mutex_lock(&f->mutex);
-	while (f->alone || (alone && f->writers))
+	mine = f->drawn++;
+	while (mine != f->begun || f->alone || (alone && f->writers))
 		pthread_cond_wait(&f->changed, &f->mutex);
+	f->begun++;
 	f->alone = alone;
 	f->writers += !alone;
+	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->mutex);
 }
 
@@ -237,6 +247,8 @@ static int bounce(struct file *f, bool write, uint64_t at, const struct iovec *i
 	if (write)
 		begin(f, true);
 	r = write ? bounced_write(f, buf, at, iov, n, len) : bounced_read(f, buf, at, iov, n, len);
+	if (write && !r)
+		grown(f, at + len); /* before another cut() */
 	if (write)
 		end(f, true);
 	free(buf);
@@ -258,6 +270,7 @@ static int file_read(struct hull_image *img, uint64_t off, const struct iovec *i
 static int file_flush(struct hull_image *img)
 {
 	struct file *f = of(img);
+	uint32_t none = 0;
 	int r;
 
 	if (f->no_flush || img->read_only)
@@ -265,7 +278,11 @@ static int file_flush(struct hull_image *img)
 	do {
 		r = fdatasync(f->fd);
 	} while (r && errno == EINTR);
-	return r ? failed() : 0;
+	/* The host tells of lost pages once, and calls them clean: no later flush brings them back.
+	 */
+	if (r && !img->align)
+		(void)hull_cas_seqcst(&f->lost, &none, (uint32_t)-failed());
+	return r ? failed() : -(int)hull_load_relaxed(&f->lost);
 }
 
 static int file_write(struct hull_image *img, uint64_t off, const struct iovec *iov, int n,
@@ -279,13 +296,14 @@ static int file_write(struct hull_image *img, uint64_t off, const struct iovec *
 	if (aligned(f, off, iov, n, len)) {
 		begin(f, false);
 		r = move_all(f, true, iov, n, (struct range){ off, len });
+		if (r >= 0)
+			grown(f, off + len);
 		end(f, false);
 	} else {
 		r = bounce(f, true, off, iov, n, len);
 	}
 	if (r < 0)
 		return (int)r;
-	grown(f, off + len);
 	return fua ? file_flush(img) : 0;
 }
 
@@ -376,9 +394,8 @@ static int file_direct(struct hull_image *img, bool write, uint64_t off, uint64_
 		return 0;
 	if (write && img->align) {
 		pthread_mutex_lock(&f->mutex);
-		if (!f->alone)
-			f->writers++;
-		ret->token = f->alone ? NULL : f;
+		ret->token = f->alone || f->drawn != f->begun ? NULL : f;
+		f->writers += ret->token != NULL;
 		pthread_mutex_unlock(&f->mutex);
 		if (!ret->token)
 			return 0;

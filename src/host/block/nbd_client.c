@@ -55,8 +55,8 @@ struct nbd {
 	pthread_cond_t changed;
 	int fd;
 	bool alive, has_thread;
-	bool unflushed; /* something was written and not flushed since */
-	bool lost;      /* the connection broke while `unflushed` */
+	uint64_t writes, flushed; /* changes begun, and those before the last good flush */
+	bool lost;                /* the connection broke while not all were flushed */
 	pthread_t thread;
 	uint32_t generation;
 	int64_t tried_ms; /* when it was last tried to connect again */
@@ -78,8 +78,8 @@ static int code_of(uint32_t error)
 	switch (error) {
 	case 0: return 0;
 	case NBD_EPERM: return HULL_EPERM;
-	case NBD_ENOMEM:
-	case NBD_ENOSPC: return HULL_ENOMEM;
+	case NBD_ENOMEM: return HULL_ENOMEM;
+	case NBD_ENOSPC: return HULL_ENOSPC;
 	case NBD_EINVAL: return HULL_EINVAL;
 	case NBD_ENOTSUP: return HULL_ENOTSUP;
 	}
@@ -282,7 +282,7 @@ static void *receive(void *arg)
 	shutdown(d->fd, SHUT_RDWR);
 	pthread_mutex_lock(&d->lock);
 	d->alive = false;
-	d->lost |= d->unflushed;
+	d->lost |= d->writes != d->flushed;
 	for (unsigned i = 0; i < SLOTS; i++)
 		if (d->slot[i].state == SENT) {
 			d->slot[i].status = HULL_EIO;
@@ -437,44 +437,25 @@ static struct nbd *of(struct hull_image *img)
 	return (struct nbd *)img;
 }
 
-/* The part of an iovec that covers [skip, skip + len): at most VECTORS pieces; returns its bytes.
- */
-static uint64_t slice(const struct iovec *iov, int n, uint64_t skip, uint64_t len,
-                      struct iovec *out, int *ret_n)
-{
-	uint64_t got = 0;
-	int k = 0;
-
-	for (int i = 0; i < n && got < len && k < VECTORS; i++) {
-		uint64_t room = iov[i].iov_len;
-
-		if (skip >= room) {
-			skip -= room;
-			continue;
-		}
-		room = MIN(room - skip, len - got);
-		out[k++] = (struct iovec){ (char *)iov[i].iov_base + skip, room };
-		got += room;
-		skip = 0;
-	}
-	*ret_n = k;
-	return got;
-}
-
 static int transfer(struct nbd *d, struct slot *what, unsigned flags, const struct iovec *iov,
                     int n)
 {
-	uint64_t off = what->off, len = what->len, done = 0;
+	uint64_t done = 0, skip = 0;
 
-	while (done < len) {
+	while (done < what->len) {
 		struct iovec part[VECTORS];
-		struct slot s = { .cmd = what->cmd, .off = off + done, .iov = part };
+		struct slot s = { .cmd = what->cmd, .off = what->off + done, .iov = part };
 		int r;
 
-		s.len = slice(iov, n, done, MIN(len - done, (uint64_t)d->export.data_max), part,
-		              &s.n);
+		for (; n && skip >= iov->iov_len; iov++, n--)
+			skip -= iov->iov_len;
+		s.n = hull_iov_slice(iov, MIN(n, (int)VECTORS), skip,
+		                     MIN(what->len - done, (uint64_t)d->export.data_max), part);
+		for (int i = 0; i < s.n; i++)
+			s.len += part[i].iov_len;
 		if (!s.len)
 			return HULL_EINVAL;
+		skip += s.len;
 		done += s.len;
 		r = ask(d, &s, flags);
 		if (r)
@@ -494,7 +475,7 @@ static int nbd_read(struct hull_image *img, uint64_t off, const struct iovec *io
 static void wrote(struct nbd *d)
 {
 	pthread_mutex_lock(&d->lock);
-	d->unflushed = true;
+	d->writes++;
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -502,21 +483,21 @@ static int nbd_flush(struct hull_image *img)
 {
 	struct nbd *d = of(img);
 	struct slot s = { .cmd = NBD_CMD_FLUSH };
-	bool had, lost;
+	uint64_t writes;
+	bool lost = false;
 	int r = 0;
 
 	pthread_mutex_lock(&d->lock);
-	had = d->unflushed;
-	d->unflushed = false;
+	writes = d->writes;
 	pthread_mutex_unlock(&d->lock);
 	if (d->export.flags & NBD_SEND_FLUSH)
 		r = ask(d, &s, 0);
 	pthread_mutex_lock(&d->lock);
-	lost = d->lost;
-	if (r)
-		d->unflushed |= had;
-	else
+	if (!r) {
+		lost = d->lost;
 		d->lost = false;
+		d->flushed = MAX(d->flushed, writes);
+	}
 	pthread_mutex_unlock(&d->lock);
 	return r ? r : lost ? HULL_EIO : 0;
 }

@@ -253,7 +253,8 @@ static uint32_t error_of(int code)
 	switch (code) {
 	case 0: return 0;
 	case HULL_EPERM: return NBD_EPERM;
-	case HULL_ENOMEM: return NBD_ENOSPC;
+	case HULL_ENOMEM: return NBD_ENOMEM;
+	case HULL_ENOSPC: return NBD_ENOSPC;
 	case HULL_EINVAL: return NBD_EINVAL;
 	case HULL_ENOTSUP: return NBD_ENOTSUP;
 	}

@@ -132,7 +132,6 @@ struct hull_q2 {
 	uint32_t reftable_clusters, reftable_dirty_from, reftable_dirty_to;
 	struct hull_q2_cache l2, refs;
 	struct hull_q2_set meta;
-	uint64_t writebacks; /* times that all dirty L2 slices were written outside flush */
 
 	uint64_t hint;      /* no cluster below is free */
 	uint64_t fresh;     /* from here the file has never held anything: it reads as zero */

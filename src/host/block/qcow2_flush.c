@@ -23,7 +23,6 @@ struct batch {
 	uint8_t *l1;
 	uint64_t l1_at;
 	uint32_t l1_from, l1_n; /* entries */
-	uint64_t writebacks;
 };
 
 int hull_q2_write_refs(struct hull_q2 *q)
@@ -65,11 +64,7 @@ int hull_q2_write_l2(struct hull_q2 *q)
 
 	if (!rc && q->l2.ndirty)
 		rc = hull_q2_barrier(q);
-	if (!rc) {
-		q->writebacks++;
-		rc = hull_q2_cache_write(q, &q->l2);
-	}
-	return rc;
+	return rc ? rc : hull_q2_cache_write(q, &q->l2);
 }
 
 static int write_l1(struct hull_q2 *q, const uint64_t *l1, uint32_t from, uint32_t n)
@@ -136,7 +131,6 @@ static int copy_l2(struct hull_q2 *q, struct batch *b)
 {
 	struct hull_q2_cache *c = &q->l2;
 
-	b->writebacks = q->writebacks;
 	if (!c->ndirty)
 		return 0;
 	b->l2 = malloc((size_t)c->ndirty * c->slice);
@@ -188,19 +182,19 @@ static int collect(struct hull_q2 *q, struct batch *b)
 	return rc;
 }
 
-/* The copies, unless somebody wrote everything meanwhile. */
+/* The copies, but for what somebody wrote meanwhile. */
 static int write_copies(struct hull_q2 *q, const struct batch *b)
 {
 	struct hull_q2_cache *c = &q->l2;
 	int rc = 0;
 
 	pthread_rwlock_wrlock(&q->lock);
-	for (uint32_t i = 0; !rc && i < b->n && q->writebacks == b->writebacks; i++) {
+	for (uint32_t i = 0; !rc && i < b->n; i++) {
 		uint8_t *p = hull_q2_cache_find(c, b->at[i]);
 		struct hull_q2_slot *s = p ? &c->slots[(size_t)(p - c->data) / c->slice] : NULL;
 
-		/* Dropped: the table was given up. */
-		if (!s)
+		/* Dropped: the table was given up.  Clean: what is newer is in the file. */
+		if (!s || !s->dirty)
 			continue;
 		rc = hull_q2_pwrite(q, b->at[i], b->l2 + (size_t)i * c->slice, c->slice);
 		if (!rc && !s->changed) {
