@@ -191,6 +191,9 @@ static int open_end(struct card *c, struct hull_net_end **ret)
 		return senseless(c, "publish", c->mode, "publish ports with user or passt only");
 	if (!strcmp(c->mode, "user"))
 		return open_user(c, ret);
+	/* A wall that is not there is worse than none. */
+	if (value(c, HULL_OPT_NET_RESTRICT)->count)
+		return senseless(c, "restrict", c->mode, "restrict works with mode user only");
 	if (!strcmp(c->mode, "none"))
 		return hull_net_none_open(ret, c->err);
 	if (is_link(c->mode))

@@ -26,6 +26,7 @@ REFUSED = (
     ("E0501", ["--net", "none,impair.loss=101"]),
     ("E0501", ["--net", "none,impair.delay=1ms,impair.jitter=2ms"]),
     ("E0501", ["--net", "none,limit.rx=1"]),
+    ("E0501", ["--net", "none,restrict.outbound=deny"]),
     ("E0504", ["--net", "user,ip.v4=10.0.2.2/24"]),
     ("E0505", ["--net", "link:listen:/nowhere/at/all"]),
     ("E0507", ["--net", "link:connect:/nowhere/at/all"]),

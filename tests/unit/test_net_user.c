@@ -600,6 +600,133 @@ static void garbage_does_no_harm(void **state)
 	tear_down(b);
 }
 
+/* A packet of IPv6 from `from` to `to`, 16 bytes each, its checksum made right. */
+static void send6(struct netguest *g, const uint8_t *from, const uint8_t *to, uint8_t proto,
+                  const uint8_t *body, uint32_t len)
+{
+	uint32_t sum = proto == 6 ? 16 : proto == 17 ? 6 : 2;
+	uint8_t f[1514] = { 0x52, 0x55, 10, 0, 2, 2 };
+
+	memcpy(f + 6, g->mac, 6);
+	store_be16(f + 12, 0x86dd);
+	f[14] = 0x60;
+	store_be16(f + 18, (uint16_t)len);
+	f[20] = proto;
+	f[21] = 255;
+	memcpy(f + 22, from, 16);
+	memcpy(f + 38, to, 16);
+	memcpy(f + 54, body, len);
+	store_be16(f + 54 + sum, 0);
+	store_be16(f + 54 + sum,
+	           hull_frame_fold(hull_frame_sum(f + 22, 32 + len, (uint64_t)len + proto)));
+	netguest_send(g, f, 54 + len);
+}
+
+static void send_syn6(struct netguest *g, const uint8_t *from, const uint8_t *to, uint16_t port)
+{
+	uint8_t tcp[20] = { 0x30, 0x39, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff };
+
+	store_be16(tcp + 2, port);
+	send6(g, from, to, 6, tcp, 20);
+}
+
+/* Does a connection arrive at the server? */
+static bool somebody_came(const struct server *s, int ms)
+{
+	struct pollfd p = { .fd = s->listener, .events = POLLIN };
+
+	return poll(&p, 1, ms) > 0;
+}
+
+static void listen_only(struct server *s, int family)
+{
+	struct sockaddr_storage a = { .ss_family = (sa_family_t)family };
+	socklen_t len =
+		family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+
+	memset(s, 0, sizeof(*s));
+	if (family == AF_INET)
+		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0x7f000001);
+	else
+		((struct sockaddr_in6 *)&a)->sin6_addr = in6addr_loopback;
+	s->listener = socket(family, SOCK_STREAM, 0);
+	if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&a, len))
+		skip();
+	assert_int_equal(listen(s->listener, 8), 0);
+	assert_int_equal(getsockname(s->listener, (struct sockaddr *)&a, &len), 0);
+	s->port = ntohs(((struct sockaddr_in *)&a)->sin_port);
+}
+
+static const uint8_t guest6[16] = { 0xfe, 0xc0, [15] = 0x15 };
+
+/* Addresses by which the host's own stack, not the network, would be meant. */
+static void the_hosts_loopback_has_no_other_names(void **state)
+{
+	static const uint8_t one[16] = { [15] = 1 }, none[16],
+			     mapped[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 };
+	static const uint32_t names[] = { 0x7f000001, 0x7f010203, 0, 0xffffffff };
+	struct hull_user_options o = { .no_host = true };
+	struct hull_user_stats st;
+	struct bed *b = set_up(&o, ALL);
+	struct nettcp t = { 0 };
+	struct server s, s6;
+
+	listen_only(&s, AF_INET);
+	listen_only(&s6, AF_INET6);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		assert_false(nettcp_connect(&t, &b->g, names[i], s.port, 100));
+		assert_false(somebody_came(&s, 0));
+	}
+	send_syn6(&b->g, guest6, mapped, s.port);
+	assert_false(somebody_came(&s, 200));
+	send_syn6(&b->g, guest6, one, s6.port);
+	send_syn6(&b->g, guest6, none, s6.port);
+	assert_false(somebody_came(&s6, 200));
+	hull_user_stats(b->end, &st);
+	assert_true(st.denied >= 6);
+	assert_true(netguest_ping(&b->g, GATEWAY, 56, 2000));
+	close(s.listener);
+	close(s6.listener);
+	tear_down(b);
+}
+
+/* Answers to such would go nowhere; libslirp must live on. */
+static void senders_with_odd_addresses_do_no_harm(void **state)
+{
+	static const uint8_t host[16] = { 0xfe, 0xc0, [15] = 2 };
+	static const uint8_t link[16] = { 0xfe, 0x80, [15] = 2 };
+	static const uint8_t from[][16] = { { 0 },
+		                            { [15] = 1 },
+		                            { 0xff, 2, [15] = 1 },
+		                            { 0xfe, 0xc0, [15] = 2 },
+		                            { [10] = 0xff, 0xff, 127, 0, 0, 1 } };
+	static const uint8_t to[][16] = { { 0xfe, 0xc0, [15] = 2 }, { 0xfe, 0xc0, [15] = 3 },
+		                          { 0xfe, 0x80, [15] = 2 }, { 0xff, 2, [15] = 1 },
+		                          { 0xff, 2, [15] = 2 },    { 0 },
+		                          { 0x20, 1, 0xd, 0xb8 } };
+	struct hull_user_options o = { 0 };
+	struct bed *b = set_up(&o, ALL);
+	uint8_t echo[16] = { 128 }, udp[12] = { 4, 0, 0, 9, 0, 12 }, icmp[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(from) * ARRAY_LEN(to); i++) {
+		const uint8_t *a = from[i / ARRAY_LEN(to)], *z = to[i % ARRAY_LEN(to)];
+
+		send_syn6(&b->g, a, z, 1);
+		send6(&b->g, a, z, 58, echo, sizeof(echo));
+		send6(&b->g, a, z, 17, udp, sizeof(udp));
+		for (unsigned type = 133; type <= 137; type++) {
+			memset(icmp, 0, sizeof(icmp));
+			icmp[0] = (uint8_t)type;
+			memcpy(icmp + 8, i & 1 ? host : link, 16);
+			send6(&b->g, a, z, 58, icmp, 24);
+		}
+		while (netguest_receive(&b->g, 0))
+			;
+	}
+	assert_true(netguest_ping(&b->g, GATEWAY, 56, 2000));
+	tear_down(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,6 +744,8 @@ int main(void)
 		cmocka_unit_test(floods_are_bounded),
 		cmocka_unit_test(sockets_are_given_back),
 		cmocka_unit_test(garbage_does_no_harm),
+		cmocka_unit_test(the_hosts_loopback_has_no_other_names),
+		cmocka_unit_test(senders_with_odd_addresses_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,21 @@ static int64_t now_ns(void *arg)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+static void unsaid(const char *domain, int level, const char *text, void *arg)
+{
+}
+
+/* GLib would print a line for frames of a guest's choice (pings of IPv6), as many as it likes. */
+static void silence(void *handle)
+{
+	unsigned (*set)(const char *, int, void (*)(const char *, int, const char *, void *),
+	                void *);
+
+	*(void **)&set = dlsym(handle, "g_log_set_handler");
+	if (set)
+		set("Slirp", -1, unsaid, NULL);
+}
+
 static int load(struct hull_err *err)
 {
 	static const char *const names[] = { "slirp_new",          "slirp_cleanup",
@@ -107,8 +122,10 @@ static int load(struct hull_err *err)
 	handle = lib.handle ? lib.handle : dlopen("libslirp.so.0", RTLD_NOW | RTLD_LOCAL);
 	for (size_t i = 0; handle && !lib.handle && i < ARRAY_LEN(names); i++)
 		all &= (*slots[i] = dlsym(handle, names[i])) != NULL;
-	if (all)
+	if (handle && all && !lib.handle) {
+		silence(handle);
 		lib.handle = handle;
+	}
 	pthread_mutex_unlock(&lib.mutex);
 	if (handle && all)
 		return 0;

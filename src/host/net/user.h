@@ -4,7 +4,8 @@
  * TCP streams and datagrams of the guest's frames.  No rights, no setup.
  *
  * The guest's network has a gateway (which is the host: its loopback services answer
- * there unless `no_host`), a name server, DHCP and router advertisements.
+ * there unless `no_host`), a name server, DHCP and router advertisements.  Packets to addresses
+ * that mean the host itself (127.0.0.0/8, 0.0.0.0/8, ::/96, ::ffff:0:0/96) are dropped.
  *
  * Large frames: the end takes TCP frames that are yet to be segmented, and makes
  * libslirp send such to the guest: it asks for larger segments in the guest's SYN, and

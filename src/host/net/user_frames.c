@@ -13,6 +13,7 @@ enum {
 	PROTO_ICMP = 1,
 	PROTO_ICMP6 = 58,
 	ECHO6 = 128,
+	ARP = 0x0806,
 	HEADERS4 = 40, /* IPv4 and TCP without options */
 	HEADERS6 = 60,
 	FIN = 1,
@@ -94,6 +95,20 @@ static bool denied(const struct hull_user_frames *f, const uint8_t *data, const 
 	return !l->udp || !is_published(f, load_be16(data + l->parts.l4));
 }
 
+/*
+ * Addresses that are on no network (RFC 1122, 3.2.1.3; RFC 4291, 2.5.2, 2.5.3, 2.5.5): libslirp
+ * would hand them to the host's own stack, past no_host and the denied networks.
+ */
+static bool unreal(const uint8_t *data, const struct layout *l)
+{
+	static const uint8_t zero[12], mapped[12] = { [10] = 0xff, 0xff };
+	const uint8_t *to = data + l->parts.l3 + (l->parts.ip == 6 ? 24 : 16);
+
+	if (l->parts.ip == 6)
+		return !memcmp(to, zero, 12) || !memcmp(to, mapped, 12);
+	return !to[0] || to[0] == 127;
+}
+
 static uint32_t udp_hash(const struct hull_user_udp *u)
 {
 	uint32_t h = u->port * UINT32_C(2654435761);
@@ -149,18 +164,23 @@ static bool has_room(struct hull_user_frames *f, const uint8_t *data, const stru
 	return true;
 }
 
-/* libslirp keeps incomplete datagrams without a bound. */
-static bool fragment_passes(struct hull_user_frames *f)
+/*
+ * libslirp keeps incomplete datagrams without a bound.  Each last fragment may complete a datagram
+ * that opens a socket of the host.
+ */
+static bool fragment_passes(struct hull_user_frames *f, const uint8_t *data, const struct layout *l)
 {
+	bool last = l->parts.ip == 4 && !(data[l->parts.l3 + 6] & 0x20);
 	uint64_t more = (f->now_ms - f->tokens_ms) * FRAGMENTS / FRAGMENTS_MS;
 
 	if (more) {
 		f->tokens = (uint32_t)MIN(f->tokens + more, (uint64_t)FRAGMENTS);
 		f->tokens_ms = f->now_ms;
 	}
-	if (!f->tokens)
+	if (!f->tokens || (last && f->flows >= HULL_USER_FLOWS))
 		return false;
 	f->tokens--;
+	f->flows += last;
 	return true;
 }
 
@@ -291,12 +311,12 @@ bool hull_user_from_guest(struct hull_user_frames *f, struct hull_net_packet *p)
 	struct layout l;
 
 	if (!parse(p->data, p->len, &l))
-		return !p->gso_type; /* ARP, and what libslirp will throw away */
-	if (f->ndeny && denied(f, p->data, &l)) {
+		return !p->gso_type && p->len >= ETHER && load_be16(p->data + 12) == ARP;
+	if (unreal(p->data, &l) || (f->ndeny && denied(f, p->data, &l))) {
 		hull_add_relaxed(&f->denied, 1);
 		return false;
 	}
-	if (l.parts.fragment ? !fragment_passes(f)
+	if (l.parts.fragment ? !fragment_passes(f, p->data, &l)
 	                     : !has_room(f, p->data, &l) || !tcp_passes(f, p->data, &l)) {
 		hull_add_relaxed(&f->refused, 1);
 		return false;
