@@ -134,15 +134,35 @@ static void remove_parents(char *path, size_t kept)
 	}
 }
 
-/* Below $XDG_..., or $HOME/`otherwise`. */
-static void base_folder(const char *variable, const char *otherwise, char *dst, size_t size)
+/* Below $XDG_..., or $HOME/`otherwise`; nowhere that others could have made before us. */
+static int base_folder(const char *variable, const char *otherwise, char *dst, size_t size,
+                       struct hull_err *err)
 {
 	const char *base = getenv(variable), *home = getenv("HOME");
 
 	if (base && *base == '/')
 		hull_format(dst, size, "%s/hull", base);
-	else
-		hull_format(dst, size, "%s/%s/hull", home && *home ? home : "/tmp", otherwise);
+	else if (home && *home == '/')
+		hull_format(dst, size, "%s/%s/hull", home, otherwise);
+	else {
+		hull_fail(err, HULL_EINVAL, 610, "neither HOME nor %s says where to put files",
+		          variable);
+		hull_err_fix(err, "set %s to a folder of yours", variable);
+		return HULL_EINVAL;
+	}
+	return 0;
+}
+
+/* What is removed, or trusted after a look at it, must not be in somebody else's hands. */
+static int check_owner(const char *path, struct hull_err *err)
+{
+	struct stat st;
+
+	if (!lstat(path, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid())
+		return 0;
+	hull_fail(err, HULL_EPERM, 610, "%.180s is not a folder of this user", path);
+	hull_err_fix(err, "remove it, or choose another place");
+	return HULL_EPERM;
 }
 
 static int check_tools(struct hull_err *err)
@@ -177,7 +197,10 @@ static int choose_dir(struct hull_install *in, struct hull_err *err)
 			return hull_fail(err, HULL_EIO, 610, "the current directory is gone");
 		n = snprintf(in->dir, sizeof(in->dir), "%s/%s", base, in->o.into);
 	} else {
-		base_folder("XDG_DATA_HOME", ".local/share", base, sizeof(base));
+		int r = base_folder("XDG_DATA_HOME", ".local/share", base, sizeof(base), err);
+
+		if (r)
+			return r;
 		n = snprintf(in->dir, sizeof(in->dir), "%s/%s", base, in->o.vm);
 	}
 	while (n > 1 && (size_t)n < sizeof(in->dir) && in->dir[n - 1] == '/')
@@ -202,9 +225,15 @@ static int lock_cache(struct hull_install *in, struct hull_err *err)
 	size_t kept;
 	int r;
 
-	base_folder("XDG_CACHE_HOME", ".cache", in->cache, sizeof(in->cache) - 128);
+	r = base_folder("XDG_CACHE_HOME", ".cache", in->cache, sizeof(in->cache) - 128, err);
+	if (r)
+		return r;
 	hull_format(path, sizeof(path), "%s/debs", in->cache);
 	r = make_parents(path, &kept, err);
+	if (!r)
+		r = check_owner(in->cache, err);
+	if (!r)
+		r = check_owner(path, err);
 	if (r)
 		return r;
 	hull_format(path, sizeof(path), "%s/debs/.lock", in->cache);
@@ -235,11 +264,14 @@ static int make_work(struct hull_install *in, struct hull_err *err)
 {
 	char path[HULL_INSTALL_PATH];
 	struct stat mine, there;
-	bool stale = mkdir(in->work, 0777) != 0;
+	bool stale = mkdir(in->work, 0700) != 0; /* the disk has password hashes and keys */
 	int r;
 
 	if (stale && errno != EEXIST)
 		return hull_fail(err, HULL_EPERM, 610, "%.200s cannot be made", in->work);
+	r = check_owner(in->work, err);
+	if (r)
+		return r;
 	hull_install_path(in, ".lock", path);
 	in->work_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (in->work_lock < 0 || flock(in->work_lock, LOCK_EX | LOCK_NB) ||
@@ -256,6 +288,9 @@ static int make_work(struct hull_install *in, struct hull_err *err)
 		remove_all(in->work);
 		close(in->work_lock);
 		in->work_lock = -1;
+		if (!access(in->work, F_OK))
+			return hull_fail(err, HULL_EPERM, 610, "%.200s cannot be removed",
+			                 in->work);
 		return make_work(in, err);
 	}
 	hull_install_path(in, "install.log", path);

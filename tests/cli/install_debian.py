@@ -70,6 +70,24 @@ def refusals(folder):
     got, _, err = hull("install", "debian", "--into", folder + "/x", "--packages", "--download", env={})
     tap.check(got == 3 and "E0605" in err, "no option can be passed off as a package", err)
     tap.check(not os.path.exists(folder + "/x") and not glob.glob(folder + "/.*"), "refusals leave nothing", os.listdir(folder))
+    squatters(folder)
+
+
+def squatters(folder):
+    """Folders that somebody else has made under a name that can be foreseen, and homes that anybody could make."""
+    os.mkdir(folder + "/precious")
+    os.symlink(folder + "/precious", folder + "/.mine.installing")
+    got, _, err = hull("install", "debian", "--into", folder + "/mine")
+    tap.check(got and "E0610" in err and os.path.islink(folder + "/.mine.installing") and not remains(folder + "/precious"),
+              "a link in the place of the work folder is left alone", err)
+    if os.geteuid() == 0:
+        os.mkdir(folder + "/.theirs.installing")
+        os.chown(folder + "/.theirs.installing", 65534, 65534)
+        got, _, err = hull("install", "debian", "--into", folder + "/theirs")
+        tap.check(got and "E0610" in err and not os.listdir(folder + "/.theirs.installing"),
+                  "another user's folder is not used for work", err)
+    got, _, err = hull("install", "debian", env={"HOME": "", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": ""})
+    tap.check(got and "E0610" in err and "fix:" in err, "without a home nothing is put into /tmp", err)
 
 
 def network(folder):
@@ -135,6 +153,8 @@ def unpacked(folder):
         return
     mode = os.stat(kept + "/credentials").st_mode & 0o777
     tap.check(mode == 0o600, "credentials are for their owner only", oct(mode))
+    modes = [os.stat(kept + f).st_mode & 0o777 for f in ("", "/disk.raw", "/seed.iso")]
+    tap.check(modes == [0o700, 0o600, 0o600], "so is the disk, with its password hashes and host keys", modes)
     tap.check(json.loads(subprocess.run(["sfdisk", "-J", kept + "/disk.raw"], capture_output=True, check=True).stdout)
               ["partitiontable"]["partitions"][0]["type"].upper() == "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
               "sfdisk finds a root partition for x86_64")

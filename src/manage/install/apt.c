@@ -205,7 +205,7 @@ static int write_settings(struct hull_install *in, struct hull_err *err)
 		root);
 	if (n >= sizeof(text))
 		return hull_fail(err, HULL_EINVAL, 615, "the name of the folder is too long");
-	r = hull_install_write(in, "apt/apt.conf", 0644, text, n, err);
+	r = hull_install_write(in, "apt/apt.conf", 0600, text, n, err);
 	if (!r)
 		r = hull_install_write(in, "apt/status", 0644, "", 0, err);
 	hull_format(in->apt_env, sizeof(in->apt_env), "APT_CONFIG=%s/apt.conf", root);

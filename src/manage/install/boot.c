@@ -279,7 +279,7 @@ static int make_out_disk(struct hull_install *in, struct hull_err *err)
 	int fd;
 
 	hull_install_path(in, "out.raw", path);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, INITRD_ROOM)) {
 		if (fd >= 0)
 			close(fd);

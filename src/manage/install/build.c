@@ -225,7 +225,7 @@ int hull_install_build(struct hull_install *in, struct hull_err *err)
 	for (size_t i = 0; i < in->nmodules; i++)
 		in->modules[i].name = module_names[i];
 	hull_install_path(in, "disk.raw", path);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, (off_t)in->o.disk)) {
 		r = hull_fail(err, HULL_EIO, 610, "%.150s cannot be made: %s", path,
 		              hull_os_reason(errno, reason, sizeof(reason)));

@@ -289,7 +289,7 @@ int hull_install_write_seed(struct hull_install *in, struct hull_err *err)
 	files[2] = (struct hull_blob){ .name = "network-config",
 		                       .data = network,
 		                       .len = sizeof(network) - 1 };
-	r = write_file(in, "seed.iso", 0644, &out, err);
+	r = write_file(in, "seed.iso", 0600, &out, err);
 	if (!r)
 		r = close_file(out, hull_iso_write(out, "CIDATA", in->time, files, 3, err), err);
 	hull_file_free(&f);
