@@ -615,11 +615,25 @@ static void play_all(struct hull_block *b, unsigned count)
 	assert_memory_equal(all, model, SIZE);
 }
 
+static void make_empty(const char *format)
+{
+	struct hull_image_create c = {
+		.path = path, .overwrite = true, .size = SIZE, .cluster_bytes = 4096
+	};
+	struct hull_err err;
+
+	if (!strcmp(format, "raw"))
+		assert_int_equal(truncate(path, 0) | truncate(path, SIZE), 0);
+	else
+		assert_int_equal(hull_image_make(format, &c, &err), 0);
+}
+
 static void every_way_gives_the_same(void **state)
 {
 	static const struct {
 		bool direct;
 		struct hull_disk_options o;
+		bool qcow2;
 	} ways[] = {
 		{ false, { .aio = HULL_DISK_AIO_THREADS } },
 		{ false, { .aio = HULL_DISK_AIO_THREADS, .queues = 4, .writethrough = true } },
@@ -629,18 +643,22 @@ static void every_way_gives_the_same(void **state)
 		{ false, { .aio = HULL_DISK_AIO_AUTO, .queues = 2, .discard = true } },
 		{ false, { .at_once = true, .detect_zeroes = HULL_DISK_ZEROES_UNMAP } },
 		{ false, { .detect_zeroes = HULL_DISK_ZEROES_ON, .iops = 1000000 } },
+		{ false, { .queues = 4 }, true },
+		{ false, { .aio = HULL_DISK_AIO_URING }, true },
+		{ true, { .aio = HULL_DISK_AIO_URING, .queues = 4 }, true },
 	};
 	unsigned used = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		const char *format = ways[i].qcow2 ? "qcow2" : "raw";
 		struct hull_image_options io = {
-			.path = path, .format = "raw", .direct = ways[i].direct, .no_flush = true
+			.path = path, .format = format, .direct = ways[i].direct, .no_flush = true
 		};
 		struct hull_image *img;
 		struct hull_block *b;
 		struct hull_err err;
 
-		assert_int_equal(truncate(path, 0) | truncate(path, SIZE), 0);
+		make_empty(format);
 		if (hull_image_open(&io, &img, &err)) {
 			assert_true(io.direct);
 			continue;

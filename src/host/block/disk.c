@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/atomic.h"
@@ -17,8 +18,11 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* Writes at once: their size; how long is long, and how much longer the threads have them then. */
-enum { NOW_MAX = 32 << 10, SLOW_NS = 300000, SLOW_TIMES = 100 };
+/*
+ * Writes at once: their size; how long is long, how many are watched then, and for how much longer
+ * the threads have them if one did wait.
+ */
+enum { NOW_MAX = 32 << 10, SLOW_NS = 300000, WATCHED = 256, SLOW_TIMES = 100 };
 
 /* A segment of a request is one of struct iovec. */
 _Static_assert(sizeof(struct hull_block_seg) == sizeof(struct iovec) &&
@@ -260,13 +264,23 @@ static bool read_now(struct disk *d, struct hull_block_req *req)
 	return true;
 }
 
+/* How often this thread has waited for something; losing the processor to others is not that. */
+static long waits(void)
+{
+	struct rusage r;
+
+	return getrusage(RUSAGE_THREAD, &r) ? 0 : r.ru_nvcsw;
+}
+
 /*
  * So is a small write into the host's cache, unless one of late had to wait there: the host
- * throttles who writes too much.
+ * throttles who writes too much.  Counting waits takes a system call, so it is done for a while
+ * after a long write only; a host that throttles does so again and again.
  */
 static bool write_now(struct disk *d, struct disk_queue *q, struct hull_block_req *req)
 {
 	uint64_t begun, took;
+	long before;
 
 	if (req->op != HULL_BLOCK_WRITE || req->len > NOW_MAX || req->fua || !d->local ||
 	    d->options.writethrough)
@@ -277,12 +291,18 @@ static bool write_now(struct disk *d, struct disk_queue *q, struct hull_block_re
 	/* It may wait for what pins clusters, and the ring does so from submit() on. */
 	if (q->ring)
 		hull_disk_ring_kick(q->ring);
+	before = q->watched ? waits() : 0;
 	/* The threads find out again about a failure, and may wait with it. */
 	if (hull_disk_perform(d, req))
 		return false;
 	took = now_ns() - begun;
-	if (took > SLOW_NS)
-		q->slow_until_ns = begun + took * SLOW_TIMES;
+	if (took > SLOW_NS) {
+		if (q->watched && waits() != before)
+			q->slow_until_ns = begun + took * SLOW_TIMES;
+		q->watched = WATCHED;
+	} else if (q->watched) {
+		q->watched--;
+	}
 	req->status = 0;
 	return true;
 }
@@ -479,7 +499,8 @@ static void init(struct disk *d, const struct hull_disk_options *o, struct hull_
 
 	d->options = *o;
 	d->img = img;
-	d->local = img->file && !img->file->format->prefix && !img->align && !img->backing;
+	d->align = MAX(img->align, img->file ? img->file->align : 0);
+	d->local = img->file && !img->file->format->prefix && !d->align && !img->backing;
 	d->nqueues = MAX(1u, MIN(o->queues, (unsigned)HULL_DISK_QUEUES_MAX));
 	pthread_mutex_init(&d->mutex, NULL);
 	pthread_cond_init(&d->idle, NULL);

@@ -18,6 +18,7 @@ struct disk_queue {
 	struct disk_ring *ring; /* NULL: threads do everything */
 	struct disk_list batch; /* of submit(), until kick() */
 	uint64_t slow_until_ns; /* submit()'s: no writes at once before */
+	unsigned watched;       /* submit()'s: writes whose waits are counted */
 	pthread_mutex_t mutex;
 	pthread_cond_t work;
 	struct disk_list todo;
@@ -43,7 +44,8 @@ struct disk {
 	struct hull_image *img;
 	struct disk_queue queues[HULL_DISK_QUEUES_MAX];
 	unsigned nqueues;
-	bool local; /* writes go into the host's cache */
+	uint32_t align; /* of the image or the file below it */
+	bool local;     /* writes go into the host's cache */
 	struct disk_limit limit;
 	char aio[96];
 	uint32_t pending;            /* submitted and not done; atomic */

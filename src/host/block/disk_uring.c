@@ -97,7 +97,7 @@ static bool fits(const struct disk *d, const struct hull_block_req *req)
 		return false;
 	if (req->op == HULL_BLOCK_WRITE &&
 	    (req->fua || d->img->read_only || d->options.writethrough || d->options.detect_zeroes ||
-	     (!d->img->align && d->options.aio != HULL_DISK_AIO_URING)))
+	     (!d->align && d->options.aio != HULL_DISK_AIO_URING)))
 		return false;
 	return req->nsegs <= IOV_MAX && req->len && req->len <= INT_MAX &&
 	       hull_range_within(req->offset, req->len, 0, hull_load_acquire(&d->img->size));
@@ -108,9 +108,9 @@ static bool aligned(const struct disk *d, const struct hull_block_req *req)
 {
 	uintptr_t bits = 0;
 
-	for (unsigned i = 0; d->img->align && i < req->nsegs; i++)
+	for (unsigned i = 0; d->align && i < req->nsegs; i++)
 		bits |= (uintptr_t)req->segs[i].hva | req->segs[i].len;
-	return !d->img->align || !(bits & (d->img->align - 1));
+	return !d->align || !(bits & (d->align - 1));
 }
 
 bool hull_disk_ring_add(struct disk_ring *r, struct hull_block_req *req)

@@ -389,8 +389,9 @@ static int file_direct(struct hull_image *img, bool write, uint64_t off, uint64_
 
 	if ((off | len) & (MAX(img->align, (uint32_t)1) - 1))
 		return 0;
-	/* A file that grows knows its size from its writes. */
-	if (write && (img->grows || past_end(f, off, len)))
+	/* A file that grows knows its size from its writes, which these are not. */
+	if (write && (past_end(f, off, len) ||
+	              !hull_range_within(off, len, 0, hull_load_acquire(&img->size))))
 		return 0;
 	if (write && img->align) {
 		pthread_mutex_lock(&f->mutex);
