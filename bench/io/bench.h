@@ -42,8 +42,14 @@ struct bench_device {
 /* A message to the user, and the end. */
 _Noreturn void bench_die(const char *what, const char *why);
 
-/* `path`: an image, or "null" for a disk of `size` bytes that does nothing. */
-void bench_open_hull(struct bench_device *d, const char *path, const char *format, uint64_t size);
+struct bench_disk {
+	const char *path; /* of an image, or "null" for a disk of `size` bytes that does nothing */
+	const char *format;
+	uint64_t size;
+	bool direct; /* without the host's cache */
+};
+
+void bench_open_hull(struct bench_device *d, const struct bench_disk *disk);
 void bench_close_hull(struct bench_device *d);
 
 /* The server of vhost-user-blk at a Unix socket. */

@@ -4,8 +4,10 @@
  *
  *   bench-blk --disk null|IMAGE [--format F] | --vhost SOCKET
  *             [--depth N] [--seconds S] [--size BYTES] [--block BYTES] [--write] [--requests N]
+ *             [--step BYTES] [--direct]
  *
- * Requests go to random blocks of the first `size` bytes.  The driver keeps `depth` of them in
+ * Requests go to random blocks of the first `size` bytes, or each `step` bytes behind the one
+ * before.  With --direct, the host's cache is not used.  The driver keeps `depth` of them in
  * flight, makes all that it can available before it notifies, polls for a moment, then sleeps until
  * the interrupt.  One line of JSON is the result.
  */
@@ -28,8 +30,8 @@ struct options {
 	const char *disk, *format, *vhost;
 	unsigned depth, block;
 	double seconds;
-	uint64_t size, requests;
-	bool write;
+	uint64_t size, requests, step;
+	bool write, direct;
 };
 
 /* The structures of VIRTIO 1.3, 2.7, on a little-endian host. */
@@ -62,7 +64,7 @@ struct driver {
 	struct header *headers;
 	uint8_t *status;
 	uint16_t posted, kicked, seen;
-	uint64_t random, done, sleeps, kicks;
+	uint64_t random, at, done, sleeps, kicks;
 };
 
 _Noreturn void bench_die(const char *what, const char *why)
@@ -111,12 +113,20 @@ static void lay_out(struct driver *v)
 	}
 }
 
-static void post(struct driver *v, unsigned slot)
+static uint64_t next_place(struct driver *v)
 {
+	uint64_t at = v->at;
+
+	v->at = (at + v->o->step) % v->o->size;
 	v->random ^= v->random << 13;
 	v->random ^= v->random >> 7;
 	v->random ^= v->random << 17;
-	v->headers[slot].sector = v->random % (v->o->size / v->o->block) * (v->o->block / 512);
+	return v->o->step ? at : v->random % (v->o->size / v->o->block) * v->o->block;
+}
+
+static void post(struct driver *v, unsigned slot)
+{
+	v->headers[slot].sector = next_place(v) / 512;
 	v->status[slot] = 0xff;
 	v->avail->ring[v->posted++ % BENCH_NUM] = (uint16_t)(3 * slot);
 }
@@ -216,7 +226,7 @@ static struct options parse(int argc, char **argv)
 		{ "disk", 1, NULL, 'd' },  { "format", 1, NULL, 'f' },   { "vhost", 1, NULL, 'v' },
 		{ "depth", 1, NULL, 'n' }, { "seconds", 1, NULL, 's' },  { "size", 1, NULL, 'z' },
 		{ "block", 1, NULL, 'b' }, { "requests", 1, NULL, 'r' }, { "write", 0, NULL, 'w' },
-		{ NULL, 0, NULL, 0 }
+		{ "step", 1, NULL, 'p' },  { "direct", 0, NULL, 'i' },   { NULL, 0, NULL, 0 }
 	};
 	struct options o = { .format = "raw",
 		             .depth = 32,
@@ -237,14 +247,17 @@ static struct options parse(int argc, char **argv)
 		case 'b': o.block = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'r': o.requests = strtoull(optarg, NULL, 0); break;
 		case 'w': o.write = true; break;
+		case 'p': o.step = strtoull(optarg, NULL, 0); break;
+		case 'i': o.direct = true; break;
 		default: exit(2);
 		}
 	}
 	if (!o.disk == !o.vhost || optind != argc)
 		bench_die("options", "either --disk or --vhost is needed");
 	if (!o.depth || o.depth > BENCH_DEPTH_MAX || !o.block || o.block % 512 ||
-	    o.block > BENCH_BLOCK_MAX || o.size < o.block)
-		bench_die("options", "depth, block or size out of range");
+	    o.block > BENCH_BLOCK_MAX || o.size < o.block || o.step % o.block ||
+	    (o.step && o.size % o.block))
+		bench_die("options", "depth, block, size or step out of range");
 	return o;
 }
 
@@ -259,7 +272,7 @@ int main(int argc, char **argv)
 	if (o.vhost)
 		bench_open_vhost(&v.dev, o.vhost);
 	else
-		bench_open_hull(&v.dev, o.disk, o.format, o.size);
+		bench_open_hull(&v.dev, &(struct bench_disk){ o.disk, o.format, o.size, o.direct });
 	if (o.requests == UINT64_MAX) {
 		run(&v, 1e9, WARM_UP);
 		v.done = v.kicks = v.sleeps = 0;

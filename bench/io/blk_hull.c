@@ -73,24 +73,27 @@ static void ack(struct bench_device *d)
 	set(d, ACK, 1);
 }
 
-static void open_image(struct inside *in, const char *path, const char *format)
+static void open_image(struct inside *in, const struct bench_disk *what)
 {
-	struct hull_image_options o = { .path = path, .format = format };
+	struct hull_image_options o = { .path = what->path,
+		                        .format = what->format,
+		                        .direct = what->direct };
 	struct hull_disk_options disk = { .serial = "bench" };
 	struct hull_image *img;
 	struct hull_err err = { 0 };
 
 	if (hull_image_open(&o, &img, &err) || hull_disk_open(&disk, img, &in->disk, &err))
-		bench_die(path, err.text);
+		bench_die(what->path, err.text);
 }
 
-static struct hull_block *open_disk(struct inside *in, const char *path, const char *format,
-                                    uint64_t size)
+static struct hull_block *open_disk(struct inside *in, const struct bench_disk *what)
 {
-	in->null = (struct hull_block){ .size = size, .submit = null_submit, .drain = null_drain };
-	if (hull_text_eq(path, "null"))
+	in->null = (struct hull_block){ .size = what->size,
+		                        .submit = null_submit,
+		                        .drain = null_drain };
+	if (hull_text_eq(what->path, "null"))
 		return &in->null;
-	open_image(in, path, format);
+	open_image(in, what);
 	return in->disk;
 }
 
@@ -116,7 +119,7 @@ static void make_vm(struct inside *in, uint8_t *memory, struct hull_block *disk)
 	hull_dev_leave(dev);
 }
 
-void bench_open_hull(struct bench_device *d, const char *path, const char *format, uint64_t size)
+void bench_open_hull(struct bench_device *d, const struct bench_disk *disk)
 {
 	static const uint32_t where[] = { BENCH_DESC, BENCH_AVAIL, BENCH_USED };
 	struct inside *in = calloc(1, sizeof(*in));
@@ -127,7 +130,7 @@ void bench_open_hull(struct bench_device *d, const char *path, const char *forma
 	d->inside = in;
 	d->kick = kick;
 	d->ack = ack;
-	make_vm(in, d->memory, open_disk(in, path, format, size));
+	make_vm(in, d->memory, open_disk(in, disk));
 	set(d, STATUS, 3);
 	for (uint32_t half = 0; half < 2; half++) {
 		set(d, SEL, half);
