@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """`hull install debian`, all but the long part: plans, refusals, an image nobody can run yet, and
 being stopped at any moment.  tests/long/install_debian.py does a whole installation."""
-# timeout: 600
+# timeout: 900
 import glob
 import json
 import os

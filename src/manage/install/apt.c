@@ -509,6 +509,48 @@ static int show_cached(const struct hull_install *in, struct hull_err *err)
 	return 0;
 }
 
+/* HULL_EFORMAT without `err`: another hash. */
+static int check_file(struct hull_install *in, const char *path, const char *want,
+                      struct hull_err *err)
+{
+	static const size_t size = 1 << 20;
+	uint8_t *buf = malloc(size), digest[HULL_SHA256_BYTES];
+	int fd = buf ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	struct hull_sha256 s;
+	char text[HULL_SHA256_TEXT];
+	ssize_t n = -1;
+
+	hull_sha256_init(&s);
+	while (fd >= 0 && (in->salvaging || !hull_install_cancelled(in)) &&
+	       (n = read(fd, buf, size)) > 0)
+		hull_sha256_add(&s, buf, (size_t)n);
+	if (fd >= 0)
+		close(fd);
+	free(buf);
+	if (!in->salvaging && hull_install_cancelled(in))
+		return hull_install_stopped(err);
+	hull_sha256_end(&s, digest);
+	hull_sha256_text(digest, text);
+	return fd < 0 || n < 0 ? HULL_ENOENT : strcmp(text, want) ? HULL_EFORMAT : 0;
+}
+
+/* A fetch that was broken off: what has come in full is kept for the next time. */
+static void salvage(struct hull_install *in)
+{
+	char path[HULL_INSTALL_PATH], fetched[HULL_INSTALL_PATH * 2];
+
+	in->salvaging = true;
+	for (size_t i = 0; i < in->npackages; i++) {
+		struct hull_install_package *p = &in->packages[i];
+
+		hull_format(fetched, sizeof(fetched), "%s/%s", in->fetching, p->file);
+		hull_install_deb(in, p, path);
+		if (!p->cached && !check_file(in, fetched, p->sha256, NULL))
+			p->cached = !rename(fetched, path);
+	}
+	in->salvaging = false;
+}
+
 int hull_install_fetch(struct hull_install *in, struct hull_err *err)
 {
 	static const char *const first[] = { "apt-get",          "install",         "-q",    "-o",
@@ -527,6 +569,8 @@ int hull_install_fetch(struct hull_install *in, struct hull_err *err)
 	r = show_cached(in, err);
 	if (!r)
 		r = run_apt(in, argv, in->fetch_bytes, err);
+	if (r)
+		salvage(in);
 	if (r == HULL_EIO) {
 		hull_install_log_line(in, "E:", said, sizeof(said));
 		hull_fail(err, HULL_EIO, 604, "packages cannot be fetched from %.90s: %.120s",
@@ -537,30 +581,6 @@ int hull_install_fetch(struct hull_install *in, struct hull_err *err)
 	if (!r)
 		hull_phase_bytes(&in->progress, in->fetch_bytes, in->fetch_bytes);
 	return r;
-}
-
-/* HULL_EFORMAT without `err`: another hash. */
-static int check_file(struct hull_install *in, const char *path, const char *want,
-                      struct hull_err *err)
-{
-	static const size_t size = 1 << 20;
-	uint8_t *buf = malloc(size), digest[HULL_SHA256_BYTES];
-	int fd = buf ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	struct hull_sha256 s;
-	char text[HULL_SHA256_TEXT];
-	ssize_t n = -1;
-
-	hull_sha256_init(&s);
-	while (fd >= 0 && !hull_install_cancelled(in) && (n = read(fd, buf, size)) > 0)
-		hull_sha256_add(&s, buf, (size_t)n);
-	if (fd >= 0)
-		close(fd);
-	free(buf);
-	if (hull_install_cancelled(in))
-		return hull_install_stopped(err);
-	hull_sha256_end(&s, digest);
-	hull_sha256_text(digest, text);
-	return fd < 0 || n < 0 ? HULL_ENOENT : strcmp(text, want) ? HULL_EFORMAT : 0;
 }
 
 static int verify_one(struct hull_install *in, struct hull_install_package *p, struct hull_err *err)

@@ -55,6 +55,7 @@ struct hull_install {
 	int cancel; /* can be read when the user wants to stop */
 	int work_lock, cache_lock;
 	char mirror[512], security[512]; /* addresses of the archive; "": none */
+	bool salvaging;                  /* although the user wants to stop */
 	bool no_updates;                 /* of the suite: they cannot be had now */
 	struct hull_install_package *packages;
 	size_t npackages, capacity;
