@@ -175,7 +175,7 @@ def disks(w):
     w.fails("disk that is a character device", [k, "--disk", "/dev/null"], (303, 7))
     w.fails("disk that is empty", [k, "--disk", w.path("empty")], (304, 7))
     w.fails("disk of 513 bytes", [k, "--disk", w.sparse("odd", 513)], (304, 7))
-    w.fails("disk that looks like qcow2", [k, "--disk", w.put("q", b"QFI\xfb\0\0\0\3".ljust(4096, b"\0"))], (305, 12, "qemu-img convert"))
+    w.fails("disk that looks like qcow2", [k, "--disk", w.put("q", b"QFI\xfb\0\0\0\3".ljust(4096, b"\0"))], (305, 12, "format=qcow2"))
     w.fails("disk that is not of its format", [k, "--disk", good + ",format=qcow2"], (321, 12))
     w.fails("disk in a format that is not there", [k, "--disk", good + ",format=vmdk"], (6, 2, "qcow2"))
     w.fails("disk attached twice", [k, "--disk", good, "--disk", good], (412, 4))
