@@ -20,6 +20,15 @@ static void date(int64_t ns, char *buf, size_t size)
 		strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* Names come from the image: what would command the terminal does not reach it. */
+static const char *plain(char *text)
+{
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return text;
+}
+
 static void json_snapshots(struct hull_json *j, struct hull_image *img, unsigned n)
 {
 	struct hull_image_snapshot s;
@@ -48,7 +57,7 @@ static void text_snapshots(FILE *out, struct hull_image *img, unsigned n)
 		fprintf(out, "%-8s %-24s %12s  %s\n", "ID", "NAME", "SIZE", "DATE");
 	for (unsigned i = 0; i < n && !img->format->snapshot_at(img, i, &s); i++) {
 		date(s.date_ns, when, sizeof(when));
-		fprintf(out, "%-8s %-24s %12s  %s\n", s.id, s.name,
+		fprintf(out, "%-8s %-24s %12s  %s\n", plain(s.id), plain(s.name),
 		        hull_disk_amount(s.size, size, sizeof(size)), when);
 	}
 }
@@ -79,7 +88,7 @@ static void json_info(struct hull_json *j, struct hull_image *img, const struct 
 	hull_json_end(j);
 }
 
-static void text_info(FILE *out, struct hull_image *img, const struct hull_image_info *i)
+static void text_info(FILE *out, struct hull_image *img, struct hull_image_info *i)
 {
 	char a[24];
 
@@ -94,8 +103,8 @@ static void text_info(FILE *out, struct hull_image *img, const struct hull_image
 	        i->refcount_bits, i->compression, i->extended_l2 ? ", extended L2" : "",
 	        i->lazy_refcounts ? ", lazy refcounts" : "");
 	if (i->backing[0])
-		fprintf(out, "backing    %s (%s)\n", i->backing,
-		        i->backing_format[0] ? i->backing_format : "format not said");
+		fprintf(out, "backing    %s (%s)\n", plain(i->backing),
+		        i->backing_format[0] ? plain(i->backing_format) : "format not said");
 	if (i->nbitmaps)
 		fprintf(out, "bitmaps    %u\n", i->nbitmaps);
 	if (i->dirty || i->corrupt)

@@ -144,6 +144,10 @@ def snapshots(d):
     d.hull("snapshot", path, "apply", "one", "--format", "qcow2")
     d.same(path, "qcow2", before, "raw", "the disk is what it was")
     d.hull("snapshot", path, "rm", "one", "--format", "qcow2")
+    run("qemu-img", "snapshot", "-c", "a\033[2Jb", path)
+    for words in (("info", path), ("snapshot", path, "ls", "--format", "qcow2"), ("info", path, "--json")):
+        d.tap.check("\033" not in d.hull(*words), "what a name would do to the terminal is not done")
+    run("qemu-img", "snapshot", "-d", "a\033[2Jb", path)
     d.sound(path, "qcow2")
 
 
