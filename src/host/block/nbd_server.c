@@ -117,7 +117,8 @@ static bool reply_export(struct client *c, uint32_t option, const uint8_t *data,
 	if (!option_reply(c, option, NBD_REP_INFO, info, 12))
 		return false;
 	store_be16(info, NBD_INFO_BLOCK_SIZE);
-	store_be32(info + 2, 1);
+	/* Two clients must not change parts of one sector: that is read, changed and written. */
+	store_be32(info + 2, 512);
 	store_be32(info + 6, 4096);
 	store_be32(info + 10, NBD_DATA_MAX);
 	if (!option_reply(c, option, NBD_REP_INFO, info, 14) ||
