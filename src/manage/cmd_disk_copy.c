@@ -2,6 +2,8 @@
 /* hull disk convert, compare, and what they share with commit and rebase. */
 #include "manage/cmd_disk_copy.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -351,8 +353,10 @@ static int convert(const struct hull_disk_call *c, struct convert *v, const char
 		hull_image_unref(to);
 	}
 	hull_image_unref(from);
-	if (!r && v->part[0] && rename(v->part, word[1]))
-		r = hull_fail(err, HULL_EIO, 302, "\"%s\" cannot take its name", v->part);
+	if (!r && v->part[0] && renameat2(AT_FDCWD, v->part, AT_FDCWD, word[1], RENAME_NOREPLACE))
+		r = errno == EEXIST ? hull_fail(err, HULL_EEXIST, 310, "\"%s\" exists now", word[1])
+		                    : hull_fail(err, hull_os_error(errno), 302,
+		                                "\"%s\" cannot take its name", v->part);
 	if (r && v->part[0])
 		unlink(v->part);
 	return r;
