@@ -336,6 +336,22 @@ static int convert_into(const struct hull_disk_call *c, struct convert *v, struc
 	return r;
 }
 
+/* Not over a file that came into being meanwhile, where the file system can promise that. */
+static int take_name(const char *part, const char *path, struct hull_err *err)
+{
+	char reason[64];
+	int r = renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE), error = errno;
+
+	if (r && (error == EINVAL || error == ENOSYS)) {
+		r = rename(part, path);
+		error = errno;
+	}
+	return r ? hull_fail(err, hull_os_error(error), error == EEXIST ? 310 : 302,
+	                     "\"%s\" cannot get its name: %s", path,
+	                     hull_os_reason(error, reason, sizeof(reason)))
+	         : 0;
+}
+
 static int convert(const struct hull_disk_call *c, struct convert *v, const char *const *word,
                    struct hull_err *err)
 {
@@ -353,10 +369,8 @@ static int convert(const struct hull_disk_call *c, struct convert *v, const char
 		hull_image_unref(to);
 	}
 	hull_image_unref(from);
-	if (!r && v->part[0] && renameat2(AT_FDCWD, v->part, AT_FDCWD, word[1], RENAME_NOREPLACE))
-		r = errno == EEXIST ? hull_fail(err, HULL_EEXIST, 310, "\"%s\" exists now", word[1])
-		                    : hull_fail(err, hull_os_error(errno), 302,
-		                                "\"%s\" cannot take its name", v->part);
+	if (!r && v->part[0])
+		r = take_name(v->part, word[1], err);
 	if (r && v->part[0])
 		unlink(v->part);
 	return r;
