@@ -82,6 +82,41 @@ struct hull_exit {
 	};
 };
 
+/* Where the interrupt controllers of a VM are. */
+enum hull_irqchip {
+	HULL_IRQCHIP_AUTO,   /* configuration only: as far below as the accelerator can */
+	HULL_IRQCHIP_KERNEL, /* all below: irq_line() and msi() */
+	HULL_IRQCHIP_SPLIT,  /* those of the vCPUs below: msi() only, the rest is the board's */
+	HULL_IRQCHIP_USER,   /* all of them models of the board, which drive the vCPUs' lines */
+};
+
+enum hull_space { HULL_SPACE_MMIO, HULL_SPACE_PIO, HULL_SPACE_SYSREG, HULL_SPACES };
+
+/* A write of the guest that is only a signal: it ends in an event descriptor, not in an exit. */
+struct hull_doorbell {
+	enum hull_space space; /* MMIO or PIO */
+	uint64_t addr;
+	uint8_t size;   /* bytes of the write: 1, 2, 4, 8; 0: any */
+	bool has_value; /* only writes of `value` */
+	uint64_t value;
+	int fd; /* event descriptor of the host */
+};
+
+/* Debug stops of one vCPU (HULL_EXIT_DEBUG). */
+enum { HULL_BREAKPOINTS = 4 };
+enum hull_break_kind { HULL_BREAK_EXEC, HULL_BREAK_WRITE, HULL_BREAK_ACCESS };
+
+struct hull_debug {
+	bool step; /* stop after each instruction */
+	bool soft; /* stop at the breakpoint instructions that a debugger has put into the code */
+	unsigned n;
+	struct hull_breakpoint {
+		hull_va addr;
+		enum hull_break_kind kind;
+		uint8_t len;    /* bytes, of WRITE and ACCESS: 1, 2, 4, 8 */
+	} at[HULL_BREAKPOINTS]; /* by the processor's own registers */
+};
+
 /* What probe() found out by running something. */
 struct hull_accel_caps {
 	uint32_t isas; /* bit mask of enum hull_isa */
@@ -99,6 +134,7 @@ typedef void (*hull_stat_fn)(void *arg, const char *name, const char *text, uint
 struct hull_accel {
 	const char *name; /* "engine", "kvm", ... */
 	const char *summary;
+	uint32_t isas;    /* bit mask of enum hull_isa that it is for, as far as this build goes */
 	size_t vm_size;   /* bytes of hull_vm_accel_state(), zeroed by the core */
 	size_t vcpu_size; /* bytes of hull_vcpu_accel_state(), zeroed by the core */
 
@@ -141,17 +177,65 @@ struct hull_accel {
 	int (*reg_get)(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret);
 	int (*reg_set)(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value);
 
-	/* The vCPU's interrupt lines (hull_vcpu_lines()) changed. */
+	/* The vCPU's interrupt lines (hull_vcpu_lines()) changed; any thread, under any lane. */
 	void (*irq_update)(struct hull_vcpu *vcpu);
-	/* Where the interrupt controller lives below; NULL otherwise. */
+	/*
+	 * Where this VM's interrupt controllers are, after vm_init: by hull_vm_config.irqchip and
+	 * what the host can.  NULL: all are the board's.  A board asks hull_vm_irqchip().
+	 */
+	enum hull_irqchip (*irqchip)(struct hull_vm *vm);
+	/*
+	 * Drive input `line` of the controller below (pc: the pin of the I/O APIC; virt-aarch64:
+	 * the SPI, from 0; virt-riscv64: the source), deliver a message.  Any thread.
+	 * HULL_ENOTSUP if that controller is not below.  NULL: it never is.
+	 */
 	int (*irq_line)(struct hull_vm *vm, uint32_t line, bool level);
 	int (*msi)(struct hull_vm *vm, uint64_t addr, uint32_t data);
+	/*
+	 * SPLIT: the message that input `line` of the board's I/O controller stands for; addr and
+	 * data 0: none.  After each change of it: only so the end of a level-triggered interrupt
+	 * comes back (hull_vm_set_eoi()).
+	 */
+	int (*route)(struct hull_vm *vm, uint32_t line, uint64_t addr, uint32_t data);
+	/*
+	 * As irq_line() by an event descriptor, without this process (vhost): each event is a
+	 * pulse. In SPLIT, of what route() says.  NULL: it cannot.  HULL_ENOTSUP, HULL_EEXIST,
+	 * HULL_ENOENT.
+	 */
+	int (*irq_event)(struct hull_vm *vm, uint32_t line, int fd, bool on);
+	int (*doorbell)(struct hull_vm *vm, const struct hull_doorbell *d, bool on);
+	/*
+	 * Writes to this range need not be seen at once, but in their order and before the next
+	 * exit of any other kind on the same vCPU.  Advice; NULL: it does nothing.
+	 */
+	int (*lazy_writes)(struct hull_vm *vm, enum hull_space space, uint64_t addr, uint64_t size,
+	                   bool on);
 
 	/*
 	 * Switch write tracking of a range on or off; NULL if the core's own log suffices.
 	 * Called again with `on` after each fetch: report the next write of every page anew.
 	 */
 	int (*dirty_log)(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool on);
+	/*
+	 * Tell the core of all writes to the range since tracking began or since the last call
+	 * (hull_aspace_dirty_many()).  NULL: they are told as they happen.
+	 */
+	int (*dirty_sync)(struct hull_vm *vm, hull_gpa gpa, uint64_t len);
+
+	/*
+	 * Guest time stops (pause) or goes on; no vCPU runs.  For clocks of the guest that the core
+	 * does not make.  May be NULL.
+	 */
+	void (*clock)(struct hull_vm *vm, bool running);
+
+	/* Stops for a debugger; replaces what was set before.  NULL: none.  HULL_ENOTSUP. */
+	int (*debug)(struct hull_vcpu *vcpu, const struct hull_debug *d);
+
+	/*
+	 * Why the VM failed (HULL_STOP_FAULT): text of several lines, with the vCPU's registers;
+	 * valid as long as the VM.  NULL, or an empty text: nothing to say.
+	 */
+	const char *(*failure)(struct hull_vm *vm);
 
 	/*
 	 * Give all counters of one vCPU to fn, or their sums (vcpu = UINT32_MAX), always the same

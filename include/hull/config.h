@@ -22,6 +22,7 @@ enum {
 	HULL_MAX_DEV_ARGS = 8,
 	HULL_MAX_HOST_CPUS = 64,
 	HULL_ENGINE_PATH_MAX = 512,
+	HULL_CPU_MODEL_MAX = 64,
 };
 
 enum hull_vm_kind { HULL_KIND_GENERAL, HULL_KIND_LINUX, HULL_KIND_RTOS, HULL_KIND_HOST };
@@ -99,6 +100,13 @@ struct hull_engine_config {
 	char perf_dir[HULL_ENGINE_PATH_MAX];  /* for the dump of HULL_PERF_JITDUMP; empty: /tmp */
 };
 
+/* For accelerators of the host; the engine ignores it.  All zero: their defaults. */
+struct hull_hw_config {
+	enum hull_irqchip irqchip;          /* a wish: hull_vm_irqchip() says what it became */
+	char cpu_model[HULL_CPU_MODEL_MAX]; /* "host", "x86-64-v3", ...; empty: the default */
+	uint32_t dirty_ring; /* entries per vCPU of a ring for dirty pages; 0: bitmaps */
+};
+
 struct hull_vm_config {
 	uint32_t id;
 	char name[HULL_NAME_MAX];
@@ -131,6 +139,7 @@ struct hull_vm_config {
 	uint64_t random_seed; /* 0: from the HAL, or 1 if deterministic */
 
 	struct hull_engine_config engine;
+	struct hull_hw_config hw;
 };
 
 /* A placement of one vCPU (hull_config_place). */

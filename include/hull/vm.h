@@ -247,6 +247,19 @@ HULL_EXPORT int hull_vcpu_reg_get(struct hull_vcpu *vcpu, uint32_t reg, uint64_t
 HULL_EXPORT int hull_vcpu_reg_set(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value);
 
 /*
+ * Make a vCPU that is not running stop for a debugger: hull_vm_run_vcpu() then returns
+ * HULL_EXIT_DEBUG.  Replaces what was set before; all zero: nothing.  HULL_ENOTSUP (this
+ * accelerator or this kind of stop), HULL_EINVAL, HULL_EBUSY (it runs).
+ */
+HULL_EXPORT int hull_vcpu_debug(struct hull_vcpu *vcpu, const struct hull_debug *d);
+
+/*
+ * Why the accelerator failed, after HULL_STOP_FAULT: lines of text with the registers of the vCPU;
+ * NULL: it has nothing to say.  Valid as long as the VM.
+ */
+HULL_EXPORT const char *hull_vm_failure(struct hull_vm *vm);
+
+/*
  * What the accelerator has counted on vCPU `id`, or on all together (UINT32_MAX): each counter is
  * given to fn.  While the VM runs the values may be a little old.  HULL_EINVAL (no such vCPU),
  * HULL_ENOTSUP (it counts nothing).

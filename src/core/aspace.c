@@ -595,6 +595,32 @@ void hull_aspace_dirty(struct hull_vm *vm, hull_gpa gpa)
 	hull_rw_done(vm);
 }
 
+/* `rw` is held. */
+static void mark_word(const struct hull_vm *vm, hull_gpa gpa, uint64_t set)
+{
+	while (set) {
+		unsigned bit = (unsigned)__builtin_ctzll(set);
+		hull_gpa page = gpa + bit * HULL_PAGE_SIZE;
+		const struct hull_map *m = find(vm, page);
+
+		if (m)
+			mark(m, page, 1);
+		set &= set - 1;
+	}
+}
+
+void hull_aspace_dirty_many(struct hull_vm *vm, hull_gpa gpa, const uint64_t *bitmap,
+                            uint64_t npages)
+{
+	if (!hull_load_acquire(&vm->logging))
+		return;
+	hull_rw_read(vm);
+	for (uint64_t i = 0; i * 64 < npages; i++)
+		mark_word(vm, gpa + i * 64 * HULL_PAGE_SIZE,
+		          bitmap[i] & low_mask((unsigned)MIN(npages - i * 64, UINT64_C(64))));
+	hull_rw_done(vm);
+}
+
 int hull_dma_begin(struct hull_vm *vm, hull_gpa gpa, uint64_t len, bool write, struct hull_dma *ret)
 {
 	const struct hull_map *m;
@@ -873,6 +899,8 @@ int hull_vm_dirty_fetch(struct hull_vm *vm, hull_gpa gpa, uint64_t *bitmap, uint
 
 			if (!m->dirty)
 				continue;
+			if (vm->accel->dirty_sync)
+				(void)vm->accel->dirty_sync(vm, m->gpa, m->len);
 			fetch(m, gpa, bitmap, nbits);
 			/* A write until here is in the memory that the caller copies next. */
 			accel_log(vm, m, true);

@@ -56,6 +56,13 @@ void hull_aspace_set_root(struct hull_vm *vm, hull_hpa root);
 void hull_aspace_dirty(struct hull_vm *vm, hull_gpa gpa);
 
 /*
+ * The same for each bit that is set in `bitmap` (bit 0: the page of `gpa`, which is aligned).  By
+ * dirty_sync() of an accelerator, or any thread without map_lock.
+ */
+void hull_aspace_dirty_many(struct hull_vm *vm, hull_gpa gpa, const uint64_t *bitmap,
+                            uint64_t npages);
+
+/*
  * A DMA window (windows may nest): host memory behind [gpa, gpa + len) for bulk data, whose
  * contents must never be branched on.  Holds the map in place (unmap waits)
  * until released, so it must be short-lived.  Covers as much as is contiguous:

@@ -14,13 +14,13 @@
 #ifndef HULL_CORE_BUS_H
 #define HULL_CORE_BUS_H
 
+#include <hull/accel.h>
 #include <hull/error.h>
 #include <hull/types.h>
 
 struct hull_vm;
 struct hull_dev;
 
-enum hull_space { HULL_SPACE_MMIO, HULL_SPACE_PIO, HULL_SPACE_SYSREG, HULL_SPACES };
 
 /* Read `size` (1, 2, 4, 8) bytes, zero-extended.  False: nobody there, *ret untouched. */
 bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,

@@ -225,6 +225,13 @@ int hull_vm_boot(struct hull_vm *vm, struct hull_err *err)
 	return ret;
 }
 
+/* Guest time stands or goes on; no vCPU runs. */
+static void clock_set(struct hull_vm *vm, bool running)
+{
+	if (vm->accel->clock)
+		vm->accel->clock(vm, running);
+}
+
 int hull_vm_pause(struct hull_vm *vm, struct hull_err *err)
 {
 	int ret = refuse_vcpu(vm, VERB_PAUSE, err);
@@ -238,6 +245,7 @@ int hull_vm_pause(struct hull_vm *vm, struct hull_err *err)
 	advance(vm, VERB_PAUSE);
 	wait_all_out(vm);
 	hull_clock_stop(vm);
+	clock_set(vm, false);
 	end(vm);
 	return 0;
 }
@@ -248,6 +256,7 @@ int hull_vm_resume(struct hull_vm *vm, struct hull_err *err)
 
 	if (ret)
 		return ret;
+	clock_set(vm, true);
 	hull_clock_start(vm);
 	advance(vm, VERB_RESUME);
 	hull_store_seqcst(&vm->open, 1);
@@ -278,8 +287,10 @@ static int reset_locked(struct hull_vm *vm, struct hull_err *err)
 		return ret;
 	}
 	hull_clock_start(vm);
-	if (hull_vm_state(vm) == HULL_VM_PAUSED)
+	if (hull_vm_state(vm) == HULL_VM_PAUSED) {
+		clock_set(vm, true);
 		advance(vm, VERB_RESET);
+	}
 	hull_store_seqcst(&vm->open, 1);
 	return 0;
 }

@@ -348,6 +348,19 @@ void hull_vm_set_hypercall(struct hull_vm *vm, hull_hypercall_fn fn, void *arg)
 	vm->hypercall_arg = arg;
 }
 
+void hull_vm_set_intack(struct hull_vm *vm, hull_intack_fn fn, void *arg)
+{
+	vm->intack = fn;
+	vm->intack_arg = arg;
+}
+
+int hull_vcpu_intack(struct hull_vcpu *vcpu)
+{
+	const struct hull_vm *vm = vcpu->vm;
+
+	return vm->intack ? vm->intack(vcpu, vm->intack_arg) : HULL_ENOENT;
+}
+
 /* Claim for a register access: by whoever runs or resets the vCPU it is claimed already. */
 static bool borrow(struct hull_vcpu *vcpu, bool *ret_borrowed)
 {
@@ -512,6 +525,30 @@ static int run_claimed(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	while (enter_guest(vcpu, exit, &ret))
 		;
 	return ret;
+}
+
+int hull_vcpu_debug(struct hull_vcpu *vcpu, const struct hull_debug *d)
+{
+	bool borrowed;
+	int ret;
+
+	if (!vcpu->vm->accel->debug)
+		return HULL_ENOTSUP;
+	if (d->n > HULL_BREAKPOINTS)
+		return HULL_EINVAL;
+	if (!borrow(vcpu, &borrowed))
+		return HULL_EBUSY;
+	ret = vcpu->vm->accel->debug(vcpu, d);
+	if (!borrowed)
+		hull_vcpu_unclaim(vcpu);
+	return ret;
+}
+
+const char *hull_vm_failure(struct hull_vm *vm)
+{
+	const char *text = vm->accel->failure ? vm->accel->failure(vm) : NULL;
+
+	return text && *text ? text : NULL;
 }
 
 int hull_vm_stats(struct hull_vm *vm, uint32_t id, hull_stat_fn fn, void *arg)

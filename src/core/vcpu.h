@@ -112,4 +112,13 @@ enum hull_vcpu_state hull_vcpu_state(const struct hull_vcpu *vcpu);
 typedef bool (*hull_hypercall_fn)(struct hull_vcpu *vcpu, struct hull_exit *exit, void *arg);
 void hull_vm_set_hypercall(struct hull_vm *vm, hull_hypercall_fn fn, void *arg);
 
+/*
+ * x86_64 with interrupt controllers of the board: the vCPU takes the interrupt that its line
+ * announces.  Answers the vector (0..255), or negative if there is none any more; the line may
+ * change meanwhile.  On the vCPU's thread, without a lane.
+ */
+typedef int (*hull_intack_fn)(struct hull_vcpu *vcpu, void *arg);
+void hull_vm_set_intack(struct hull_vm *vm, hull_intack_fn fn, void *arg);
+int hull_vcpu_intack(struct hull_vcpu *vcpu); /* for accelerators */
+
 #endif

@@ -151,6 +151,7 @@ static int init_parts(struct hull_vm *vm, struct hull_err *err)
 	int ret;
 
 	hull_event_init(vm);
+	hull_irqchip_init(vm);
 	hull_ivc_init(vm);
 	ret = hull_clock_init(vm, err);
 	if (!ret)

@@ -16,6 +16,7 @@
 #include "core/bus.h"
 #include "core/clock.h"
 #include "core/dev_impl.h"
+#include "core/irqchip.h"
 #include "core/lane.h"
 #include "core/vcpu.h"
 
@@ -103,9 +104,14 @@ struct hull_vm {
 	void *accel_state;
 	hull_hypercall_fn hypercall;
 	void *hypercall_arg;
-	uint32_t sync_word;    /* atomic: counts performed requests */
-	uint32_t sync_waiters; /* atomic */
-	uint32_t host_word;    /* atomic: what timer and deterministic loops sleep on */
+	hull_intack_fn intack;
+	void *intack_arg;
+	hull_eoi_fn eoi;
+	void *eoi_arg;
+	struct hull_irq_sink below; /* irqchip.c: lines into the accelerator's controller */
+	uint32_t sync_word;         /* atomic: counts performed requests */
+	uint32_t sync_waiters;      /* atomic */
+	uint32_t host_word;         /* atomic: what timer and deterministic loops sleep on */
 	/* Deterministic loop; but for the atomic ones, of its thread alone. */
 	struct hull_vcpu *turn; /* atomic: whose quantum runs */
 	int64_t quantum;        /* atomic: its length */
@@ -216,6 +222,9 @@ int hull_clock_init(struct hull_vm *vm, struct hull_err *err);
 bool hull_timers_sleep(struct hull_vm *vm, uint64_t next);
 /* HAL time of a guest deadline; HULL_NEVER while the clock stands. */
 uint64_t hull_clock_hal_deadline(struct hull_vm *vm, uint64_t guest_ns);
+
+/* irqchip.c */
+void hull_irqchip_init(struct hull_vm *vm);
 
 /* event.c */
 void hull_event_init(struct hull_vm *vm);

@@ -391,6 +391,7 @@ static int engine_probe(const struct hull_hal *hal, struct hull_accel_caps *ret,
 HULL_ACCEL(engine) = {
 	.name = "engine",
 	.summary = "Hull's own CPU engine: any guest on any host",
+	.isas = 1u << HULL_ISA_RISCV64,
 	.vm_size = sizeof(struct engine_vm),
 	.vcpu_size = sizeof(struct rv_hart),
 	.probe = engine_probe,

@@ -257,6 +257,7 @@ static int fake_reg_set(struct hull_vcpu *vcpu, uint32_t reg, uint64_t value)
 HULL_ACCEL(fake) = {
 	.name = "fake",
 	.summary = "scripts of tests instead of a processor",
+	.isas = 1u << HULL_ISA_RISCV64 | 1u << HULL_ISA_AARCH64 | 1u << HULL_ISA_X86_64,
 	.vm_size = sizeof(struct hull_fake_vm),
 	.vcpu_size = sizeof(struct hull_fake_vcpu),
 	.probe = fake_probe,
