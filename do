@@ -11,6 +11,7 @@ usage() {
 ./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
      --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
      --long                   what takes too long for every day: a whole Debian machine, installed
+./do test nested [PATTERN]    hull on emulated hosts with KVM: x86_64, aarch64, riscv64
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
 ./do bench io [SECTION]        disks, networks and shares beside their peers
@@ -119,15 +120,36 @@ build_sanitized() {
 	compile "build-$1"
 }
 
-# The engine's unit tests for aarch64, under UBSan; sets $cross, where what runs them is.
+# cross ARCH OPTION...: build-ARCH, ready to compile; sets $cross, where what runs its programs is.
+cross() {
+	arch=$1
+	shift
+	package=$(echo "$arch" | sed s/aarch64/arm64/)
+	need "$arch-linux-gnu-gcc" "gcc-$arch-linux-gnu" "/usr/$arch-linux-gnu/include/stdio.h" "libc6-dev-$package-cross"
+	cross=$(python3 tools/cross.py "$arch") || die "no libraries for $arch"
+	configure "build-$arch" --buildtype=debugoptimized --cross-file "$cross/cross.ini" "$@"
+}
+
+# The engine's unit tests for aarch64, under UBSan.
 build_aarch64() {
-	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
-		/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
-	cross=$(python3 tools/cross.py aarch64) || die "no libraries for aarch64"
-	configure build-aarch64 --buildtype=debugoptimized -Db_sanitize=undefined \
-		--cross-file "$cross/cross.ini"
+	cross aarch64 -Db_sanitize=undefined
 	# shellcheck disable=SC2046
 	compile build-aarch64 $(python3 tools/run_tests.py --suite aarch64 --cross build-aarch64 --list)
+}
+
+# Emulators of hosts with KVM, and hull for them.
+need_nested() {
+	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
+		qemu-system-x86_64 qemu-system-x86 qemu-system-aarch64 qemu-system-arm \
+		qemu-system-riscv64 qemu-system-misc
+}
+
+build_nested() {
+	build
+	cross aarch64 -Db_sanitize=undefined
+	compile build-aarch64 hull
+	cross riscv64
+	compile build-riscv64 hull
 }
 
 need_check() {
@@ -146,6 +168,12 @@ need_judges() {
 tests() {
 	mode=all
 	case ${1:-} in
+	nested)
+		shift
+		need_nested
+		build_nested
+		exec python3 tools/run_tests.py --fast build --suite nested -- "$@"
+		;;
 	--quick | --tsan | --long) mode=${1#--} && shift ;;
 	-*) die "unknown option $1; see ./do help" ;;
 	esac

@@ -3,6 +3,9 @@
 import collections
 import struct
 
+PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
+DT_NEEDED, DT_STRTAB = 1, 5
+
 Section = collections.namedtuple("Section", "name type flags offset size link")
 
 SHT_SYMTAB = 2
@@ -46,3 +49,25 @@ def modinfo(data):
             parts = data[s.offset : s.offset + s.size].split(b"\0")
             return [tuple(p.decode("utf-8", "replace").split("=", 1)) for p in parts if b"=" in p]
     return []
+
+
+def dynamic(data):
+    """(interpreter or None, [names of the shared libraries that it needs])."""
+    if data[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("not a 64-bit little-endian ELF file")
+    table, = struct.unpack_from("<Q", data, 0x20)
+    size, count = struct.unpack_from("<HH", data, 0x36)
+    # (type, flags, offset, address, physical, bytes in the file)
+    rows = [struct.unpack_from("<IIQQQQ", data, table + i * size) for i in range(count)]
+    interpreter, entries = None, []
+    for kind, _, offset, _, _, length in rows:
+        if kind == PT_INTERP:
+            interpreter = text_at(data, offset)
+        elif kind == PT_DYNAMIC:
+            entries = list(struct.iter_unpack("<QQ", data[offset : offset + length // 16 * 16]))
+    strings = dict(entries).get(DT_STRTAB, 0)
+    for kind, _, offset, address, _, length in rows:
+        if kind == PT_LOAD and address <= strings < address + length:
+            strings += offset - address
+            break
+    return interpreter, [text_at(data, strings + value) for tag, value in entries if tag == DT_NEEDED]

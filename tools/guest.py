@@ -9,7 +9,7 @@
   guest.py ARCH tools               fetch the programs of TOOLS; print the path of an ext4 image
                                     of them, to be mounted read-only and entered by chroot
 
-ARCH is riscv64.  Fetched pieces are kept below $XDG_CACHE_HOME/hull (~/.cache/hull), so only
+ARCH is riscv64, aarch64 or x86_64.  Fetched pieces are kept below $XDG_CACHE_HOME/hull (~/.cache/hull), so only
 the first call needs the network; removing that folder fetches them anew.
 """
 import argparse
@@ -38,6 +38,16 @@ GUESTS = {
         "meta": "linux-image-riscv64", "kernel": r"linux-image-[0-9]\S*-riscv64",
         "packages": {"busybox": "busybox-static", "firmware": "opensbi"},
         "firmware": "./usr/lib/riscv64-linux-gnu/opensbi/generic/",
+    },
+    "aarch64": {
+        "debian": "arm64", "suite": "bookworm",
+        "meta": "linux-image-cloud-arm64", "kernel": r"linux-image-[0-9]\S*-cloud-arm64",
+        "packages": {"busybox": "busybox-static"},
+    },
+    "x86_64": {
+        "debian": "amd64", "suite": "bookworm",
+        "meta": "linux-image-cloud-amd64", "kernel": r"linux-image-[0-9]\S*-cloud-amd64",
+        "packages": {"busybox": "busybox-static"},
     },
 }
 
@@ -108,12 +118,13 @@ def fetch(arch, out):
         plain_image(os.path.join(new, "Image"))
         unpack(packages.download(guest["packages"]["busybox"]),
                lambda n: os.path.join(new, "busybox") if n.endswith("/bin/busybox") else None)
-        at = guest["firmware"]
-        unpack(packages.download(guest["packages"]["firmware"]),
-               lambda n: os.path.join(new, "firmware", n[len(at):]) if n.startswith(at) else None)
+        at = guest.get("firmware")
+        if at:
+            unpack(packages.download(guest["packages"]["firmware"]),
+                   lambda n: os.path.join(new, "firmware", n[len(at):]) if n.startswith(at) else None)
         with open(os.path.join(new, "version"), "w", encoding="utf-8") as f:
             f.write(kernel + "\n")
-        for needed in ("Image", "config", "busybox", "modules", "firmware"):
+        for needed in ("Image", "config", "busybox", "modules") + (("firmware",) if at else ()):
             if not os.path.exists(os.path.join(new, needed)):
                 raise apt.AptError("package %s: no %s in it" % (kernel, needed))
         os.rename(new, out)
@@ -231,8 +242,9 @@ def paths(arch, out):
         "CONFIG": os.path.join(pieces, "config"),
         "BUSYBOX": os.path.join(pieces, "busybox"),
         "MODULES": os.path.join(pieces, "modules"),
-        "FIRMWARE": os.path.join(pieces, "firmware", "fw_dynamic.bin"),
     }
+    if "firmware" in GUESTS[arch]:
+        rows["FIRMWARE"] = os.path.join(pieces, "firmware", "fw_dynamic.bin")
     if out:
         os.makedirs(out, exist_ok=True)
         for key, name in (("KERNEL", "Image"), ("INITRD", "initramfs.gz")):

@@ -5,8 +5,8 @@
   run_tests.py [--build DIR] [--fast DIR] [--cross DIR --emulator PROGRAM] --suite NAME [--suite NAME]... [-- PATTERN...]
 
 Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
-(tools/*_selftest.py), cli, guest, smp and long (tests/cli/*.py and so on), aarch64 (unit tests of the
-engine in --cross, run by --emulator).  A test speaks TAP
+(tools/*_selftest.py), cli, guest, nested, smp and long (tests/cli/*.py and so on), aarch64 (unit tests
+of the engine in --cross, run by --emulator).  A test speaks TAP
 or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
 the conventions.  The last line is "N passed, N failed[, N skipped]".
 """
@@ -67,6 +67,9 @@ def collect(args):
         return os.path.abspath(os.path.join(folder, "hull")) if folder else ""
 
     env = {"HULL": hull(args.build), "HULL_FAST": hull(args.fast), "HULL_SOURCE": ROOT}
+    for arch in ("aarch64", "riscv64", "x86_64"):  # what emulated hosts run
+        native = arch == os.uname().machine
+        env["HULL_" + arch.upper()] = hull(args.fast if native else os.path.join(ROOT, "build-" + arch))
     tests = []
     for suite in args.suite:
         if suite == "unit":
@@ -153,7 +156,8 @@ def main():
     parser.add_argument("--emulator", default="")
     parser.add_argument("--list", action="store_true", help="only the programs in --cross")
     parser.add_argument("--suite", action="append", required=True,
-                        choices=["unit", "check", "selftest", "cli", "guest", "smp", "aarch64", "long"])
+                        choices=["unit", "check", "selftest", "cli", "guest", "nested", "smp", "aarch64",
+                                 "long"])
     parser.add_argument("pattern", nargs="*")
     args = parser.parse_args()
     # A runner that was started in the background or by nohup ignores signals that tests send to

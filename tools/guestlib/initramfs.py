@@ -98,13 +98,16 @@ class Cpio:
     def file(self, path, data, mode=0o644):
         self.add(path, stat.S_IFREG | mode, data)
 
-    def finish(self):
+    def finish(self, packed=True):
         self.add("TRAILER!!!", 0)
-        return gzip.compress(b"".join(self.parts), 6, mtime=0)
+        data = b"".join(self.parts)
+        return gzip.compress(data, 6, mtime=0) if packed else data
 
 
-def build(busybox, init, modules, files=()):
-    """The archive's bytes; `modules` as Modules.order() gives, `files` as (path, data, mode)."""
+def build(busybox, init, modules, files=(), packed=True):
+    """The archive's bytes; `modules` as Modules.order() gives, `files` as (path, data, mode).
+
+    A folder is a file whose data are None."""
     cpio = Cpio()
     for path in ("bin", "dev", "etc", "lib", "mnt", "proc", "root", "run", "sys", "tmp"):
         cpio.folder(path)
@@ -120,5 +123,8 @@ def build(busybox, init, modules, files=()):
     order = "".join("/lib/modules/%s.ko\n" % name for name, _ in modules)
     cpio.file("lib/modules/order", order.encode())
     for path, data, mode in files:
-        cpio.file(path, data, mode)
-    return cpio.finish()
+        if data is None:
+            cpio.folder(path)
+        else:
+            cpio.file(path, data, mode)
+    return cpio.finish(packed)
