@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -221,32 +224,77 @@ static int read_threads(const char *text, unsigned *ret, struct hull_err *err)
 	return 0;
 }
 
-/* The image to write into: a new file under another name, or what is there. */
+/*
+ * Lock the folder of a file: who makes a part there makes and locks it in one go.  -1 where that
+ * cannot be done, which only two conversions into the same file would notice.
+ */
+static int lock_folder(const char *path)
+{
+	struct timespec pause = { .tv_nsec = 20000000 };
+	char folder[HULL_IMAGE_PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int fd;
+
+	hull_format(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+	            slash ? path : ".");
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned i = 0; fd >= 0 && i < 100 && flock(fd, LOCK_EX | LOCK_NB); i++)
+		nanosleep(&pause, NULL);
+	return fd;
+}
+
+/* Remove a part that nobody is writing any more: who made it was killed. */
+static void remove_stale(const char *part)
+{
+	int fd = open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 &&
+	    !flock(fd, LOCK_EX | LOCK_NB))
+		unlink(part);
+	close(fd);
+}
+
+/* A new image under another name than it will have. */
+static int make_part(struct convert *v, const char *path, const char *format, uint64_t size,
+                     struct hull_image **ret, struct hull_err *err)
+{
+	struct hull_image_options o = { .path = v->part, .format = format };
+	int folder, r;
+
+	if (access(path, F_OK) == 0) {
+		hull_fail(err, HULL_EEXIST, 310, "\"%s\" exists already", path);
+		hull_err_fix(err, "take another name, remove it, or write into it: --existing");
+		return HULL_EEXIST;
+	}
+	if (hull_format(v->part, sizeof(v->part), "%s.part", path) >= sizeof(v->part)) {
+		v->part[0] = 0;
+		return hull_fail(err, HULL_EINVAL, 302, "the path is too long");
+	}
+	v->n.path = v->part;
+	v->n.size = size;
+	folder = lock_folder(path);
+	remove_stale(v->part);
+	r = hull_image_make(format, &v->n, err);
+	/* What is there and not ours stays. */
+	if (r || (r = hull_image_open(&o, ret, err)) == HULL_EBUSY)
+		v->part[0] = 0;
+	if (folder >= 0)
+		close(folder);
+	return r;
+}
+
+/* The image to write into: a new file, or what is there. */
 static int open_target(struct convert *v, const char *path, uint64_t size, struct hull_image **ret,
                        struct hull_err *err)
 {
 	const char *format = hull_disk_new_format(v->to_format, path);
 	struct hull_image_options o = { .path = path, .format = format };
-	int r;
+	int r = v->existing ? hull_image_open(&o, ret, err)
+	                    : make_part(v, path, format, size, ret, err);
 
-	if (!v->existing) {
-		if (access(path, F_OK) == 0) {
-			hull_fail(err, HULL_EEXIST, 310, "\"%s\" exists already", path);
-			hull_err_fix(err,
-			             "take another name, remove it, or write into it: --existing");
-			return HULL_EEXIST;
-		}
-		if (hull_format(v->part, sizeof(v->part), "%s.part", path) >= sizeof(v->part))
-			return hull_fail(err, HULL_EINVAL, 302, "the path is too long");
-		v->n.path = o.path = v->part;
-		v->n.size = size;
-		r = hull_image_make(format, &v->n, err);
-		if (r) {
-			v->part[0] = 0;
-			return r;
-		}
-	}
-	r = hull_image_open(&o, ret, err);
 	if (!r && (*ret)->size < size) {
 		r = hull_fail(err, HULL_EINVAL, 350, "\"%s\" is smaller than the disk to copy",
 		              path);

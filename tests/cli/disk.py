@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """hull disk: each verb, judged by qemu-img."""
+import fcntl
 import json
 import os
 import random
@@ -216,6 +217,35 @@ def interrupted(d):
         d.tap.check(not left, "ended after %.2f s: nothing is left" % wait, "%s\n%s" % (left, done))
 
 
+def parts(d):
+    """A part whose maker was killed is taken over; one in use, somebody's file or a link is not."""
+    source = d.path("raw")
+    with open(source, "wb") as f:
+        f.write(random.Random(2).randbytes(1 << 20))
+    for form in FORMATS:
+        target = d.path(form)
+        with open(target + ".part", "wb") as f:
+            f.write(b"left" * 1000)
+        d.hull("convert", source, target, "--to", form, why="over a part that was left")
+        d.same(source, "raw", target, form, "it is the copy")
+        d.tap.check(not os.path.exists(target + ".part"), "the part is gone")
+    target = d.path("raw")
+    with open(target + ".part", "wb") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        d.hull("convert", source, target, code=4, text="E0310", why="refused while the part is in use")
+        d.tap.check(os.path.exists(target + ".part"), "which stays")
+    os.unlink(target + ".part")
+    for make, what in ((os.symlink, "a link"), (os.link, "another name of a file")):
+        make(source, target + ".part")
+        d.hull("convert", source, target, code=4, text="E0310", why="refused, the part is " + what)
+        d.tap.check(os.path.getsize(source) == 1 << 20 and os.path.lexists(target + ".part"), "and both stay")
+        os.unlink(target + ".part")
+    both = [subprocess.Popen([vm.HULL, "disk", "convert", source, target], stderr=subprocess.DEVNULL) for _ in range(4)]
+    codes = sorted(p.wait() for p in both)
+    d.tap.check(codes[0] == 0 and set(codes) <= {0, 4}, "of four into one file one wins", codes)
+    d.same(source, "raw", target, "raw", "with the right bytes")
+
+
 def main():
     vm.need("qemu-img", "qemu-io")
     tap = vm.Tap()
@@ -236,6 +266,7 @@ def main():
         measures(d)
         errors(d)
         interrupted(d)
+        parts(d)
     return tap.end()
 
 
