@@ -57,6 +57,7 @@ static bool try_find(const struct hull_bus_table *t, uint64_t addr, struct hull_
 	if (i < hull_load_acquire(&t->n)) {
 		ret->base = hull_load_acquire(&t->ranges[i].base);
 		ret->size = hull_load_acquire(&t->ranges[i].size);
+		ret->offset = hull_load_acquire(&t->ranges[i].offset);
 		ret->dev = hull_load_acquire(&t->ranges[i].dev);
 	}
 	return !(seq & 1) && hull_load_relaxed(&t->seq) == seq;
@@ -79,7 +80,7 @@ static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_
 		return NULL;
 	if (!(r.dev->type->access_sizes & size))
 		return NULL;
-	*ret_off = addr - r.base;
+	*ret_off = r.offset + (addr - r.base) * (space == HULL_SPACE_SYSREG ? 8 : 1);
 	return r.dev;
 }
 
@@ -92,19 +93,33 @@ static void note_access(struct hull_vm *vm, struct hull_dev *d, uint64_t off)
 	hull_store_relaxed(&d->last_offset, off);
 }
 
+/* After an access, under the lane: has the device answered? */
+static bool answered(struct hull_dev *d)
+{
+	bool ok = !d->refused;
+
+	d->refused = false;
+	return ok;
+}
+
 bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
                    uint64_t *ret)
 {
 	uint64_t off;
 	struct hull_dev *d = route(vm, space, addr, size, &off);
+	uint64_t value;
+	bool ok;
 
 	if (!d)
 		return false;
 	hull_lock_acquire(&d->lane);
 	note_access(vm, d, off);
-	*ret = (d->type->read ? d->type->read(d, off, size) : 0) & low_mask(8 * size);
+	value = (d->type->read ? d->type->read(d, off, size) : 0) & low_mask(8 * size);
+	ok = answered(d);
 	hull_lock_release(&d->lane);
-	return true;
+	if (ok)
+		*ret = value;
+	return ok;
 }
 
 bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
@@ -112,6 +127,7 @@ bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, un
 {
 	uint64_t off;
 	struct hull_dev *d = route(vm, space, addr, size, &off);
+	bool ok;
 
 	if (!d)
 		return false;
@@ -124,8 +140,9 @@ bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, un
 	note_access(vm, d, off);
 	if (d->type->write)
 		d->type->write(d, off, value, size);
+	ok = answered(d);
 	hull_lock_release(&d->lane);
-	return true;
+	return ok;
 }
 
 const struct hull_bus_range *hull_bus_overlap_locked(struct hull_vm *vm, enum hull_space space,
@@ -145,10 +162,12 @@ static void insert(struct hull_bus_table *t, uint32_t at, const struct hull_bus_
 	for (uint32_t i = t->n; i > at; i--) {
 		hull_store_release(&t->ranges[i].base, t->ranges[i - 1].base);
 		hull_store_release(&t->ranges[i].size, t->ranges[i - 1].size);
+		hull_store_release(&t->ranges[i].offset, t->ranges[i - 1].offset);
 		hull_store_release(&t->ranges[i].dev, t->ranges[i - 1].dev);
 	}
 	hull_store_release(&t->ranges[at].base, r->base);
 	hull_store_release(&t->ranges[at].size, r->size);
+	hull_store_release(&t->ranges[at].offset, r->offset);
 	hull_store_release(&t->ranges[at].dev, r->dev);
 	hull_store_release(&t->n, t->n + 1);
 	hull_add_seqcst(&t->seq, 1);
@@ -181,31 +200,43 @@ static int check_free(struct hull_vm *vm, enum hull_space space, const struct hu
 	return 0;
 }
 
-int hull_bus_attach_locked(struct hull_vm *vm, enum hull_space space, uint64_t base, uint64_t size,
-                           struct hull_dev *dev, struct hull_err *err)
+int hull_bus_attach_locked(struct hull_vm *vm, const struct hull_dev_place *p, struct hull_dev *dev,
+                           struct hull_err *err)
 {
-	struct hull_bus_range r = { .base = base, .size = size, .dev = dev };
+	struct hull_bus_range r = {
+		.base = p->base, .size = p->size, .offset = p->offset, .dev = dev
+	};
+	struct hull_bus_table *t;
 	int ret;
 
-	if (!size || !hull_range_valid(base, size) || (unsigned)space >= HULL_SPACES)
+	if (!p->size || !hull_range_valid(p->base, p->size) || (unsigned)p->space >= HULL_SPACES)
 		return hull_fail(err, HULL_EINVAL, 130,
 		                 "vm '%s': device '%s' cannot be at 0x%llx, size 0x%llx",
-		                 vm->config.name, dev->name, LL(base), LL(size));
-	ret = check_free(vm, space, &r, err);
+		                 vm->config.name, dev->name, LL(p->base), LL(p->size));
+	t = &vm->bus[p->space];
+	ret = check_free(vm, p->space, &r, err);
 	if (!ret)
-		insert(&vm->bus[space], search(&vm->bus[space], base), &r);
+		insert(t, search(t, p->base), &r);
+	return ret;
+}
+
+int hull_bus_attach_part(struct hull_vm *vm, const struct hull_dev_place *place,
+                         struct hull_dev *dev, struct hull_err *err)
+{
+	struct hull_vcpu *self = hull_vcpu_step_out(vm);
+	int ret;
+
+	hull_lock_acquire(&vm->map_lock);
+	ret = hull_bus_attach_locked(vm, place, dev, err);
+	hull_lock_release(&vm->map_lock);
+	hull_vcpu_come_back(self);
 	return ret;
 }
 
 int hull_bus_attach(struct hull_vm *vm, enum hull_space space, uint64_t base, uint64_t size,
                     struct hull_dev *dev, struct hull_err *err)
 {
-	struct hull_vcpu *self = hull_vcpu_step_out(vm);
-	int ret;
+	const struct hull_dev_place place = { .space = space, .base = base, .size = size };
 
-	hull_lock_acquire(&vm->map_lock);
-	ret = hull_bus_attach_locked(vm, space, base, size, dev, err);
-	hull_lock_release(&vm->map_lock);
-	hull_vcpu_come_back(self);
-	return ret;
+	return hull_bus_attach_part(vm, &place, dev, err);
 }

@@ -77,6 +77,16 @@ void hull_dev_wire(struct hull_dev *dev, unsigned n, struct hull_irq line)
 	dev->irq[n] = line;
 }
 
+void hull_dev_wire_msi(struct hull_dev *dev, struct hull_msi_sink *sink)
+{
+	dev->msi = sink;
+}
+
+void hull_dev_refuse(struct hull_dev *d)
+{
+	d->refused = true;
+}
+
 static int refuse(struct hull_vm *vm, const struct hull_dev_setup *setup, int code, uint16_t id,
                   const char *why, struct hull_err *err)
 {
@@ -159,6 +169,19 @@ static void publish(struct hull_vm *vm, struct hull_dev *d)
 	hull_store_release(&vm->ndevs, d->index + 1); /* pairs with hull_dev_at() */
 }
 
+static int attach(struct hull_dev *d, const struct hull_dev_setup *setup, struct hull_err *err)
+{
+	/* d->size: init may have sized the range by a property. */
+	const struct hull_dev_place all = { HULL_SPACE_MMIO, d->gpa, d->size, 0 };
+	const struct hull_dev_place *p = setup->nplaces ? setup->places : &all;
+	unsigned n = setup->nplaces ? setup->nplaces : d->size ? 1 : 0;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < n; i++)
+		r = hull_bus_attach_part(d->vm, &p[i], d, err);
+	return r;
+}
+
 int hull_dev_create(struct hull_vm *vm, const struct hull_dev_setup *setup, struct hull_dev **ret,
                     struct hull_err *err)
 {
@@ -178,14 +201,11 @@ int hull_dev_create(struct hull_vm *vm, const struct hull_dev_setup *setup, stru
 			                                      "there is no memory for it", err)
 			                             : result;
 	}
-	/* d->size: init may have sized the range by a property. */
-	if (d->size) {
-		result = hull_bus_attach(vm, HULL_SPACE_MMIO, d->gpa, d->size, d, err);
-		if (result) {
-			if (setup->type->fini)
-				setup->type->fini(d);
-			return result;
-		}
+	result = attach(d, setup, err);
+	if (result) {
+		if (setup->type->fini)
+			setup->type->fini(d);
+		return result;
 	}
 	publish(vm, d);
 	*ret = d;
@@ -353,7 +373,9 @@ static int register_locked(struct hull_vm *vm, const struct hull_callback_device
 	slot->dev.size = cb->size;
 	slot->dev.irq = &slot->no_irq;
 	slot->dev.index = vm->ndevs;
-	ret = hull_bus_attach_locked(vm, HULL_SPACE_MMIO, cb->gpa, cb->size, &slot->dev, err);
+	ret = hull_bus_attach_locked(
+		vm, &(struct hull_dev_place){ HULL_SPACE_MMIO, cb->gpa, cb->size, 0 }, &slot->dev,
+		err);
 	if (ret)
 		return ret;
 	vm->ncallbacks++;

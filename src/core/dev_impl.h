@@ -59,10 +59,12 @@ struct hull_dev {
 	uint32_t index;
 	unsigned nirqs;
 	struct hull_irq *irq;          /* outputs: type->irqs of them */
+	struct hull_msi_sink *msi;     /* for those that send messages; NULL: nowhere */
 	uint64_t prop[HULL_DEV_PROPS]; /* values, in the order of type->props */
 	void *backend;           /* struct hull_char, hull_block, hull_net, ...: by type->backend */
 	struct hull_timer timer; /* calls type->timer under the lane */
 	struct hull_irq_sink sink; /* calls type->input under the lane */
+	bool refused;              /* hull_dev_refuse() was called; under the lane */
 	uint64_t guest_errors;     /* atomic */
 	uint64_t accesses;         /* atomic */
 	uint64_t last_offset;      /* atomic: the guest's last access, for the boot doctor */
@@ -120,6 +122,9 @@ void hull_timer_at(struct hull_dev *d, int64_t wall_s);
 
 /* Count and trace a guest mistake.  `what` is a constant text. */
 void hull_guest_error(struct hull_dev *d, const char *what, uint64_t where);
+
+/* In read() or write(): nobody answers, which the CPU turns into its bus error. */
+void hull_dev_refuse(struct hull_dev *d);
 
 /* Take and leave the lane, for backend callbacks that come from elsewhere. */
 void hull_dev_enter(struct hull_dev *d);

@@ -25,6 +25,26 @@ struct hull_irq {
 	uint32_t input;
 };
 
+/*
+ * Message-signalled interrupts: a write of `data` to `addr` that goes to whoever delivers
+ * interrupts instead of memory.  Any lane or thread; the sink takes no device's lane.
+ */
+struct hull_msi_sink {
+	void (*send)(struct hull_msi_sink *sink, uint64_t addr, uint32_t data);
+};
+
+struct hull_msi {
+	struct hull_msi_sink *sink; /* NULL: unconnected, sending is a no-op */
+	uint64_t addr;
+	uint32_t data;
+};
+
+static inline void hull_msi_send(struct hull_msi m)
+{
+	if (m.sink)
+		m.sink->send(m.sink, m.addr, m.data);
+}
+
 /* Drive the line to `level`.  Repeating a level is free. */
 static inline void hull_irq_set(struct hull_irq line, bool level)
 {

@@ -120,7 +120,7 @@ void hull_vcpu_done(struct hull_vcpu *vcpu, uint32_t performed)
 	sync_progress(vcpu->vm);
 }
 
-static struct hull_vcpu *own_vcpu(const struct hull_vm *vm)
+struct hull_vcpu *hull_vcpu_current(struct hull_vm *vm)
 {
 	unsigned cpu = this_cpu(vm);
 
@@ -130,9 +130,9 @@ static struct hull_vcpu *own_vcpu(const struct hull_vm *vm)
 	return NULL;
 }
 
-bool hull_vm_in_vcpu(const struct hull_vm *vm)
+bool hull_vm_in_vcpu(struct hull_vm *vm)
 {
-	return own_vcpu(vm) != NULL;
+	return hull_vcpu_current(vm) != NULL;
 }
 
 static void set_state(struct hull_vcpu *vcpu, enum hull_vcpu_state state)
@@ -142,7 +142,7 @@ static void set_state(struct hull_vcpu *vcpu, enum hull_vcpu_state state)
 
 struct hull_vcpu *hull_vcpu_step_out(struct hull_vm *vm)
 {
-	struct hull_vcpu *vcpu = own_vcpu(vm);
+	struct hull_vcpu *vcpu = hull_vcpu_current(vm);
 
 	if (!vcpu || hull_vcpu_state(vcpu) != HULL_VCPU_RUNNING)
 		return NULL;
@@ -361,6 +361,16 @@ int hull_vcpu_intack(struct hull_vcpu *vcpu)
 	return vm->intack ? vm->intack(vcpu, vm->intack_arg) : HULL_ENOENT;
 }
 
+void hull_vm_set_intr(struct hull_vm *vm, const struct hull_intr *intr)
+{
+	vm->intr = *intr;
+}
+
+const struct hull_intr *hull_vm_intr(const struct hull_vm *vm)
+{
+	return vm->intr.apic_base ? &vm->intr : NULL;
+}
+
 /* Claim for a register access: by whoever runs or resets the vCPU it is claimed already. */
 static bool borrow(struct hull_vcpu *vcpu, bool *ret_borrowed)
 {
@@ -463,6 +473,8 @@ static void settle(struct hull_vcpu *vcpu, const struct hull_exit *e)
 	case HULL_EXIT_CPU_OFF:
 		hull_event_add(vcpu->vm, HULL_EVENT_VCPU_OFF, vcpu->id, 0, 0);
 		set_state(vcpu, HULL_VCPU_OFF);
+		if (vcpu->vm->intr.off)
+			vcpu->vm->intr.off(vcpu->vm->intr.arg, vcpu);
 		return;
 	default: return;
 	}

@@ -104,6 +104,35 @@ int hull_vcpu_start(struct hull_vcpu *vcpu, const struct hull_reg_value *regs, u
 
 enum hull_vcpu_state hull_vcpu_state(const struct hull_vcpu *vcpu);
 
+/* The vCPU that the calling thread runs, or NULL. */
+struct hull_vcpu *hull_vcpu_current(struct hull_vm *vm);
+
+/*
+ * Interrupt inputs of an x86_64 vCPU (isa/x86_64/regs.h).  INTR is a line that may be high for
+ * nothing: only hull_vcpu_intack() knows.  The others are edges; INIT makes vcpu_run return
+ * HULL_EXIT_CPU_OFF, a start-up IPI is hull_vcpu_start().
+ */
+enum { HULL_X86_INPUT_INTR, HULL_X86_INPUT_NMI, HULL_X86_INPUT_INIT };
+
+/*
+ * x86_64: what a vCPU and its local APIC ask of each other, beside hull_vcpu_intack(), where the
+ * APIC is a device of ours.  All on the vCPU's thread, without a lane; any may be called within
+ * vcpu_run but off(), which the core calls after INIT; it may call hull_vcpu_start() for it.
+ */
+struct hull_intr {
+	/* CR8: bits 7..4 of the task priority. */
+	uint8_t (*cr8_get)(void *arg, struct hull_vcpu *vcpu);
+	void (*cr8_set)(void *arg, struct hull_vcpu *vcpu, uint8_t value);
+	/* The value of IA32_APIC_BASE. */
+	uint64_t (*apic_base)(void *arg, struct hull_vcpu *vcpu);
+	void (*off)(void *arg, struct hull_vcpu *vcpu);
+	void *arg;
+};
+/* Build phase.  Copied. */
+void hull_vm_set_intr(struct hull_vm *vm, const struct hull_intr *intr);
+/* NULL: the VM has no such APIC. */
+const struct hull_intr *hull_vm_intr(const struct hull_vm *vm);
+
 /*
  * What the board does with a hypercall (SBI, PSCI) or a CPU_ON exit: puts the answer into the
  * vCPU's registers and returns true, with exit->kind set to HULL_EXIT_NONE to

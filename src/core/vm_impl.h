@@ -50,7 +50,7 @@ struct hull_map {
 };
 
 struct hull_bus_range {
-	uint64_t base, size;
+	uint64_t base, size, offset;
 	struct hull_dev *dev;
 };
 
@@ -106,6 +106,7 @@ struct hull_vm {
 	void *hypercall_arg;
 	hull_intack_fn intack;
 	void *intack_arg;
+	struct hull_intr intr;
 	hull_eoi_fn eoi;
 	void *eoi_arg;
 	struct hull_irq_sink below; /* irqchip.c: lines into the accelerator's controller */
@@ -176,7 +177,7 @@ void hull_vm_do_event(struct hull_vm *vm, enum hull_system_event event, uint64_t
 /* The accelerator cannot go on. */
 void hull_vm_fault(struct hull_vm *vm, uint32_t vcpu, int64_t code);
 /* Is the calling thread inside run_vcpu of this VM? */
-bool hull_vm_in_vcpu(const struct hull_vm *vm);
+bool hull_vm_in_vcpu(struct hull_vm *vm);
 /* Change the state to Stopping for a loop of the core (deterministic, idle). */
 void hull_vm_stop_idle(struct hull_vm *vm);
 
@@ -206,7 +207,7 @@ void hull_rw_read(struct hull_vm *vm);
 void hull_rw_done(struct hull_vm *vm);
 
 /* bus.c */
-int hull_bus_attach_locked(struct hull_vm *vm, enum hull_space space, uint64_t base, uint64_t size,
+int hull_bus_attach_locked(struct hull_vm *vm, const struct hull_dev_place *place,
                            struct hull_dev *dev, struct hull_err *err);
 int hull_bus_init(struct hull_vm *vm, struct hull_err *err);
 const struct hull_bus_range *hull_bus_overlap_locked(struct hull_vm *vm, enum hull_space space,

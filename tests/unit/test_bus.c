@@ -47,6 +47,8 @@ static uint64_t probe_read(struct hull_dev *d, uint64_t off, unsigned size)
 	p->last_size = size;
 	if (off == 0x20)
 		hull_guest_error(d, "nothing is there", off);
+	if (off == 0x28)
+		hull_dev_refuse(d);
 	return UINT64_MAX;
 }
 
@@ -210,6 +212,45 @@ static void test_routing(void **state)
 			break;
 		}
 	}
+	fixture_unmake(&h, vm);
+}
+
+/* A device with registers in two spaces; and one register that is not there at the moment. */
+static void test_places(void **state)
+{
+	static const struct hull_dev_place places[] = {
+		{ HULL_SPACE_PIO, 0x40, 4, 0 },
+		{ HULL_SPACE_PIO, 0x61, 1, 4 },
+		{ HULL_SPACE_SYSREG, 0x800, 0x10, 0x20 },
+	};
+	struct hull_dev_setup setup = {
+		.type = &probe_type, .name = "p", .places = places, .nplaces = ARRAY_LEN(places)
+	};
+	struct fake_hal h;
+	struct hull_vm *vm = fixture_make(&h, 1);
+	struct hull_dev *d;
+	struct probe *p;
+	uint64_t v = 7;
+
+	(void)state;
+	assert_int_equal(hull_dev_create(vm, &setup, &d, NULL), 0);
+	p = (struct probe *)d;
+	assert_false(hull_bus_read(vm, HULL_SPACE_MMIO, 0, 1, &v));
+	assert_true(hull_bus_read(vm, HULL_SPACE_PIO, 0x42, 1, &v));
+	assert_int_equal(p->last_off, 2);
+	assert_true(hull_bus_read(vm, HULL_SPACE_PIO, 0x61, 1, &v));
+	assert_int_equal(p->last_off, 4);
+	v = 7;
+	assert_false(hull_bus_read(vm, HULL_SPACE_SYSREG, 0x801, 4, &v));
+	assert_int_equal(p->last_off, 0x28);
+	assert_int_equal(v, 7);
+	assert_true(hull_bus_read(vm, HULL_SPACE_SYSREG, 0x802, 4, &v));
+	assert_int_equal(p->last_off, 0x30);
+	/* A place that is taken: nothing is created. */
+	setup.name = "q";
+	finis = 0;
+	assert_int_equal(hull_dev_create(vm, &setup, &d, NULL), HULL_EEXIST);
+	assert_int_equal(finis, 1);
 	fixture_unmake(&h, vm);
 }
 
@@ -408,6 +449,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create),
 		cmocka_unit_test(test_routing),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_last_access),
 		cmocka_unit_test(test_guest_errors),
 		cmocka_unit_test(test_interrupts_and_reset),

@@ -14,6 +14,7 @@
 enum {
 	X86_IRQ_INTR = 0, /* level: a vector waits, hull_vm_set_intack() */
 	X86_IRQ_NMI = 1,  /* edge: hull_vcpu_raise() */
+	X86_IRQ_INIT = 2, /* likewise; vcpu_run returns HULL_EXIT_CPU_OFF */
 };
 
 enum x86_reg_class {
