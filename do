@@ -12,6 +12,7 @@ usage() {
      --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
      --long                   what takes too long for every day: a whole Debian machine, installed
 ./do test nested [PATTERN]    hull on emulated hosts with KVM: x86_64, aarch64, riscv64
+./do test metal [PATTERN]     the hypervisor on emulated machines
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
 ./do bench io [SECTION]        disks, networks and shares beside their peers
@@ -152,6 +153,15 @@ build_nested() {
 	compile build-riscv64 hull
 }
 
+# The hypervisor as an image for an emulated machine.
+build_metal() {
+	need_build
+	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-system-aarch64 qemu-system-arm
+	configure build-metal --buildtype=debugoptimized -Dmetal=true -Dtests=false \
+		--cross-file tools/metal/aarch64.ini
+	compile build-metal
+}
+
 need_check() {
 	need_build
 	need clang-19 clang-19 clang-format-19 clang-format-19 \
@@ -173,6 +183,11 @@ tests() {
 		need_nested
 		build_nested
 		exec python3 tools/run_tests.py --fast build --suite nested -- "$@"
+		;;
+	metal)
+		shift
+		build_metal
+		exec python3 tools/run_tests.py --suite metal -- "$@"
 		;;
 	--quick | --tsan | --long) mode=${1#--} && shift ;;
 	-*) die "unknown option $1; see ./do help" ;;
@@ -196,6 +211,8 @@ tests() {
 	build_sanitized asan address,undefined
 	suites="--suite selftest --suite cli --suite unit --suite check"
 	[ "$mode" = quick ] || suites="--suite guest $suites" # the longest first
+	build_metal
+	suites="$suites --suite metal"
 	cross=
 	case " $* " in
 	"  " | *aarch64*) build_aarch64 && suites="$suites --suite aarch64" ;;

@@ -5,7 +5,7 @@
   run_tests.py [--build DIR] [--fast DIR] [--cross DIR --emulator PROGRAM] --suite NAME [--suite NAME]... [-- PATTERN...]
 
 Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
-(tools/*_selftest.py), cli, guest, nested, smp and long (tests/cli/*.py and so on), aarch64 (unit tests
+(tools/*_selftest.py), cli, guest, nested, metal, smp and long (tests/cli/*.py and so on), aarch64 (unit tests
 of the engine in --cross, run by --emulator).  A test speaks TAP
 or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
 the conventions.  The last line is "N passed, N failed[, N skipped]".
@@ -70,6 +70,7 @@ def collect(args):
     for arch in ("aarch64", "riscv64", "x86_64"):  # what emulated hosts run
         native = arch == os.uname().machine
         env["HULL_" + arch.upper()] = hull(args.fast if native else os.path.join(ROOT, "build-" + arch))
+    env["HULL_METAL"] = os.path.join(ROOT, "build-metal", "src", "metal", "hull-metal.img")
     tests = []
     for suite in args.suite:
         if suite == "unit":
@@ -156,7 +157,7 @@ def main():
     parser.add_argument("--emulator", default="")
     parser.add_argument("--list", action="store_true", help="only the programs in --cross")
     parser.add_argument("--suite", action="append", required=True,
-                        choices=["unit", "check", "selftest", "cli", "guest", "nested", "smp", "aarch64",
+                        choices=["unit", "check", "selftest", "cli", "guest", "nested", "metal", "smp", "aarch64",
                                  "long"])
     parser.add_argument("pattern", nargs="*")
     args = parser.parse_args()

@@ -4,7 +4,8 @@
 
   scan.py sources ROOT DIR    C files below DIR, one per line
   scan.py headers ROOT DIR    header files below DIR, one per line
-  scan.py registry ROOT OUT   write the registry tables as C
+  scan.py assembly ROOT DIR   assembly files below DIR, one per line
+  scan.py registry ROOT OUT DIR...   write the registry tables of these folders as C
 
 A file registers a thing with a line that begins HULL_DEVICE(name), HULL_ACCEL(name),
 HULL_BOARD(name), and so on; the tables are plain C arrays that end with NULL.
@@ -30,13 +31,14 @@ def walk(root, below, suffix):
     return found
 
 
-def registry(root, out):
+def registry(root, out, folders):
     names = {macro: [] for macro in KINDS}
     line = re.compile(r"^(%s)\((\w+)\)" % "|".join(KINDS), re.M)
-    for path in walk(root, "src", ".c"):
-        with open(path, encoding="utf-8") as f:
-            for macro, name in line.findall(f.read()):
-                names[macro].append(name)
+    for folder in folders:
+        for path in walk(root, folder, ".c"):
+            with open(path, encoding="utf-8") as f:
+                for macro, name in line.findall(f.read()):
+                    names[macro].append(name)
     text = ["/* Written by tools/scan.py. */"]
     for macro, (ctype, table, prefix, header) in KINDS.items():
         if not os.path.exists(os.path.join(root, "src", header)) and not os.path.exists(
@@ -58,10 +60,12 @@ def main():
     what, root, arg = sys.argv[1:4]
     if what == "sources":
         print("\n".join(walk(root, arg, ".c")))
+    elif what == "assembly":
+        print("\n".join(walk(root, arg, ".S")))
     elif what == "headers":
         print("\n".join(walk(root, arg, ".h")))
     else:
-        registry(root, arg)
+        registry(root, arg, sys.argv[4:])
 
 
 main()

@@ -598,14 +598,11 @@ void hull_aspace_dirty(struct hull_vm *vm, hull_gpa gpa)
 /* `rw` is held. */
 static void mark_word(const struct hull_vm *vm, hull_gpa gpa, uint64_t set)
 {
-	while (set) {
-		unsigned bit = (unsigned)__builtin_ctzll(set);
-		hull_gpa page = gpa + bit * HULL_PAGE_SIZE;
-		const struct hull_map *m = find(vm, page);
+	for (hull_gpa page = gpa; set; set >>= 1, page += HULL_PAGE_SIZE) {
+		const struct hull_map *m = set & 1 ? find(vm, page) : NULL;
 
 		if (m)
 			mark(m, page, 1);
-		set &= set - 1;
 	}
 }
 

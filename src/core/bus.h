@@ -22,7 +22,6 @@ struct hull_vm;
 struct hull_dev;
 struct hull_dev_place;
 
-
 /* Read `size` (1, 2, 4, 8) bytes, zero-extended.  False: nobody there, *ret untouched. */
 bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
                    uint64_t *ret);

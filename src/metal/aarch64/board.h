@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What the machine is, from the device tree that it was started with.  What the tree does not say
+ * is not assumed.
+ */
+#ifndef HULL_METAL_AARCH64_BOARD_H
+#define HULL_METAL_AARCH64_BOARD_H
+
+#include "fw/fdt.h"
+#include "metal/common/thread.h"
+
+enum { METAL_MAX_RAM = 8 };
+
+struct metal_board {
+	struct hull_fdt_range ram[METAL_MAX_RAM];
+	uint32_t nram;
+	uint64_t mpidr[METAL_MAX_CPUS];
+	uint32_t ncpus; /* of the tree, at most METAL_MAX_CPUS */
+	struct hull_fdt_range uart;
+	struct hull_fdt_range gicd, gicr; /* GICv3; the first redistributor region */
+	bool psci_hvc;
+	uint32_t hyp_timer; /* interrupt ids */
+	uint32_t virtual_timer;
+	uint32_t maintenance;
+	const void *seed; /* /chosen/rng-seed, in the tree; NULL: none */
+	uint32_t seed_bytes;
+};
+
+/* HULL_ENOTSUP, HULL_EFORMAT with what is missing. */
+int metal_board_read(const struct hull_fdt *t, struct metal_board *b, struct hull_err *err);
+
+#endif

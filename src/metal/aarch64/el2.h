@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The inside of the EL2 accelerator, for its files only. */
+#ifndef HULL_METAL_AARCH64_EL2_H
+#define HULL_METAL_AARCH64_EL2_H
+
+#include <hull/accel.h>
+
+#include "core/vcpu.h"
+#include "isa/aarch64/stage2.h"
+#include "metal/aarch64/cpu.h"
+
+/*
+ * Registers of EL1 and EL0 that a vCPU keeps in the CPU while it is resident: name, number
+ * (op0, op1, CRn, CRm, op2), reset value.
+ */
+#define EL2_SYSREGS(X)                          \
+	X(sctlr_el1, 3, 0, 1, 0, 0, 0x30d00800) \
+	X(actlr_el1, 3, 0, 1, 0, 1, 0)          \
+	X(cpacr_el1, 3, 0, 1, 0, 2, 0)          \
+	X(ttbr0_el1, 3, 0, 2, 0, 0, 0)          \
+	X(ttbr1_el1, 3, 0, 2, 0, 1, 0)          \
+	X(tcr_el1, 3, 0, 2, 0, 2, 0)            \
+	X(spsr_el1, 3, 0, 4, 0, 0, 0)           \
+	X(elr_el1, 3, 0, 4, 0, 1, 0)            \
+	X(sp_el0, 3, 0, 4, 1, 0, 0)             \
+	X(sp_el1, 3, 4, 4, 1, 0, 0)             \
+	X(afsr0_el1, 3, 0, 5, 1, 0, 0)          \
+	X(afsr1_el1, 3, 0, 5, 1, 1, 0)          \
+	X(esr_el1, 3, 0, 5, 2, 0, 0)            \
+	X(far_el1, 3, 0, 6, 0, 0, 0)            \
+	X(par_el1, 3, 0, 7, 4, 0, 0)            \
+	X(mair_el1, 3, 0, 10, 2, 0, 0)          \
+	X(amair_el1, 3, 0, 10, 3, 0, 0)         \
+	X(vbar_el1, 3, 0, 12, 0, 0, 0)          \
+	X(contextidr_el1, 3, 0, 13, 0, 1, 0)    \
+	X(tpidr_el1, 3, 0, 13, 0, 4, 0)         \
+	X(tpidr_el0, 3, 3, 13, 0, 2, 0)         \
+	X(tpidrro_el0, 3, 3, 13, 0, 3, 0)       \
+	X(cntkctl_el1, 3, 0, 14, 1, 0, 0)       \
+	X(csselr_el1, 3, 2, 0, 0, 0, 0)         \
+	X(mdscr_el1, 2, 0, 0, 2, 2, 0)          \
+	X(cntv_cval_el0, 3, 3, 14, 3, 2, 0)     \
+	X(cntv_ctl_el0, 3, 3, 14, 3, 1, 0)
+
+enum el2_sysreg {
+#define X(name, ...) EL2_##name,
+	EL2_SYSREGS(X)
+#undef X
+		EL2_NSYSREGS,
+};
+
+/* Pointer authentication (FEAT_PAuth): ten halves of keys. */
+enum { EL2_KEYS = 10 };
+
+struct el2_fp {
+	uint64_t v[64];
+	uint64_t fpcr, fpsr;
+};
+
+struct el2_vm {
+	struct hull_a64_s2 s2;
+	struct hull_vm *vm;
+	uint64_t vttbr, vtcr;
+	uint64_t cntvoff;
+};
+
+struct el2_vcpu {
+	struct a64_regs regs;
+	struct hull_vcpu *vcpu;
+	struct el2_vm *vm;
+	struct metal_cpu *where; /* whose registers hold it; NULL: nobody's */
+	uint64_t hcr;
+	uint64_t sys[EL2_NSYSREGS]; /* while it is not resident */
+	uint64_t keys[EL2_KEYS];
+	struct el2_fp fp;
+	bool timer_high; /* its virtual timer's interrupt is active in the GIC */
+	uint64_t esr;    /* of the exit that is being completed */
+	uint64_t far;
+	uint64_t aborts; /* that were injected */
+};
+
+/*
+ * Bring a vCPU into this CPU; take it out, if it is in this one; forget what any CPU has of it,
+ * while it does not run.
+ */
+void el2_load(struct el2_vcpu *v);
+void el2_put(struct el2_vcpu *v);
+void el2_drop(struct el2_vcpu *v);
+
+/* A system register of a vCPU by its place in the list; resident or not. */
+uint64_t el2_sys_get(struct el2_vcpu *v, enum el2_sysreg n);
+void el2_sys_set(struct el2_vcpu *v, enum el2_sysreg n, uint64_t value);
+
+/* What the hardware would do: exceptions to EL1 (resident). */
+void el2_inject_undefined(struct el2_vcpu *v);
+void el2_inject_abort(struct el2_vcpu *v, bool instruction, uint64_t va);
+
+/* Deal with a synchronous exception from the guest; true: go on. */
+bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit);
+/* The answer to an access that left vcpu_run. */
+void el2_complete(struct el2_vcpu *v, const struct hull_exit *exit);
+
+/* Run a payload of known outcome; its speed in millions of instructions a second.  HULL_EIO. */
+int el2_self_test(const struct hull_hal *hal, uint64_t *ret_mips, struct hull_err *err);
+
+/* Stage 2 as hull_a64_s2_ops wants it; `arg` is the struct el2_vm. */
+extern const struct hull_a64_s2_ops el2_s2_ops;
+
+#endif

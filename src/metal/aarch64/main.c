@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* From head.S to the first VM. */
+#include <hull/vm.h>
+
+#include "base/bits.h"
+#include "fw/fdt.h"
+#include "metal/aarch64/cpu.h"
+#include "metal/aarch64/gic.h"
+#include "metal/aarch64/mmu.h"
+#include "metal/common/console.h"
+#include "metal/common/frames.h"
+#include "metal/common/random.h"
+#include "metal/common/start.h"
+#include "metal/drivers/pl011.h"
+
+extern const char image_start[], text_end[], rodata_end[], image_end[];
+void metal_main(hull_hpa dtb, hull_hpa image);
+void metal_main_secondary(struct metal_cpu *cpu);
+
+static struct metal_board board;
+
+static void uart(const char *text, size_t len)
+{
+	metal_pl011_write(board.uart.start, text, len);
+}
+
+static hull_hpa at(const char *symbol)
+{
+	return (hull_hpa)(uintptr_t)symbol;
+}
+
+/* Memory but for [from, to), which is taken. */
+static void add_around(struct hull_fdt_range r, hull_hpa from, hull_hpa to)
+{
+	hull_hpa end = r.start + r.length;
+
+	if (to <= r.start || from >= end) {
+		metal_frames_add(r.start, r.length);
+		return;
+	}
+	if (from > r.start)
+		metal_frames_add(r.start, from - r.start);
+	if (to < end)
+		metal_frames_add(to, end - to);
+}
+
+/* All memory as data, but for the image, which has its own kinds. */
+static bool map_ram(struct hull_fdt_range r)
+{
+	hull_hpa end = r.start + r.length, from = at(image_start), to = at(image_end);
+
+	if (from < r.start || from >= end)
+		return metal_map(r.start, r.length, METAL_DATA);
+	return (from == r.start || metal_map(r.start, from - r.start, METAL_DATA)) &&
+	       metal_map(from, at(text_end) - from, METAL_CODE) &&
+	       metal_map(at(text_end), at(rodata_end) - at(text_end), METAL_CONST) &&
+	       metal_map(at(rodata_end), to - at(rodata_end), METAL_DATA) &&
+	       metal_map(to, end - to, METAL_DATA);
+}
+
+static bool map_device(struct hull_fdt_range r)
+{
+	return !r.length || metal_map(align_down(r.start, HULL_PAGE_SIZE),
+	                              align_up(r.length, HULL_PAGE_SIZE), METAL_DEVICE);
+}
+
+/*
+ * What is behind the image is free, but for the tree; what is before it stays unused, like other
+ * memory: the first tables show the GiB around the image only.
+ */
+static int memory(struct hull_fdt_range tree, struct hull_err *err)
+{
+	hull_hpa from = at(image_end);
+	bool ok = true;
+
+	for (uint32_t i = 0; i < board.nram; i++) {
+		hull_hpa end = board.ram[i].start + board.ram[i].length;
+
+		if (from > board.ram[i].start && from < end)
+			add_around((struct hull_fdt_range){ from, end - from }, tree.start,
+			           tree.start + tree.length);
+	}
+	for (uint32_t i = 0; i < board.nram; i++)
+		ok = ok && map_ram(board.ram[i]);
+	ok = ok && map_device(board.uart) && map_device(board.gicd) && map_device(board.gicr);
+	if (!ok)
+		return hull_fail(err, HULL_ENOMEM, 0, "the machine's memory cannot be mapped");
+	metal_mmu_switch();
+	return 0;
+}
+
+static int find_board(hull_hpa dtb, struct hull_fdt_range *ret_tree, struct hull_err *err)
+{
+	struct hull_fdt t;
+	int r;
+
+	/* The largest that is allowed: its header says how much of it there is. */
+	r = hull_fdt_check((const void *)(uintptr_t)dtb, HULL_FDT_MAX_SIZE, &t, err);
+	if (r)
+		return r;
+	*ret_tree = (struct hull_fdt_range){ dtb, t.size };
+	return metal_board_read(&t, &board, err);
+}
+
+void metal_main(hull_hpa dtb, hull_hpa image)
+{
+	struct metal_cpu *cpu = &metal_cpus[0];
+	struct hull_fdt_range tree;
+	struct hull_err err = { 0 };
+	int r;
+
+	metal_cpu_init(cpu, &board);
+	r = find_board(dtb, &tree, &err);
+	if (board.uart.length)
+		metal_console_set(uart);
+	if (!r)
+		r = memory(tree, &err);
+	if (!r) {
+		metal_cpu_init(cpu, &board);
+		r = metal_gic_init(&board, &err);
+	}
+	if (r) {
+		metal_say("hull: cannot start: %s", err.text);
+		metal_psci_off();
+	}
+	if (board.seed)
+		metal_random_seed(board.seed, board.seed_bytes);
+	metal_thread_adopt(cpu);
+	metal_gic_enable_ppi(board.hyp_timer);
+	metal_gic_enable_ppi(board.virtual_timer);
+	metal_say("hull: %u CPU%s, %llu MiB free, at EL2", board.ncpus, board.ncpus == 1 ? "" : "s",
+	          (unsigned long long)(metal_frames_left() >> 20));
+	metal_start();
+	metal_psci_off();
+}
+
+void metal_main_secondary(struct metal_cpu *cpu)
+{
+	struct hull_err err;
+
+	metal_cpu_init(cpu, &board);
+	if (metal_gic_init_cpu(&board, &err))
+		return;
+	metal_thread_adopt(cpu);
+	metal_gic_enable_ppi(board.hyp_timer);
+	metal_gic_enable_ppi(board.virtual_timer);
+	metal_thread_end();
+}

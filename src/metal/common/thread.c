@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "metal/common/thread.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "metal/common/frames.h"
+#include "metal/common/spin.h"
+
+struct metal_cpu metal_cpus[METAL_MAX_CPUS];
+uint32_t metal_ncpus = 1;
+
+/* All threads, and the state of each: under `spin`. */
+static struct metal_thread *all;
+static uint32_t last_id;
+static struct metal_spin spin;
+
+static void add(struct metal_thread *t, uint32_t cpu)
+{
+	metal_spin_lock(&spin);
+	t->cpu = cpu;
+	t->id = ++last_id;
+	t->next = all;
+	all = t;
+	metal_spin_unlock(&spin);
+}
+
+void metal_thread_adopt(struct metal_cpu *cpu)
+{
+	cpu->current = &cpu->boot;
+	add(&cpu->boot, cpu->index);
+}
+
+struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg)
+{
+	struct metal_thread *t = metal_frames_alloc(METAL_STACK, METAL_STACK);
+	uint64_t *frame;
+
+	if (!t)
+		return NULL;
+	/* The record lies at the low end of the stack; metal_switch() pops x19, x20 and x30. */
+	t->stack = t;
+	frame = (uint64_t *)(void *)((char *)t + METAL_STACK - 96);
+	frame[1] = (uint64_t)(uintptr_t)metal_thread_start;
+	frame[2] = (uint64_t)(uintptr_t)fn;
+	frame[3] = (uint64_t)(uintptr_t)arg;
+	t->sp = (uint64_t)(uintptr_t)frame;
+	add(t, cpu);
+	metal_poke(cpu);
+	return t;
+}
+
+/* Unlink what has ended on this CPU: its stack is not in use any more.  Returns it. */
+static struct metal_thread *reap(const struct metal_cpu *cpu)
+{
+	for (struct metal_thread **at = &all; *at; at = &(*at)->next) {
+		struct metal_thread *t = *at;
+
+		if (t->state != METAL_ENDED || t->cpu != cpu->index || t == cpu->current)
+			continue;
+		*at = t->next;
+		return t;
+	}
+	return NULL;
+}
+
+static bool is_ready(struct metal_thread *t, uint64_t now)
+{
+	if (t->state == METAL_WAITING && t->deadline <= now)
+		t->state = METAL_READY;
+	return t->state == METAL_READY;
+}
+
+/* The next thread of the CPU behind the current one, which comes last; NULL: nobody is ready. */
+static struct metal_thread *pick(const struct metal_cpu *cpu, uint64_t *ret_deadline)
+{
+	struct metal_thread *t = cpu->current, *start = t;
+	uint64_t now = metal_now(), deadline = HULL_NEVER;
+
+	do {
+		t = t->next ? t->next : all;
+		if (t->cpu != cpu->index)
+			continue;
+		if (is_ready(t, now))
+			return t;
+		if (t->state == METAL_WAITING)
+			deadline = MIN(deadline, t->deadline);
+	} while (t != start);
+	*ret_deadline = deadline;
+	return NULL;
+}
+
+/* Run somebody else, or nobody until somebody is ready.  `spin` is held, and given up. */
+static void reschedule(struct metal_cpu *cpu)
+{
+	struct metal_thread *from = cpu->current, *to, *dead;
+	uint64_t deadline;
+
+	while (!(to = pick(cpu, &deadline))) {
+		metal_spin_unlock(&spin);
+		metal_idle(deadline);
+		metal_spin_lock(&spin);
+	}
+	cpu->current = to;
+	metal_spin_unlock(&spin);
+	if (to != from)
+		metal_switch(&from->sp, to->sp);
+	/* On another thread's behalf, perhaps: what has ended can go now. */
+	metal_spin_lock(&spin);
+	dead = reap(cpu);
+	metal_spin_unlock(&spin);
+	if (dead)
+		metal_frames_free(dead->stack, METAL_STACK);
+}
+
+void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+	struct metal_cpu *cpu = metal_this_cpu();
+
+	metal_spin_lock(&spin);
+	/* Whoever changes it does so before metal_wake(), which takes the lock. */
+	if (hull_load_seqcst(word) != expected) {
+		metal_spin_unlock(&spin);
+		return;
+	}
+	cpu->current->word = word;
+	cpu->current->deadline = deadline;
+	cpu->current->state = METAL_WAITING;
+	reschedule(cpu);
+}
+
+void metal_wake(const uint32_t *word, uint32_t count)
+{
+	uint32_t pokes = 0;
+
+	metal_spin_lock(&spin);
+	for (struct metal_thread *t = all; t && count; t = t->next) {
+		if (t->state != METAL_WAITING || t->word != word)
+			continue;
+		t->state = METAL_READY;
+		pokes |= UINT32_C(1) << t->cpu;
+		count--;
+	}
+	metal_spin_unlock(&spin);
+	for (uint32_t i = 0; i < METAL_MAX_CPUS; i++)
+		if (pokes >> i & 1 && i != metal_this_cpu()->index)
+			metal_poke(i);
+}
+
+void metal_yield(void)
+{
+	metal_spin_lock(&spin);
+	reschedule(metal_this_cpu());
+}
+
+bool metal_others_ready(void)
+{
+	struct metal_cpu *cpu = metal_this_cpu();
+	struct metal_thread *t;
+	uint64_t deadline;
+
+	metal_spin_lock(&spin);
+	t = pick(cpu, &deadline);
+	metal_spin_unlock(&spin);
+	return t && t != cpu->current;
+}
+
+uint32_t metal_thread_cpu(uint32_t id)
+{
+	uint32_t cpu = UINT32_MAX;
+
+	metal_spin_lock(&spin);
+	for (struct metal_thread *t = all; t; t = t->next)
+		if (t->id == id)
+			cpu = t->cpu;
+	metal_spin_unlock(&spin);
+	return cpu;
+}
+
+void metal_thread_end(void)
+{
+	struct metal_cpu *cpu = metal_this_cpu();
+
+	metal_spin_lock(&spin);
+	cpu->current->state = METAL_ENDED;
+	reschedule(cpu);
+	__builtin_unreachable();
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Threads of the hypervisor: what a vCPU or a VM's timers run on.  Each belongs to one CPU and
+ * gives it up by itself: when it waits, ends or yields.
+ *
+ * Threading: any CPU, after metal_thread_adopt() there.
+ */
+#ifndef HULL_METAL_COMMON_THREAD_H
+#define HULL_METAL_COMMON_THREAD_H
+
+#include <hull/types.h>
+
+enum { METAL_MAX_CPUS = 8, METAL_STACK = 16384 };
+
+enum metal_thread_state { METAL_READY, METAL_WAITING, METAL_ENDED };
+
+struct metal_thread {
+	uint64_t sp; /* while it does not run */
+	uint32_t id; /* not 0 */
+	uint32_t cpu;
+	enum metal_thread_state state;
+	const uint32_t *word; /* what it waits for */
+	uint64_t deadline;
+	uint32_t ranks;            /* hal->held_ranks */
+	struct metal_thread *next; /* of all threads */
+	void *stack;
+};
+
+/* A CPU of the machine.  The first three words are what head.S needs to start it. */
+struct metal_cpu {
+	uint64_t stack_top, ttbr, tcr;
+	uint32_t index;
+	uint64_t mpidr;
+	struct metal_thread *current;
+	struct metal_thread boot; /* what the CPU ran on when it came */
+	void *resident;           /* the vCPU whose registers are in the CPU */
+	uint64_t tick;            /* next end of a time slice; HULL_NEVER */
+};
+
+extern struct metal_cpu metal_cpus[METAL_MAX_CPUS];
+extern uint32_t metal_ncpus;
+
+/* The architecture's part. */
+struct metal_cpu *metal_this_cpu(void);
+uint64_t metal_now(void);           /* ns since power-on, not 0 */
+void metal_idle(uint64_t deadline); /* until an interrupt or then; serves interrupts */
+void metal_poke(uint32_t cpu);      /* make it look */
+void metal_switch(uint64_t *save_sp, uint64_t sp);
+void metal_thread_start(void);
+
+/* The code that runs becomes a thread of this CPU. */
+void metal_thread_adopt(struct metal_cpu *cpu);
+
+/* A new thread on `cpu`; NULL: no memory. */
+struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg);
+
+/* HAL: sleep while *word == expected; wake up to `count`. */
+void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline);
+void metal_wake(const uint32_t *word, uint32_t count);
+
+/* Let others run on this CPU. */
+void metal_yield(void);
+/* Is somebody else ready on this CPU? */
+bool metal_others_ready(void);
+/* The CPU of a thread; UINT32_MAX: there is none with this id. */
+uint32_t metal_thread_cpu(uint32_t id);
+
+_Noreturn void metal_thread_end(void);
+
+#endif

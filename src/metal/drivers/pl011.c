@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "metal/drivers/pl011.h"
+
+#include "metal/aarch64/sysreg.h"
+
+enum { DR = 0, FR = 0x18, FR_RXFE = 1 << 4, FR_TXFF = 1 << 5 };
+
+void metal_pl011_write(uint64_t base, const char *text, size_t len)
+{
+	for (; len; len--, text++) {
+		while (mmio_read32(base + FR) & FR_TXFF)
+			;
+		mmio_write32(base + DR, (uint8_t)*text);
+	}
+}
+
+int metal_pl011_read(uint64_t base)
+{
+	return mmio_read32(base + FR) & FR_RXFE ? -1 : (int)(mmio_read32(base + DR) & 0xff);
+}
