@@ -210,7 +210,8 @@ static int add_port(struct app_machine *m, struct hull_vm_config *c, enum hull_o
 		port = &m->tap.chr;
 	}
 	hull_format(name, sizeof(name), "%s%u", serial ? "serial" : "hvc", i);
-	return add_device(m, c, serial ? "uart16550" : "virtio-console", name, port, err);
+	return add_device(m, c, serial ? m->machine.board->serial : "virtio-console", name, port,
+	                  err);
 }
 
 static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,

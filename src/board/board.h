@@ -23,6 +23,7 @@
 #define HULL_BOARD(id) const struct hull_board hull_board_##id
 
 struct hull_board;
+struct hull_machine;
 
 /* A file in memory.  `data` NULL: there is none. */
 struct hull_blob {
@@ -60,6 +61,9 @@ struct hull_placement {
 	uint64_t dtb_bytes;
 };
 
+/* Fills memory and the first vCPU's registers, with the data of all blobs at hand. */
+typedef int (*hull_board_loader)(struct hull_machine *m, struct hull_err *err);
+
 /* One machine; the caller's memory, zeroed, lives as long as the VM. */
 struct hull_machine {
 	struct hull_vm *vm;
@@ -68,13 +72,15 @@ struct hull_machine {
 	void *state;              /* board->state_size zeroed bytes */
 	struct hull_dev *console; /* set by build(): the first serial port, NULL if there is none */
 	struct hull_placement placed;
-	bool booted;           /* memory is no longer fresh */
-	struct hull_err error; /* why the loader failed, for a reset that nobody waits for */
+	hull_board_loader load; /* set by build() */
+	bool booted;            /* memory is no longer fresh */
+	struct hull_err error;  /* why the loader failed, for a reset that nobody waits for */
 };
 
 struct hull_board {
 	const char *name, *summary;
 	enum hull_isa isa;
+	const char *serial; /* the device type of its serial ports */
 	size_t state_size;
 
 	/*

@@ -13,8 +13,6 @@
 
 #include "base/bits.h"
 #include "base/checked.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "core/aspace.h"
 #include "core/vcpu.h"
 #include "isa/riscv64/regs.h"
@@ -40,28 +38,17 @@ enum { REG_A0 = 10, REG_A1 = 11, REG_A2 = 12 };
 static void raise_ssip(struct hull_irq_sink *sink, uint32_t input, bool level)
 {
 	struct virt *v = CONTAINER_OF(sink, struct virt, ssip);
-	struct hull_vcpu *vcpu = hull_vm_vcpu(v->machine->vm, input);
+	struct hull_vcpu *vcpu = hull_vm_vcpu(v->places.machine->vm, input);
 
 	if (level && vcpu)
 		hull_vcpu_raise(vcpu, BIT(RV_IRQ_SSI));
 }
 
-static int add(struct virt *v, const struct hull_dev_setup *setup, uint32_t irq,
-               struct hull_dev **ret, struct hull_err *err)
+static struct hull_irq plic_line(const struct hull_places *p, uint32_t irq)
 {
-	struct hull_dev *d;
-	int r;
+	const struct virt *v = (const struct virt *)p;
 
-	if (v->nslots == VIRT_SLOTS)
-		return hull_fail(err, HULL_EOVERFLOW, 906, "too many devices");
-	r = hull_dev_create(v->machine->vm, setup, &d, err);
-	if (r)
-		return r;
-	v->slots[v->nslots++] = (struct virt_slot){ d, irq };
-	for (unsigned i = 0; irq && i < d->nirqs; i++)
-		hull_dev_wire(d, i, hull_dev_input(v->plic, irq + i));
-	*ret = d;
-	return 0;
+	return hull_dev_input(v->plic, irq);
 }
 
 static int add_fixed(struct virt *v, const char *type, hull_gpa gpa, const uint64_t args[2],
@@ -73,157 +60,12 @@ static int add_fixed(struct virt *v, const char *type, hull_gpa gpa, const uint6
 		                    .args = args,
 		                    .nargs = args ? (args[1] ? 2 : 1) : 0 };
 
-	if (!s.type)
-		return hull_fail(err, HULL_ENOTSUP, 903, "this build has no device \"%s\"", type);
-	return add(v, &s, 0, ret, err);
-}
-
-static bool source_used(const struct virt *v, uint32_t irq)
-{
-	return v->sources_used[irq / 64] >> irq % 64 & 1;
-}
-
-static void use_sources(struct virt *v, uint32_t irq, uint32_t n)
-{
-	for (; n && irq <= VIRT_SOURCES; irq++, n--)
-		v->sources_used[irq / 64] |= BIT(irq % 64);
-}
-
-/* `n` unused sources in a row from `first` on; 0: there are none. */
-static uint32_t free_sources(const struct virt *v, uint32_t first, uint32_t n)
-{
-	for (uint32_t irq = first; irq + n - 1 <= VIRT_SOURCES; irq++) {
-		uint32_t k = 0;
-
-		while (k < n && !source_used(v, irq + k))
-			k++;
-		if (k == n)
-			return irq;
-	}
-	return 0;
-}
-
-/* The first device or memory in the way of [gpa, gpa + size): where it ends; 0: none is. */
-static hull_gpa blocked_until(const struct virt *v, hull_gpa gpa, uint64_t size)
-{
-	const struct hull_vm_config *c = hull_vm_config(v->machine->vm);
-
-	for (unsigned i = 0; i < v->nslots; i++) {
-		const struct hull_dev *d = v->slots[i].dev;
-
-		if (hull_ranges_overlap(gpa, size, d->gpa, d->size))
-			return d->gpa + d->size;
-	}
-	for (uint32_t i = 0; i < c->nregions; i++) {
-		if (hull_ranges_overlap(gpa, size, c->regions[i].gpa, c->regions[i].size))
-			return c->regions[i].gpa + c->regions[i].size;
-	}
-	for (uint32_t i = 0; i < c->ndevices; i++) {
-		const struct hull_device_config *d = &c->devices[i];
-		const struct hull_dev_type *t = hull_dev_type_find(d->type);
-
-		/* Those with a place of their own come later, but it is theirs. */
-		if (d->gpa && t && hull_ranges_overlap(gpa, size, d->gpa, t->region_size))
-			return d->gpa + t->region_size;
-	}
-	return 0;
-}
-
-/* A free place for `size` bytes in [from, end); 0: there is none. */
-static hull_gpa free_place(const struct virt *v, hull_gpa from, hull_gpa end, uint64_t size)
-{
-	uint64_t step = HULL_PAGE_SIZE;
-	hull_gpa at, next;
-
-	while (step < size)
-		step <<= 1;
-	for (at = align_up(from, step); at < end && end - at >= size; at = align_up(next, step)) {
-		next = blocked_until(v, at, size);
-		if (!next)
-			return at;
-		if (next <= at)
-			break;
-	}
-	return 0;
-}
-
-static bool is_virtio(const struct hull_dev_type *t)
-{
-	return t->node && hull_text_eq(t->node, "virtio_mmio");
-}
-
-/* Where a device of the configuration goes if that does not say so. */
-static int choose_place(const struct virt *v, const struct hull_dev_type *t, hull_gpa *gpa,
-                        uint32_t *irq, struct hull_err *err)
-{
-	uint32_t first = IRQ_OTHER;
-
-	if (!*gpa && hull_text_eq(t->name, "uart16550") && !blocked_until(v, UART, t->region_size))
-		*gpa = UART;
-	if (!*gpa && is_virtio(t))
-		*gpa = free_place(v, VIRTIO, VIRTIO + VIRTIO_SLOTS * HULL_PAGE_SIZE,
-		                  t->region_size);
-	if (!*gpa && t->region_size <= HULL_PAGE_SIZE)
-		*gpa = free_place(v, SMALL, SMALL_END, t->region_size);
-	if (!*gpa)
-		*gpa = free_place(v, LARGE, LARGE_END, t->region_size);
-	if (!*gpa)
-		return hull_fail(err, HULL_ENOMEM, 906, "there is no free address for a \"%s\"",
-		                 t->name);
-	if (*irq || !t->irqs)
-		return 0;
-	if (*gpa == UART)
-		first = IRQ_UART;
-	else if (*gpa >= VIRTIO && *gpa < VIRTIO + VIRTIO_SLOTS * HULL_PAGE_SIZE)
-		first = IRQ_VIRTIO + (uint32_t)((*gpa - VIRTIO) / HULL_PAGE_SIZE);
-	*irq = free_sources(v, first, t->irqs);
-	if (!*irq)
-		return hull_fail(err, HULL_ENOMEM, 906, "there is no free interrupt for a \"%s\"",
-		                 t->name);
-	return 0;
-}
-
-static int add_configured(struct virt *v, const struct hull_device_config *dc, void *backend,
-                          struct hull_err *err)
-{
-	struct hull_dev_setup s = { .type = hull_dev_type_find(dc->type),
-		                    .name = dc->name,
-		                    .gpa = dc->gpa,
-		                    .args = dc->args,
-		                    .nargs = dc->nargs,
-		                    .backend = backend };
-	char name[HULL_NAME_MAX];
-	uint32_t irq = dc->irq;
-	struct hull_dev *d;
-	int r;
-
-	if (!s.type) {
-		hull_fail(err, HULL_EINVAL, 903, "there is no device type \"%s\"", dc->type);
-		hull_err_fix(err, "`hull help devices` lists the types");
-		return HULL_EINVAL;
-	}
-	if (irq > VIRT_SOURCES || (irq && s.type->irqs && irq + s.type->irqs - 1 > VIRT_SOURCES))
-		return hull_fail(err, HULL_EINVAL, 906, "interrupt %u of \"%s\" is above %u", irq,
-		                 dc->type, VIRT_SOURCES);
-	r = choose_place(v, s.type, &s.gpa, &irq, err);
-	if (r)
-		return r;
-	if (!dc->name[0]) {
-		hull_format(name, sizeof(name), "%s-%llx", dc->type, (unsigned long long)s.gpa);
-		s.name = name;
-	}
-	r = add(v, &s, irq, &d, err);
-	if (r)
-		return r;
-	use_sources(v, irq, irq ? s.type->irqs : 0);
-	if (!v->machine->console && hull_text_eq(s.type->name, "uart16550"))
-		v->machine->console = d;
-	return 0;
+	return hull_place_add(&v->places, &s, 0, ret, err);
 }
 
 static void wire_harts(struct virt *v)
 {
-	struct hull_vm *vm = v->machine->vm;
+	struct hull_vm *vm = v->places.machine->vm;
 
 	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++) {
 		struct hull_vcpu *vcpu = hull_vm_vcpu(vm, i);
@@ -240,7 +82,7 @@ static void wire_harts(struct virt *v)
 
 static int build_fixed(struct virt *v, struct hull_err *err)
 {
-	uint64_t harts = hull_vm_vcpu_count(v->machine->vm);
+	uint64_t harts = hull_vm_vcpu_count(v->places.machine->vm);
 	const uint64_t plic_args[2] = { VIRT_SOURCES, 2 * harts }, hart_args[2] = { harts, 0 };
 	struct hull_dev_setup rtc = { .type = hull_dev_type_find("goldfish-rtc"),
 		                      .name = "rtc",
@@ -256,60 +98,9 @@ static int build_fixed(struct virt *v, struct hull_err *err)
 	if (!r)
 		r = add_fixed(v, "syscon", SYSCON, NULL, &v->syscon, err);
 	if (!r && rtc.type)
-		r = add(v, &rtc, IRQ_RTC, &d, err);
-	use_sources(v, 0, 1);
-	use_sources(v, IRQ_RTC, 1);
+		r = hull_place_add(&v->places, &rtc, IRQ_RTC, &d, err);
+	hull_place_use(&v->places, IRQ_RTC, 1);
 	return r;
-}
-
-/* The memory that images go to: the largest region that is read, written and executed. */
-static const struct hull_region_config *main_memory(const struct hull_vm_config *c)
-{
-	const unsigned rwx = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X;
-	const struct hull_region_config *best = NULL;
-
-	for (uint32_t i = 0; i < c->nregions; i++) {
-		const struct hull_region_config *r = &c->regions[i];
-
-		if ((r->attr & rwx) == rwx && !(r->attr & HULL_MEM_DEVICE) &&
-		    (!best || r->size > best->size))
-			best = r;
-	}
-	return best;
-}
-
-static int write_zeroes(struct hull_vm *vm, hull_gpa gpa, uint64_t len)
-{
-	static const uint8_t zeroes[HULL_PAGE_SIZE];
-
-	while (len) {
-		uint64_t n = MIN(len, (uint64_t)sizeof(zeroes));
-
-		if (hull_vm_write(vm, gpa, zeroes, n))
-			return HULL_EFAULT;
-		gpa += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static int copy_image(const struct hull_machine *m, const struct hull_image_plan *p,
-                      const struct hull_blob *b, struct hull_err *err)
-{
-	for (unsigned i = 0; i < p->count; i++) {
-		const struct hull_image_segment *s = &p->segments[i];
-
-		/* Memory is zero at the first boot: do not touch it for nothing. */
-		if (hull_vm_write(m->vm, s->gpa, (const uint8_t *)b->data + s->offset,
-		                  s->file_bytes) ||
-		    (m->booted &&
-		     write_zeroes(m->vm, s->gpa + s->file_bytes, s->mem_bytes - s->file_bytes)))
-			return hull_fail(err, HULL_EFAULT, 715,
-			                 "\"%s\" does not fit at 0x%llx: no memory there",
-			                 b->name ? b->name : "the image",
-			                 (unsigned long long)s->gpa);
-	}
-	return 0;
 }
 
 /* What is loaded, and where. */
@@ -363,7 +154,7 @@ static int plan_images(const struct hull_machine *m, const struct hull_region_co
 static int plan_layout(const struct virt *v, const struct hull_region_config *ram, struct load *l,
                        struct hull_err *err)
 {
-	const struct hull_boot *b = &v->machine->boot;
+	const struct hull_boot *b = &v->places.machine->boot;
 	struct hull_boot_request q = {
 		.ram_base = ram->gpa,
 		.ram_size = ram->size,
@@ -397,7 +188,7 @@ static int plan_layout(const struct virt *v, const struct hull_region_config *ra
 static int put_tree(struct virt *v, struct load *l, struct hull_err *err)
 {
 	enum { DYNAMIC_ROOM = 64 };
-	struct hull_machine *m = v->machine;
+	struct hull_machine *m = v->places.machine;
 	const struct hull_fdt_range *at = &l->layout.dtb;
 	struct hull_dma dma;
 	size_t bytes = 0;
@@ -467,11 +258,11 @@ static int start_firmware(struct hull_machine *m, const struct load *l, struct h
 	return 0;
 }
 
-static int load_opened(struct hull_machine *m, struct hull_err *err)
+static int load(struct hull_machine *m, struct hull_err *err)
 {
 	struct virt *v = m->state;
 	const struct hull_boot *b = &m->boot;
-	const struct hull_region_config *ram = main_memory(hull_vm_config(m->vm));
+	const struct hull_region_config *ram = hull_board_memory(hull_vm_config(m->vm));
 	struct load l = { 0 };
 	int r;
 
@@ -481,13 +272,11 @@ static int load_opened(struct hull_machine *m, struct hull_err *err)
 	if (!r)
 		r = plan_layout(v, ram, &l, err);
 	if (!r && l.has_firmware)
-		r = copy_image(m, &l.firmware, &b->firmware, err);
+		r = hull_board_copy(m, &l.firmware, &b->firmware, err);
 	if (!r && l.has_kernel)
-		r = copy_image(m, &l.kernel, &b->kernel, err);
-	if (!r && l.layout.initrd.length &&
-	    hull_vm_write(m->vm, l.layout.initrd.start, b->initrd.data, l.layout.initrd.length))
-		r = hull_fail(err, HULL_EFAULT, 720, "no memory for the initrd at 0x%llx",
-		              (unsigned long long)l.layout.initrd.start);
+		r = hull_board_copy(m, &l.kernel, &b->kernel, err);
+	if (!r)
+		r = hull_board_put_initrd(m, &l.layout, err);
 	if (!r)
 		r = put_tree(v, &l, err);
 	if (r)
@@ -496,22 +285,6 @@ static int load_opened(struct hull_machine *m, struct hull_err *err)
 	m->placed.initrd = l.layout.initrd.start;
 	m->placed.entry = l.kernel.entry;
 	return l.has_firmware ? start_firmware(m, &l, err) : start_kernel(m, l.kernel.entry, err);
-}
-
-static int load(struct hull_vm *vm, void *arg, struct hull_err *err)
-{
-	struct hull_machine *m = arg;
-	int r;
-
-	m->error = (struct hull_err){ 0 };
-	r = m->boot.open ? m->boot.open(&m->boot, &m->error) : 0;
-	if (!r)
-		r = load_opened(m, &m->error);
-	if (m->boot.close)
-		m->boot.close(&m->boot);
-	if (r && err)
-		*err = m->error;
-	return r;
 }
 
 static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_err *err)
@@ -527,31 +300,38 @@ static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_e
 
 static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
 {
-	const struct hull_vm_config *c = hull_vm_config(m->vm);
+	static const struct hull_place_map map = {
+		.serial = "uart16550",
+		.serial_at = UART,
+		.serial_irq = IRQ_UART,
+		.virtio = VIRTIO,
+		.virtio_slots = VIRTIO_SLOTS,
+		.virtio_irq = IRQ_VIRTIO,
+		.small = SMALL,
+		.small_end = SMALL_END,
+		.large = LARGE,
+		.large_end = LARGE_END,
+		.irq = IRQ_OTHER,
+		.last_irq = VIRT_SOURCES,
+	};
 	struct virt *v = m->state;
-	int r;
+	int r = hull_board_has_image(m, err);
 
-	if (!m->boot.kernel.data && !m->boot.firmware.data) {
-		hull_fail(err, HULL_EINVAL, 750,
-		          "there is nothing to start: no kernel, no firmware");
-		hull_err_fix(err, "hull run --kernel FILE, or --firmware FILE");
-		return HULL_EINVAL;
-	}
-	v->machine = m;
+	if (r)
+		return r;
+	v->places = (struct hull_places){ .machine = m, .map = &map, .line = plic_line };
 	v->firmware = m->boot.firmware.data;
 	v->ssip.set = raise_ssip;
 	r = build_fixed(v, err);
-	for (uint32_t i = 0; !r && i < c->ndevices; i++)
-		use_sources(v, c->devices[i].irq, c->devices[i].irq ? 1 : 0);
-	for (uint32_t i = 0; !r && i < c->ndevices; i++)
-		r = add_configured(v, &c->devices[i], backends ? backends[i] : NULL, err);
+	if (!r)
+		r = hull_place_configured(&v->places, backends, err);
 	if (r)
 		return r;
 	wire_harts(v);
 	v->sbi.console = m->console;
 	if (!v->firmware)
 		hull_vm_set_hypercall(m->vm, hull_sbi_call, &v->sbi);
-	hull_vm_set_loader(m->vm, load, m);
+	hull_board_set_loader(m, load);
 	return 0;
 }
 
@@ -559,6 +339,7 @@ HULL_BOARD(virt_riscv64) = {
 	.name = "virt-riscv64",
 	.summary = "RISC-V machine with PLIC, 16550 and virtio; SBI by Hull or your own firmware",
 	.isa = HULL_ISA_RISCV64,
+	.serial = "uart16550",
 	.state_size = sizeof(struct virt),
 	.configure = configure,
 	.build = build,

@@ -3,28 +3,18 @@
 #ifndef HULL_BOARD_VIRT_RISCV64_H
 #define HULL_BOARD_VIRT_RISCV64_H
 
-#include "board/board.h"
+#include "board/load.h"
 #include "board/riscv_sbi.h"
-#include "core/dev_impl.h"
-#include "fw/boot.h"
+#include "board/tree.h"
 
-enum { VIRT_SOURCES = 95, VIRT_SLOTS = HULL_MAX_DEVICES + 8 };
-
-/* A device and its first interrupt at the PLIC (0: none). */
-struct virt_slot {
-	struct hull_dev *dev;
-	uint32_t irq;
-};
+enum { VIRT_SOURCES = 95 };
 
 struct virt {
+	struct hull_places places; /* first */
 	struct hull_sbi sbi;
 	struct hull_irq_sink ssip; /* input = vCPU index: raises SSIP once */
-	struct hull_machine *machine;
-	bool firmware; /* M-mode software runs; Hull serves no SBI */
+	bool firmware;             /* M-mode software runs; Hull serves no SBI */
 	struct hull_dev *plic, *aclint, *sswi, *syscon;
-	struct virt_slot slots[VIRT_SLOTS];
-	unsigned nslots;
-	uint64_t sources_used[2]; /* bit n: PLIC source n */
 };
 
 /* Bytes that the device tree needs at most. */

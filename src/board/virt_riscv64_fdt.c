@@ -15,33 +15,11 @@
 #include "isa/riscv64/regs.h"
 
 enum { PHANDLE_INTC = 1, PHANDLE_PLIC = 0x100, PHANDLE_SYSCON = 0x101 };
-enum { NO_INTERRUPT = -1, CPU_ROOM = 2048, DEVICE_ROOM = 512, FIXED_ROOM = 8192 };
+enum { NO_INTERRUPT = -1, CPU_ROOM = 2048 };
 
 uint64_t hull_virt_riscv64_fdt_room(const struct virt *v)
 {
-	const struct hull_boot *b = &v->machine->boot;
-	uint64_t cmdline = b->cmdline ? hull_text_len(b->cmdline) : 0;
-
-	if (b->dtb.data)
-		return b->dtb.size + cmdline + FIXED_ROOM;
-	return FIXED_ROOM + cmdline + (uint64_t)hull_vm_vcpu_count(v->machine->vm) * CPU_ROOM +
-	       (uint64_t)(v->nslots + 8) * DEVICE_ROOM;
-}
-
-/* "a;b" as a list of texts. */
-static void prop_compatible(struct hull_fdt_writer *w, const char *list)
-{
-	char bytes[128];
-	size_t len = hull_text_len(list) + 1;
-
-	if (len > sizeof(bytes))
-		return;
-	memcpy(bytes, list, len);
-	for (size_t i = 0; i < len; i++) {
-		if (bytes[i] == ';')
-			bytes[i] = '\0';
-	}
-	hull_fdt_prop_bytes(w, "compatible", bytes, len);
+	return hull_tree_room(&v->places, CPU_ROOM);
 }
 
 static void write_cpu(struct hull_fdt_writer *w, const struct hull_vcpu *vcpu)
@@ -81,29 +59,13 @@ static void write_cpus(struct hull_fdt_writer *w, struct hull_vm *vm)
 	hull_fdt_end_node(w);
 }
 
-static void write_memory(struct hull_fdt_writer *w, const struct hull_vm_config *c)
-{
-	const unsigned ram = HULL_MEM_R | HULL_MEM_W;
-
-	for (uint32_t i = 0; i < c->nregions; i++) {
-		const struct hull_region_config *r = &c->regions[i];
-
-		if ((r->attr & ram) != ram || r->attr & HULL_MEM_DEVICE)
-			continue;
-		hull_fdt_begin_node_at(w, "memory", r->gpa);
-		hull_fdt_prop_string(w, "device_type", "memory");
-		HULL_FDT_U64S(w, "reg", r->gpa, r->size);
-		hull_fdt_end_node(w);
-	}
-}
-
 /* For each hart `n` inputs of its interrupt controller, 1 or 2. */
 static void prop_hart_inputs(struct hull_fdt_writer *w, const struct virt *v, const int *inputs,
                              unsigned n)
 {
 	uint32_t cells[4 * HULL_MAX_VCPUS], at = 0;
 
-	for (uint32_t i = 0; i < hull_vm_vcpu_count(v->machine->vm); i++) {
+	for (uint32_t i = 0; i < hull_vm_vcpu_count(v->places.machine->vm); i++) {
 		for (unsigned k = 0; k < n && k < 2; k++) {
 			cells[at++] = PHANDLE_INTC + i;
 			cells[at++] = (uint32_t)inputs[k];
@@ -139,42 +101,26 @@ static void write_special(struct hull_fdt_writer *w, const struct virt *v, const
 }
 
 static void write_device(struct hull_fdt_writer *w, const struct virt *v,
-                         const struct virt_slot *slot)
+                         const struct hull_place *place)
 {
-	const struct hull_dev *d = slot->dev;
-	const struct hull_dev_type *t = d->type;
-
-	hull_fdt_begin_node_at(w, t->node, d->gpa);
-	prop_compatible(w, t->compatible);
-	HULL_FDT_U64S(w, "reg", d->gpa, d->size);
-	if (slot->irq) {
+	hull_tree_begin_device(w, place->dev);
+	if (place->irq) {
 		hull_fdt_prop_u32(w, "interrupt-parent", PHANDLE_PLIC);
-		hull_fdt_prop_u32(w, "interrupts", slot->irq);
+		hull_fdt_prop_u32(w, "interrupts", place->irq);
 	}
-	for (unsigned i = 0; i < t->ndt; i++) {
-		const struct hull_dt_prop *p = &t->dt[i];
-
-		switch (p->kind) {
-		case HULL_DT_EMPTY: hull_fdt_prop_empty(w, p->name); break;
-		case HULL_DT_U32: hull_fdt_prop_u32(w, p->name, p->value); break;
-		case HULL_DT_STRING: hull_fdt_prop_string(w, p->name, p->text); break;
-		}
-	}
-	write_special(w, v, d);
+	write_special(w, v, place->dev);
 	hull_fdt_end_node(w);
 }
 
 static void write_soc(struct hull_fdt_writer *w, const struct virt *v)
 {
-	hull_fdt_begin_node(w, "soc");
-	hull_fdt_prop_u32(w, "#address-cells", 2);
-	hull_fdt_prop_u32(w, "#size-cells", 2);
-	hull_fdt_prop_string(w, "compatible", "simple-bus");
-	hull_fdt_prop_empty(w, "ranges");
-	for (unsigned i = 0; i < v->nslots; i++) {
+	hull_tree_begin_soc(w);
+	for (unsigned i = 0; i < v->places.n; i++) {
+		const struct hull_place *place = &v->places.at[i];
+
 		/* A device without a binding is one that the guest has to know by itself. */
-		if (v->slots[i].dev->type->compatible && v->slots[i].dev->type->node)
-			write_device(w, v, &v->slots[i]);
+		if (place->dev->type->compatible && place->dev->type->node)
+			write_device(w, v, place);
 	}
 	hull_fdt_end_node(w);
 }
@@ -192,79 +138,24 @@ static void write_power(struct hull_fdt_writer *w, const char *node, uint32_t va
 	hull_fdt_end_node(w);
 }
 
-static void write_chosen(struct hull_fdt_writer *w, const struct virt *v,
-                         const struct hull_boot_layout *layout)
-{
-	const struct hull_machine *m = v->machine;
-	uint8_t seed[32];
-	char path[64];
-
-	hull_random(m->vm, seed, sizeof(seed));
-	hull_fdt_begin_node(w, "chosen");
-	if (m->boot.cmdline)
-		hull_fdt_prop_string(w, "bootargs", m->boot.cmdline);
-	if (m->console) {
-		hull_format(path, sizeof(path), "/soc/%s@%llx", m->console->type->node,
-		            (unsigned long long)m->console->gpa);
-		hull_fdt_prop_string(w, "stdout-path", path);
-	}
-	if (layout->initrd.length) {
-		hull_fdt_prop_u64(w, "linux,initrd-start", layout->initrd.start);
-		hull_fdt_prop_u64(w, "linux,initrd-end",
-		                  layout->initrd.start + layout->initrd.length);
-	}
-	hull_fdt_prop_bytes(w, "rng-seed", seed, sizeof(seed));
-	hull_fdt_end_node(w);
-}
-
-/* The user's tree with what only we know: memory, command line, initrd, seed. */
-static int edit_tree(const struct virt *v, const struct hull_boot_layout *layout, void *buf,
-                     size_t size, size_t *ret_size, struct hull_err *err)
-{
-	const struct hull_vm_config *c = hull_vm_config(v->machine->vm);
-	const struct hull_boot *b = &v->machine->boot;
-	struct hull_fdt_range memory[HULL_MAX_REGIONS];
-	struct hull_fdt_edit edit = { .bootargs = b->cmdline, .memory = memory };
-	const unsigned ram = HULL_MEM_R | HULL_MEM_W;
-	struct hull_fdt tree;
-	uint8_t seed[32];
-	int r;
-
-	r = hull_fdt_check(b->dtb.data, b->dtb.size, &tree, err);
-	if (r) {
-		hull_err_where(err, "%s", b->dtb.name ? b->dtb.name : "--dtb");
-		return r;
-	}
-	for (uint32_t i = 0; i < c->nregions; i++) {
-		if ((c->regions[i].attr & ram) == ram && !(c->regions[i].attr & HULL_MEM_DEVICE))
-			memory[edit.memory_count++] =
-				(struct hull_fdt_range){ c->regions[i].gpa, c->regions[i].size };
-	}
-	hull_random(v->machine->vm, seed, sizeof(seed));
-	edit.rng_seed = seed;
-	edit.rng_seed_len = sizeof(seed);
-	edit.initrd = layout->initrd;
-	return hull_fdt_apply(&tree, &edit, buf, size, ret_size, err);
-}
-
 int hull_virt_riscv64_fdt(const struct virt *v, const struct hull_boot_layout *layout, void *buf,
                           size_t size, size_t *ret_size, struct hull_err *err)
 {
-	const struct hull_vm_config *c = hull_vm_config(v->machine->vm);
+	const struct hull_vm_config *c = hull_vm_config(v->places.machine->vm);
 	struct hull_fdt_writer w;
 
-	if (v->machine->boot.dtb.data)
-		return edit_tree(v, layout, buf, size, ret_size, err);
+	if (v->places.machine->boot.dtb.data)
+		return hull_tree_edit(v->places.machine, layout, buf, size, ret_size, err);
 	hull_fdt_begin(&w, buf, size);
-	w.boot_cpu = (uint32_t)hull_vm_vcpu(v->machine->vm, 0)->phys_id;
+	w.boot_cpu = (uint32_t)hull_vm_vcpu(v->places.machine->vm, 0)->phys_id;
 	hull_fdt_begin_node(&w, "");
 	hull_fdt_prop_u32(&w, "#address-cells", 2);
 	hull_fdt_prop_u32(&w, "#size-cells", 2);
 	HULL_FDT_STRINGS(&w, "compatible", "hull,virt-riscv64", "riscv-virtio");
 	hull_fdt_prop_string(&w, "model", "hull,virt-riscv64");
-	write_chosen(&w, v, layout);
-	write_memory(&w, c);
-	write_cpus(&w, v->machine->vm);
+	hull_tree_chosen(&w, v->places.machine, layout);
+	hull_tree_memory(&w, c);
+	write_cpus(&w, v->places.machine->vm);
 	write_soc(&w, v);
 	write_power(&w, "poweroff", 0x5555);
 	write_power(&w, "reboot", 0x7777);
