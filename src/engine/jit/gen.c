@@ -568,7 +568,7 @@ static unsigned front(struct jit_gen *g)
 	return host_here(&g->e);
 }
 
-static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
+enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
 {
 	unsigned enter;
 
@@ -610,18 +610,4 @@ static enum jit_bail generate(struct jit_gen *g, const struct jit_input *in, str
 		.exits = g->exits,
 	};
 	return JIT_BAIL_NONE;
-}
-
-enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct jit_unit *ret)
-{
-	enum jit_bail bail;
-
-	g->keep_sets = false;
-	bail = generate(g, in, ret);
-	if (bail != JIT_BAIL_UNKNOWN_OP)
-		return bail;
-	/* Without SETs that nobody sees values may live too long for the registers that there are.
-	 */
-	g->keep_sets = true;
-	return generate(g, in, ret);
 }

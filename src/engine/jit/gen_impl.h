@@ -77,7 +77,6 @@ struct jit_gen {
 	bool smp;
 	unsigned features; /* of the host that may be used; tests take some away */
 	enum jit_bail bail;
-	bool keep_sets; /* those that nobody sees, too */
 
 	/* The unit. */
 	const struct jit_input *in;

@@ -616,7 +616,7 @@ void gen_values_begin(struct jit_gen *g)
 		if (may_leave(ir, n))
 			overwritten = 0;
 		if (n->op == HULL_IR_SET) {
-			g->v[i].dead = !g->keep_sets && (overwritten >> n->imm & 1);
+			g->v[i].dead = overwritten >> n->imm & 1;
 			overwritten |= BIT(n->imm);
 		}
 		if ((pure && !g->v[i].uses) || g->v[i].dead)
