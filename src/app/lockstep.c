@@ -8,6 +8,7 @@
 #include <hull/regs.h>
 #include "app/lockstep_impl.h"
 #include "app/machine.h"
+#include "app/stats.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/text.h"
@@ -454,6 +455,8 @@ static int lockstep_run(struct lockstep *l, struct hull_err *err)
 	if (r < 0)
 		return explain(l, r == -2 ? l->ram_good : good, err);
 	lockstep_print_same(l);
+	if (hull_options_num(l->options, HULL_OPT_RUN_ENGINE_STATS))
+		hull_app_print_stats(stderr, vm(l, 0), l->style, 0);
 	return 0;
 }
 

@@ -21,10 +21,19 @@ static void check(const struct store_image *image, const struct jit_unit *u)
 	unsigned guest = 0;
 
 	if (!u->code_bytes || u->code_bytes > JIT_CODE_BYTES || !u->range_count ||
-	    u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE)
+	    u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE || u->ranges[0].page ||
+	    u->enter >= u->code_bytes)
 		abort();
-	for (unsigned i = 0; i < u->range_count; i++)
-		guest += u->ranges[i].bytes;
+	for (unsigned i = 0; i < u->range_count; i++) {
+		const struct jit_range *r = &u->ranges[i];
+
+		guest += r->bytes;
+		if (r->offset % 2 || r->bytes % 2 || r->offset + r->bytes > HULL_PAGE_SIZE ||
+		    r->page < -128 || r->page > 127)
+			abort();
+		if (r->page && u->tier == 2 && !u->enter)
+			abort();
+	}
 	if (guest > JIT_GUEST_BYTES || u->guest < image->data || u->guest + guest > end ||
 	    u->code < image->data || u->code + u->code_bytes > end)
 		abort();
@@ -48,7 +57,9 @@ static void use(struct jit_store *s)
 		check(&s->image, &u);
 		jit_store_find(&f, u.offset, u.guest + (u.offset - u.ranges[0].offset),
 		               MIN(u.ranges[0].bytes - (u.offset - u.ranges[0].offset), 8));
-		while (jit_store_next(s, &f, &found)) {
+		for (unsigned n = 0; jit_store_next(s, &f, &found); n++) {
+			if (n > 4 * STORE_BUCKET_MAX)
+				abort();
 			check(&s->image, &found);
 			(void)jit_store_take(s, &f);
 		}

@@ -15,8 +15,8 @@ SCRIPT = "facts\nsha256sum /bin/busybox\n"
 
 
 class Boot:
-    def __init__(self, args, kept, *more):
-        self.vm = vm.Vm(*args, *vm.cmdline(), "--engine", "jit", "--code-cache", kept, "--engine-stats", "--json",
+    def __init__(self, args, kept, *more, engine="jit"):
+        self.vm = vm.Vm(*args, *vm.cmdline(), "--engine", engine, "--code-cache", kept, "--engine-stats", "--json",
                         "--memory", "256M", "--exit-on", "panic", *more, stdin=subprocess.DEVNULL)
 
     def end(self):
@@ -44,6 +44,30 @@ def damage(path):
             f.write(bytes([byte[0] ^ 0x10]))
 
 
+def translated(boot):
+    return sum(boot.of(name) for name in ("blocks_translated", "regions_compiled", "blocks_promoted"))
+
+
+def tier_2(tap, args, kept):
+    """Loops and what is hot are kept, too, and used by an engine that has that tier only."""
+    first = Boot(args, kept, engine="opt").end()
+    many = translated(first)
+    tap.check(first.good and many > 1000 and first.of("regions_compiled") > 20 and first.of("regions_loaded") == 0,
+              "a first boot with loops", first.vm.story())
+    second = Boot(args, kept, engine="opt").end()
+    loops = first.of("regions_compiled") + first.of("blocks_promoted")
+    tap.check(second.good and 0 <= translated(second) < many // 5 and second.of("regions_loaded") > loops // 2 and
+              second.of("cache_rejected") == 0, "a second one translates less than a fifth", second.vm.story())
+    jit = Boot(args, kept).end()
+    tap.check(jit.good and jit.of("regions_loaded") == 0 and jit.of("cache_loaded") > 1000,
+              "without that tier, the blocks only", jit.vm.story())
+    judged = Boot(args, kept, "--lockstep", "interp", "--lockstep-slice", "30011", engine="opt")
+    judged.vm.end(600)
+    judged.end()
+    tap.check(judged.good and '"equal":true' in judged.vm.out and judged.of("regions_loaded") > loops // 4,
+              "kept code and the interpreter agree", judged.vm.story())
+
+
 def one_cpu(tap, args, kept):
     first = Boot(args, kept).end()
     many = first.of("blocks_translated")
@@ -64,14 +88,14 @@ def one_cpu(tap, args, kept):
 
 def several_cpus(tap, args, kept):
     more = ["--cpus", "3"]
-    first, second = Boot(args, kept, *more).end(), Boot(args, kept, *more).end()
+    first, second = (Boot(args, kept, *more, engine="opt").end() for _ in range(2))
     tap.check(first.good and second.good and second.of("cache_loaded") > 0 and
               second.of("blocks_translated") < first.of("blocks_translated") // 2,
               "three CPUs share their code", first.vm.story() + second.vm.story())
 
 
 def deterministic(tap, args, kept):
-    runs = [Boot(args, kept, "--deterministic").end() for _ in range(2)]
+    runs = [Boot(args, kept, "--deterministic", engine="opt").end() for _ in range(2)]
     tap.check(all(r.good for r in runs) and runs[0].vm.bytes["out"] == runs[1].vm.bytes["out"] and
               runs[0].of("instructions") == runs[1].of("instructions") and
               runs[1].of("blocks_translated") < runs[0].of("blocks_translated") // 5,
@@ -92,6 +116,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         args = vm.linux(folder, SCRIPT)
         one_cpu(tap, args, os.path.join(folder, "one"))
+        tier_2(tap, args, os.path.join(folder, "two"))
         several_cpus(tap, args, os.path.join(folder, "three"))
         deterministic(tap, args, os.path.join(folder, "same"))
         ended(tap, args, os.path.join(folder, "ended"))

@@ -7,7 +7,9 @@
 #include "base/bits.h"
 #include "core/aspace.h"
 #include "engine/jit/host.h"
+#include "engine/jit/store_impl.h"
 #include "engine/riscv64/block.h"
+#include "engine/riscv64/jit.h"
 
 static bool init(struct rvrig *r, uint64_t base, uint64_t size,
                  const struct hull_engine_config *engine)
@@ -63,10 +65,37 @@ bool rvrig_init_opt(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat
 	return true;
 }
 
+bool rvrig_keep(struct rvrig *r)
+{
+	static const struct store_id id = { .guest = "rig" };
+	const struct store_image none = { 0 };
+	struct rv_jit *j = r->hart->jit;
+	struct jit_store *now = store_new(&id);
+	size_t size = 0;
+	uint8_t *data;
+
+	if (!j->store)
+		j->store = store_new(&id);
+	if (!now || !j->store || rv_jit_hand_over(r->hart))
+		return false;
+	data = store_build(j->store, &none, UINT64_C(1) << 24, &size);
+	jit_store_close(j->store);
+	j->store = now;
+	if (!data || store_load(&now->image, &id, data, size))
+		return false;
+	jit_cache_flush(j->cache);
+	memset(j->not_stored, 0, sizeof(j->not_stored));
+	memset(r->hart->cache->hash, 0, sizeof(r->hart->cache->hash));
+	rv_flush_jumps(r->hart);
+	return true;
+}
+
 void rvrig_fini(struct rvrig *r)
 {
 	if (!r->vm)
 		return;
+	if (r->hart->jit) /* rvrig_keep()'s */
+		jit_store_close(r->hart->jit->store);
 	hull_vm_shutdown(r->vm, HULL_STOP_FORCED, NULL);
 	hull_vm_unref(r->vm);
 	fake_hal_fini(&r->hal);

@@ -34,6 +34,12 @@ bool rvrig_init_jit(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat
 bool rvrig_init_opt(struct rvrig *r, uint64_t base, uint64_t size, uint32_t heat, uint64_t seed);
 void rvrig_fini(struct rvrig *r);
 
+/*
+ * The code that there is becomes that of an earlier run, with what was kept before: it is put
+ * into a file in memory, read from there, and forgotten.  False: no memory.
+ */
+bool rvrig_keep(struct rvrig *r);
+
 /* Make `to` what `from` is: registers, CSRs, memory.  Translations are dropped. */
 void rvrig_copy(const struct rvrig *from, struct rvrig *to);
 /* Print what differs: registers, CSRs, memory. */

@@ -53,10 +53,11 @@ static const struct jit_unit *make(struct made *m, unsigned n)
 		                     .exits = m->exits,
 		                     .ranges = m->ranges,
 		                     .guest = m->guest };
-	if (n == 8) { /* a region whose entry is not its first byte */
+	if (n == 8) { /* a region of two pages whose entry is not its first byte */
 		m->unit.tier = 2;
 		m->unit.range_count = 2;
 		m->unit.offset += 10;
+		m->unit.enter = 12;
 	}
 	return &m->unit;
 }
@@ -74,7 +75,7 @@ static bool same(const struct jit_unit *a, const struct jit_unit *b)
 {
 	return a->code_bytes == b->code_bytes && a->tier == b->tier &&
 	       a->exit_count == b->exit_count && a->range_count == b->range_count &&
-	       a->insns == b->insns && a->offset == b->offset &&
+	       a->insns == b->insns && a->offset == b->offset && a->enter == b->enter &&
 	       !memcmp(a->exits, b->exits, a->exit_count * sizeof(*a->exits)) &&
 	       !memcmp(a->ranges, b->ranges, a->range_count * sizeof(*a->ranges)) &&
 	       !memcmp(a->guest, b->guest, guest_bytes(a)) &&
@@ -488,6 +489,37 @@ static void others_grow_old(void **state)
 	jit_store_close(s);
 }
 
+/* A guest that makes any amount of code that begins alike does not make searching slow. */
+static void alike(void **state)
+{
+	struct jit_store *s = reopen();
+	struct jit_store_search f;
+	struct jit_unit found;
+	unsigned n = 0, latest = 0;
+	struct made m;
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < 3 * STORE_BUCKET_MAX / 4; i++) {
+			make(&m, 4);
+			m.guest[20] = (uint8_t)i;
+			m.guest[21] = (uint8_t)pass;
+			assert_int_equal(jit_store_add(s, &m.unit), 0);
+		}
+		save(s, LIMIT);
+		s = reopen();
+		assert_null(jit_store_note(s));
+	}
+	jit_store_find(&f, m.unit.offset, m.guest, JIT_STORE_FIRST);
+	while (jit_store_next(s, &f, &found)) {
+		assert_true(jit_store_take(s, &f));
+		latest += found.guest[21];
+		n++;
+	}
+	assert_int_equal(n, STORE_BUCKET_MAX);
+	assert_int_equal(latest, 3 * STORE_BUCKET_MAX / 4);
+	jit_store_close(s);
+}
+
 static void nonsense(void **state)
 {
 	struct jit_store *s = reopen();
@@ -507,10 +539,32 @@ static void nonsense(void **state)
 	BAD(m.unit.range_count = JIT_RANGES + 1);
 	BAD(m.unit.offset = 4096);
 	BAD(m.unit.offset = m.ranges[0].offset + m.ranges[0].bytes);
+	BAD(m.unit.offset++);
+	BAD(m.unit.enter = 8); /* but it is in one page */
 	BAD(m.ranges[0].bytes = 4096);
+	BAD(m.ranges[0].bytes--);
+	BAD(m.ranges[0].offset--);
+	BAD(m.ranges[0].page = 1);
 	BAD(m.exits[1].site = m.unit.code_bytes);
 	BAD(m.exits[2].target = 4097);
 #undef BAD
+#define BAD(change)                                                       \
+	do {                                                              \
+		make(&m, 8);                                              \
+		change;                                                   \
+		assert_int_equal(jit_store_add(s, &m.unit), HULL_EINVAL); \
+	} while (0)
+	BAD(m.unit.enter = 0); /* links would go around the look at the other page */
+	BAD(m.unit.tier = 1);
+	BAD(m.unit.tier = 1; m.unit.enter = 0);
+	BAD(m.ranges[1].page = 0);
+	BAD(m.ranges[1].page = 128);
+	BAD(m.ranges[1].page = -129);
+	BAD(m.ranges[1].bytes = 0);
+	BAD(m.ranges[1].offset = 4096);
+#undef BAD
+	make(&m, 8);
+	assert_int_equal(jit_store_add(s, &m.unit), 0);
 	jit_store_close(s);
 }
 
@@ -528,6 +582,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(left_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_grow_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(alike, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 	};
 

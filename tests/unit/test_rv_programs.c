@@ -418,8 +418,17 @@ static void make_hart(void)
 	h->x[AT_ALIAS] = kind & PAGED ? ALIAS : BASE;
 }
 
+/* From now on, the code that there is has been kept by an earlier run. */
+static void keep(void)
+{
+#ifdef KEEPS
+	assert_true(rvrig_keep(&right));
+#endif
+}
+
 static void make_program(uint64_t nr)
 {
+	keep();
 	hull_prng_seed(&prng, seed * 1000003 + nr * KINDS + kind);
 	for (unsigned i = 0; i < PAGES * 4096; i += 8)
 		store_le64(left.ram + i, rvgen_operand(&prng));
@@ -557,6 +566,8 @@ static void other_half_by_satp(void **state)
 	make_spanning();
 	for (unsigned n = 0; n < 10; n++) {
 		run_both(0, 400 + n);
+		if (n % 4 == 1)
+			keep();
 		for (unsigned k = 0; k < 2; k++) {
 			struct rv_hart *h = k ? right.hart : left.hart;
 
@@ -573,6 +584,8 @@ static void other_half_by_table(void **state)
 	make_spanning();
 	for (unsigned n = 0; n < 10; n++) {
 		run_both(0, 400 + n);
+		if (n % 4 == 1)
+			keep();
 		for (unsigned k = 0; k < 2; k++) {
 			struct rvrig *r = k ? &right : &left;
 			uint8_t *entries = r->ram + ROOTS + 2 * 4096;
@@ -736,6 +749,8 @@ static void calls(void **state)
 			unsigned page = 1 + below(CALL_PAGES - 1);
 
 			run_both(nr, 1 + below(20000));
+			if (n % 16 == 6)
+				keep();
 			if (n % 8 == 3)
 				remap(page, below(2) ? page : 1 + below(CALL_PAGES - 1));
 			if (n % 8 == 7)
@@ -751,6 +766,13 @@ static void nothing_was_left_out(void **state)
 {
 	if (right.vm)
 		assert_int_equal(right.hart->stats.bail_no_host_op, 0);
+#ifdef KEEPS
+	if (right.vm) {
+		assert_int_not_equal(right.hart->stats.cache_loaded, 0);
+		assert_int_not_equal(right.hart->stats.regions_loaded, 0);
+		assert_int_equal(right.hart->stats.cache_rejected, 0);
+	}
+#endif
 }
 
 #ifndef INIT_RIGHT

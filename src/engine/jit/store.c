@@ -55,7 +55,8 @@ static bool check_index(const struct store_image *image)
 	if (image->buckets[0] || image->buckets[h->buckets] != h->units)
 		return false;
 	for (uint32_t i = 0; i < h->buckets; i++)
-		if (image->buckets[i] > image->buckets[i + 1])
+		if (image->buckets[i] > image->buckets[i + 1] ||
+		    image->buckets[i + 1] - image->buckets[i] > STORE_BUCKET_MAX)
 			return false;
 	for (uint32_t i = 0; i < h->units; i++) {
 		const struct store_entry *e = &image->entries[i];
@@ -142,21 +143,44 @@ static const uint8_t *entry_code(const struct jit_unit *u, unsigned *ret_bytes)
 	return u->guest + (u->offset - r->offset);
 }
 
+/* Whole instructions, in pages near that of the entry. */
+static bool range_makes_sense(const struct jit_range *r)
+{
+	return r->page >= INT8_MIN && r->page <= INT8_MAX && r->bytes && r->offset % 2 == 0 &&
+	       r->bytes % 2 == 0 && r->offset < HULL_PAGE_SIZE &&
+	       r->bytes <= HULL_PAGE_SIZE - r->offset;
+}
+
+/*
+ * Links must not lead into code of several pages, but to its front (jit_unit.enter); to an
+ * instruction that spans two pages there are none (gen.c).
+ */
+static bool entry_makes_sense(const struct jit_unit *u)
+{
+	bool spans = false;
+
+	for (unsigned i = 0; i < u->range_count; i++)
+		spans |= u->ranges[i].page != 0;
+	if (u->tier == 1)
+		return !u->enter && (!spans || u->offset == HULL_PAGE_SIZE - 2);
+	return !u->enter == !spans;
+}
+
 static bool makes_sense(const struct jit_unit *u, unsigned *ret_guest_bytes)
 {
 	unsigned bytes = 0, at_entry;
 
 	if (!u->code_bytes || u->code_bytes > JIT_CODE_BYTES || u->tier < 1 || u->tier > 2 ||
 	    !u->range_count || u->range_count > JIT_RANGES || u->offset >= HULL_PAGE_SIZE ||
-	    u->enter >= u->code_bytes)
+	    u->offset % 2 || u->enter >= u->code_bytes)
 		return false;
 	for (unsigned i = 0; i < u->range_count; i++) {
-		const struct jit_range *r = &u->ranges[i];
-
-		if (r->offset > HULL_PAGE_SIZE || r->bytes > HULL_PAGE_SIZE - r->offset)
+		if (!range_makes_sense(&u->ranges[i]))
 			return false;
-		bytes += r->bytes;
+		bytes += u->ranges[i].bytes;
 	}
+	if (u->ranges[0].page || !entry_makes_sense(u))
+		return false;
 	for (unsigned i = 0; i < u->exit_count; i++)
 		if (u->exits[i].site >= u->code_bytes || u->exits[i].target > HULL_PAGE_SIZE)
 			return false;
@@ -409,7 +433,7 @@ struct piece {
 
 struct pieces {
 	struct piece *list;
-	uint32_t count;
+	uint32_t count, buckets;
 	bool failed;
 	struct store_set known;
 };
@@ -448,7 +472,9 @@ static int by_bucket(const void *a, const void *b)
 {
 	const struct piece *x = a, *y = b;
 
-	return (x->bucket > y->bucket) - (x->bucket < y->bucket);
+	if (x->bucket != y->bucket)
+		return x->bucket > y->bucket ? 1 : -1;
+	return by_age(a, b);
 }
 
 static uint32_t buckets_for(uint32_t units)
@@ -458,6 +484,26 @@ static uint32_t buckets_for(uint32_t units)
 	while (n < units && n < STORE_UNITS_MAX)
 		n *= 2;
 	return n;
+}
+
+/*
+ * No more pieces of a bucket than can be searched each time: a guest can make any number of them.
+ * Returns the bytes that are gone.
+ */
+static size_t limit_buckets(struct pieces *p)
+{
+	uint32_t kept = 0, same = 0;
+	size_t gone = 0;
+
+	for (uint32_t i = 0; i < p->count; i++) {
+		same = kept && p->list[kept - 1].bucket == p->list[i].bucket ? same + 1 : 0;
+		if (same < STORE_BUCKET_MAX)
+			p->list[kept++] = p->list[i];
+		else
+			gone += p->list[i].entry.bytes;
+	}
+	p->count = kept;
+	return gone;
 }
 
 /* As many of the pieces as there is room for, the latest used first; sorted for the file. */
@@ -472,16 +518,18 @@ static size_t choose(struct pieces *p, uint64_t limit)
 	       records_at(buckets_for(n + 1), n + 1) + records + p->list[n].entry.bytes <= limit)
 		records += p->list[n++].entry.bytes;
 	p->count = n;
+	p->buckets = buckets_for(n);
 	for (uint32_t i = 0; i < n; i++)
-		p->list[i].bucket = p->list[i].entry.key & (buckets_for(n) - 1);
+		p->list[i].bucket = p->list[i].entry.key & (p->buckets - 1);
 	qsort(p->list, n, sizeof(*p->list), by_bucket);
-	return records_at(buckets_for(n), n) + records;
+	records -= limit_buckets(p);
+	return records_at(p->buckets, p->count) + records;
 }
 
 static void write_image(const struct pieces *p, const struct store_id *id, uint8_t *data,
                         size_t size)
 {
-	uint32_t buckets = buckets_for(p->count), *bucket = (uint32_t *)(data + buckets_at());
+	uint32_t buckets = p->buckets, *bucket = (uint32_t *)(data + buckets_at());
 	struct store_entry *entry = (struct store_entry *)(data + entries_at(buckets));
 	size_t first = records_at(buckets, p->count), at = first;
 	struct store_header *h = (struct store_header *)data;

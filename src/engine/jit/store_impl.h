@@ -13,10 +13,11 @@
 #include "engine/jit/store.h"
 
 enum {
-	STORE_VERSION = 1,
+	STORE_VERSION = 2,
 	STORE_BUILD = 32, /* bytes of the program's build id that count */
 	STORE_FILE_MAX = 1 << 28,
 	STORE_UNITS_MAX = 1 << 22,
+	STORE_BUCKET_MAX = 128,
 };
 
 #define STORE_MAGIC "HullJIT"

@@ -3,6 +3,7 @@
 #include "engine/riscv64/jit.h"
 
 #include "engine/engine.h"
+#include "engine/jit/promote.h"
 #include "engine/riscv64/region.h"
 
 #include <stdlib.h>
@@ -401,6 +402,19 @@ void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code)
 	forget(h, code, JIT_SUSPECT);
 }
 
+void rv_jit_supersede(struct rv_hart *h, uint64_t gpa)
+{
+	struct jit_code *old = NULL;
+
+	while ((old = jit_cache_find(h->jit->cache, gpa, old)))
+		if (old->tier == 1) {
+			if (old->epoch == h->code_epoch)
+				old->heat = JIT_NEVER;
+			jit_cache_unlink_into(h->jit->cache, old);
+			rv_jit_forget_jumps(h, old);
+		}
+}
+
 /* --- leaving --- */
 
 enum next { NEXT, RETURN };
@@ -488,8 +502,10 @@ static enum next left_by_link(struct rv_hart *h)
 	struct jit_code *from, *to;
 
 	h->pc = h->cpu.page + JIT_DESC_OFFSET(h->cpu.desc);
+	if (h->cpu.fuel < 0) /* sampling may have changed the cache */
+		return NEXT;
 	from = exit < JIT_EXITS ? jit_cache_of(j->cache, h->cpu.site) : NULL;
-	if (!from || h->cpu.fuel < 0 || from->epoch != h->code_epoch)
+	if (!from || from->epoch != h->code_epoch)
 		return NEXT;
 	e = rv_fetch_page(h, h->pc);
 	if (!e || e->gpa != (from->gpa & ~HULL_PAGE_MASK))
@@ -765,7 +781,8 @@ int rv_jit_init(struct rv_hart *h, const struct hull_engine_config *config, uint
 	/* To wake another thread takes longer than to copy a little: only where it was asked for.
 	 */
 	concurrent = config->cache_policy == HULL_CODE_CACHE_CONCURRENT;
-	if (!rc && (concurrent || hull_engine_tier_of(config->mode) == HULL_TIER_REGION))
+	j->tier2 = hull_engine_tier_of(config->mode) == HULL_TIER_REGION;
+	if (!rc && (concurrent || j->tier2))
 		j->regions = rv_regions_new(h, config);
 	if (concurrent && j->regions)
 		user.wake = wake;

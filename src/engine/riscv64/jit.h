@@ -50,6 +50,7 @@ struct rv_jit {
 	bool finish;    /* the access that failed was made; the instruction is to be finished */
 	uint64_t value; /* that was loaded */
 	uint8_t span_heat[256]; /* of instructions that span pages, by page */
+	bool tier2;             /* code of tier 2 may be used */
 	bool chaotic;           /* --engine-chaos */
 	uint64_t chaos_at;      /* `retired` at the next disturbance, if it is not far away */
 	struct hull_prng chaos;
@@ -61,9 +62,15 @@ struct rv_jit {
 
 /* Does an earlier run's store have code for pc, in page `e`?  False without h->jit. */
 bool rv_jit_is_stored(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e);
-/* Put that code into the cache; NULL: there is none.  keep: see jit_cache_add(). */
+/*
+ * Put that code into the cache, of each tier; the best of it, or NULL: there is none.  keep: see
+ * jit_cache_add().
+ */
 struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
                                 struct jit_code **keep);
+/* The same of tier 2 only: it may need pages that were not known when the block was restored. */
+struct jit_code *rv_jit_restore_hot(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
+                                    struct jit_code **keep);
 /* Give h's code to its store; the vCPU does not run.  HULL_ENOMEM. */
 int rv_jit_hand_over(struct rv_hart *h);
 
@@ -85,6 +92,9 @@ static inline bool rv_jit_is_shared(const struct hull_vm_config *config)
 
 /* No entry of the jump cache leads to `code` any more. */
 void rv_jit_forget_jumps(struct rv_hart *h, struct jit_code *code);
+
+/* There is code of tier 2 for gpa: nothing leads to that of tier 1 any more. */
+void rv_jit_supersede(struct rv_hart *h, uint64_t gpa);
 
 /*
  * Tell the host's profiler where `code` is: by its guest-physical address, since nobody knows

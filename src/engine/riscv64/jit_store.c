@@ -19,33 +19,93 @@ HULL_GUEST_RACES static void search(const struct rv_fetch_entry *e, uint64_t pc,
 	jit_store_find(ret, (uint16_t)offset, first, avail);
 }
 
-/* Blocks only so far: each has one range. */
-static bool usable(const struct jit_unit *u, const struct rv_fetch_entry *e)
-{
-	const struct jit_range *r = u->ranges;
+/* Does a unit belong to the code at pc?  LATER: if some more pages were known. */
+enum fit { FITS_NOT, FITS_LATER, FITS };
 
-	return u->tier == 1 && u->range_count == 1 && !r->page && r->offset == u->offset &&
-	       rv_same_code(u->guest, e->hva + r->offset, r->bytes);
+/*
+ * Compare all guest code that the unit was made from with memory, where each of its pages is mapped
+ * now; gpas: room for JIT_RANGES.  Pages that were not executed lately are not asked for, since
+ * that could be seen in the page table.
+ */
+static enum fit fit(const struct rv_hart *h, const struct jit_unit *u, uint64_t pc,
+                    const struct rv_fetch_entry *e, uint64_t *gpas)
+{
+	const uint8_t *code = u->guest;
+	enum fit fit = FITS;
+
+	for (unsigned i = 0; i < u->range_count; i++) {
+		const struct jit_range *r = &u->ranges[i];
+		uint64_t distance = (uint64_t)(int64_t)r->page * HULL_PAGE_SIZE;
+		const struct rv_fetch_entry *in = r->page ? rv_fetch_known(h, pc + distance) : e;
+
+		if (!in)
+			fit = FITS_LATER;
+		else if (!rv_same_code(code, in->hva + r->offset, r->bytes))
+			return FITS_NOT;
+		else
+			gpas[i] = in->gpa | r->offset;
+		code += r->bytes;
+	}
+	return fit;
 }
 
-static bool next(const struct jit_store *store, struct jit_store_search *f,
-                 const struct rv_fetch_entry *e, struct jit_unit *ret)
+/* A unit of the store that can be used at pc. */
+struct found {
+	struct jit_store_search search;
+	struct jit_unit unit;
+	uint64_t gpas[JIT_RANGES]; /* of its ranges */
+};
+
+/* The first unit of this tier that fits; else FITS_LATER if there is one that may. */
+static enum fit find_tier(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
+                          unsigned tier, struct found *ret)
 {
-	while (jit_store_next(store, f, ret))
-		if (usable(ret, e))
-			return true;
-	return false;
+	enum fit best = FITS_NOT;
+
+	search(e, pc, &ret->search);
+	while (best != FITS && jit_store_next(h->jit->store, &ret->search, &ret->unit))
+		if (ret->unit.tier == tier)
+			best = MAX(best, fit(h, &ret->unit, pc, e, ret->gpas));
+	return best;
 }
 
 bool rv_jit_is_stored(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e)
 {
-	struct jit_store_search f;
-	struct jit_unit unit;
+	struct found f;
 
 	if (!h->jit || !h->jit->store)
 		return false;
-	search(e, pc, &f);
-	return next(h->jit->store, &f, e, &unit);
+	return find_tier(h, pc, e, 1, &f) == FITS ||
+	       (h->jit->tier2 && find_tier(h, pc, e, 2, &f) == FITS);
+}
+
+static struct jit_code *take(struct rv_hart *h, const struct found *f, struct jit_code **keep)
+{
+	struct jit_code *c = NULL;
+
+	if (jit_store_take(h->jit->store, &f->search))
+		c = jit_cache_add(h->jit->cache, &f->unit, f->gpas, keep);
+	if (!c) {
+		h->stats.cache_rejected++;
+		return NULL;
+	}
+	c->epoch = h->code_epoch;
+	h->stats.cache_loaded++;
+	h->stats.regions_loaded += c->tier == 2;
+	return c;
+}
+
+struct jit_code *rv_jit_restore_hot(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
+                                    struct jit_code **keep)
+{
+	struct jit_code *c = NULL;
+	struct found f;
+
+	if (h->jit->store && h->jit->tier2 && find_tier(h, pc, e, 2, &f) == FITS)
+		c = take(h, &f, keep);
+	if (c)
+		rv_jit_supersede(h, c->gpa);
+	return c;
 }
 
 struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
@@ -54,24 +114,23 @@ struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_
 	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
 	struct rv_jit *j = h->jit;
 	uint64_t *not_stored = &j->not_stored[(gpa >> 1 ^ gpa >> 13) % RV_JIT_NOT_STORED];
-	struct jit_store_search f;
-	struct jit_unit unit;
-	struct jit_code *c;
+	struct jit_code *block = NULL, *hot;
+	struct found f;
+	enum fit fit;
 
 	/* Code that is not hot yet comes by often.  If it changes it is merely translated. */
-	if (!j->store || *not_stored == gpa || !rv_code_is_kept(e, pc))
+	if (!j->store || *not_stored == gpa)
 		return NULL;
-	search(e, pc, &f);
-	if (!next(j->store, &f, e, &unit) || !jit_store_take(j->store, &f)) {
+	fit = find_tier(h, pc, e, 1, &f);
+	if (fit == FITS)
+		block = take(h, &f, keep);
+	/* The block stays beside it: other loops may be made of it. */
+	hot = rv_jit_restore_hot(h, pc, e, keep);
+	if (hot)
+		return hot;
+	if (!block && fit != FITS_LATER)
 		*not_stored = gpa;
-		return NULL;
-	}
-	c = jit_cache_add(j->cache, &unit, &gpa, keep);
-	if (!c)
-		return NULL;
-	c->epoch = h->code_epoch;
-	h->stats.cache_loaded++;
-	return c;
+	return block;
 }
 
 /* A unit's parts, copied out of the cache. */
@@ -92,8 +151,6 @@ int rv_jit_hand_over(struct rv_hart *h)
 	if (!copy)
 		return HULL_ENOMEM;
 	while (!rc && (c = jit_cache_next(cache, c))) {
-		if (c->tier != 1 || c->range_count != 1)
-			continue;
 		jit_cache_unit(cache, c, copy->code, copy->exits, copy->ranges, &unit);
 		rc = jit_store_add(h->jit->store, &unit);
 	}

@@ -318,13 +318,28 @@ static bool collect(struct rv_hart *h, struct rv_regions *r, struct place head)
 	return true;
 }
 
+/* Is there code of an earlier run for what begins to be hot, or is hot now? */
+static bool restored(struct rv_hart *h, uint64_t pc, uint64_t gpa)
+{
+	const struct rv_fetch_entry *e = rv_fetch_known(h, pc);
+	struct jit_code *c;
+
+	if (!e || (e->gpa ^ gpa) >= HULL_PAGE_SIZE)
+		return false;
+	c = rv_jit_restore_hot(h, pc, e, NULL);
+	if (c)
+		rv_jit_named(h, c);
+	return c;
+}
+
 void rv_regions_sample(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 {
 	struct rv_regions *r = h->jit->regions;
 	struct jit_code *head = r->gen ? block_code(h, gpa) : NULL;
 
-	if (!head || !r->promotion->sample(&r->heat, &head->heat) ||
-	    hull_load_acquire(&r->state) != FREE || !have_thread(r))
+	if (!head || (!head->heat && restored(h, pc, gpa)) ||
+	    !r->promotion->sample(&r->heat, &head->heat) || hull_load_acquire(&r->state) != FREE ||
+	    !have_thread(r) || restored(h, pc, gpa))
 		return;
 	r->va = pc & ~HULL_PAGE_MASK;
 	r->epoch = h->code_epoch;
@@ -358,7 +373,7 @@ static void recheck(struct rv_hart *h, const struct rv_regions *r, struct jit_co
 void rv_regions_install(struct rv_hart *h)
 {
 	struct rv_regions *r = h->jit->regions;
-	struct jit_code *c, *old = NULL;
+	struct jit_code *c;
 
 	h->stats.compile_ns += r->compile_ns;
 	c = r->bail ? NULL : jit_cache_add(h->jit->cache, &r->unit, r->gpas, NULL);
@@ -371,11 +386,7 @@ void rv_regions_install(struct rv_hart *h)
 		h->stats.regions_compiled += r->loop;
 		h->stats.regions_of_pages += r->unit.enter != 0;
 		h->stats.blocks_promoted += !r->loop;
-		while ((old = jit_cache_find(h->jit->cache, r->gpas[0], old)))
-			if (old->tier == 1) {
-				jit_cache_unlink_into(h->jit->cache, old);
-				rv_jit_forget_jumps(h, old);
-			}
+		rv_jit_supersede(h, c->gpa);
 	}
 	hull_store_release(&r->state, FREE);
 }

@@ -36,7 +36,8 @@ void rv_regions_free(struct rv_regions *r);
 
 /*
  * The slice of instructions was used up before the code at pc, guest-physical address gpa: if that
- * is hot, ask for a region around it, or for a better unit.
+ * is hot, ask for a region around it, or for a better unit; or take an earlier run's.  Pointers to
+ * other code are invalid afterwards.
  */
 void rv_regions_sample(struct rv_hart *h, uint64_t pc, uint64_t gpa);
 
