@@ -90,6 +90,15 @@ enum hull_irqchip {
 	HULL_IRQCHIP_USER,   /* all of them models of the board, which drive the vCPUs' lines */
 };
 
+/* What else an accelerator does itself for a VM, so that the board must not: hull_accel.below(). */
+enum {
+	HULL_BELOW_POWER =
+		1, /* starting and stopping vCPUs (PSCI, SBI): their threads always run */
+	HULL_BELOW_GICV2 = 2, /* isa/aarch64/gic.h says where */
+	HULL_BELOW_GICV3 = 4,
+	HULL_BELOW_ITS = 8,
+};
+
 enum hull_space { HULL_SPACE_MMIO, HULL_SPACE_PIO, HULL_SPACE_SYSREG, HULL_SPACES };
 
 /* A write of the guest that is only a signal: it ends in an event descriptor, not in an exit. */
@@ -184,6 +193,8 @@ struct hull_accel {
 	 * what the host can.  NULL: all are the board's.  A board asks hull_vm_irqchip().
 	 */
 	enum hull_irqchip (*irqchip)(struct hull_vm *vm);
+	/* HULL_BELOW_*, after vm_init.  NULL: nothing. */
+	uint32_t (*below)(struct hull_vm *vm);
 	/*
 	 * Drive input `line` of the controller below (pc: the pin of the I/O APIC; virt-aarch64:
 	 * the SPI, from 0; virt-riscv64: the source), deliver a message.  Any thread.

@@ -24,6 +24,11 @@ enum hull_irqchip hull_vm_irqchip(struct hull_vm *vm)
 	return vm->accel->irq_line ? HULL_IRQCHIP_KERNEL : HULL_IRQCHIP_USER;
 }
 
+uint32_t hull_vm_below(struct hull_vm *vm)
+{
+	return vm->accel->below ? vm->accel->below(vm) : 0;
+}
+
 struct hull_irq hull_vm_line(struct hull_vm *vm, uint32_t line)
 {
 	return (struct hull_irq){ .sink = &vm->below, .input = line };

@@ -17,6 +17,9 @@
 /* Where they are in this VM: never HULL_IRQCHIP_AUTO. */
 enum hull_irqchip hull_vm_irqchip(struct hull_vm *vm);
 
+/* What the accelerator does itself: HULL_BELOW_*. */
+uint32_t hull_vm_below(struct hull_vm *vm);
+
 /* Input `line` of the controller below (hull_accel.irq_line), as a line to wire devices to. */
 struct hull_irq hull_vm_line(struct hull_vm *vm, uint32_t line);
 

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * virt-aarch64: GIC, generic timer, PL011, PL031, virtio-mmio; direct kernel boot.
+ *
+ * The memory map is the one that arm64 kernels know from other emulators.  A device of the
+ * configuration without an address or interrupt gets the next free one; its interrupt is the
+ * number of an SPI, of which 0 is left out.  The GIC is the accelerator's (isa/aarch64/gic.h),
+ * PSCI too, or else Hull's.
+ *
+ * Spec of what the kernel finds: Linux Documentation/arch/arm64/booting.rst.
+ */
+#include "board/virt_aarch64.h"
+
+#include "base/bits.h"
+#include "board/arm_psci.h"
+#include "core/aspace.h"
+#include "core/irqchip.h"
+#include "core/vcpu.h"
+#include "isa/aarch64/gic.h"
+#include "isa/aarch64/regs.h"
+
+#define UART      UINT64_C(0x09000000)
+#define RTC       UINT64_C(0x09010000)
+#define VIRTIO    UINT64_C(0x0a000000)
+#define SMALL     UINT64_C(0x0a100000)
+#define SMALL_END UINT64_C(0x0a200000)
+#define LARGE     UINT64_C(0x0b000000)
+#define LARGE_END UINT64_C(0x40000000)
+#define RAM_BASE  UINT64_C(0x40000000)
+
+enum { IRQ_UART = 1, IRQ_RTC = 2, IRQ_VIRTIO = 16, IRQ_OTHER = 48, VIRTIO_SLOTS = 32 };
+
+static struct hull_irq spi(const struct hull_places *p, uint32_t irq)
+{
+	return hull_vm_line(p->machine->vm, irq);
+}
+
+static int put_tree(struct arm_virt *v, const struct hull_boot_layout *layout, struct hull_err *err)
+{
+	struct hull_machine *m = v->places.machine;
+	const struct hull_fdt_range *at = &layout->dtb;
+	struct hull_dma dma;
+	size_t bytes = 0;
+	int r;
+
+	if (!at->length)
+		return 0;
+	if (hull_dma_begin(m->vm, at->start, at->length, true, &dma))
+		return hull_fail(err, HULL_EFAULT, 721, "no memory for the device tree at 0x%llx",
+		                 (unsigned long long)at->start);
+	r = hull_virt_aarch64_fdt(v, layout, dma.hva, (size_t)dma.len, &bytes, err);
+	hull_dma_end(m->vm, &dma);
+	m->placed.dtb = at->start;
+	m->placed.dtb_bytes = bytes;
+	return r;
+}
+
+/* booting.rst, "Before jumping into the kernel"; the others wait for CPU_ON. */
+static int start(struct arm_virt *v, hull_gpa entry, struct hull_err *err)
+{
+	struct hull_machine *m = v->places.machine;
+	const struct hull_reg_value regs[] = {
+		{ HULL_A64_REG_PC, entry },         { HULL_A64_REG_PSTATE, A64_PSTATE_EL1H_MASKED },
+		{ HULL_A64_REG_X0, m->placed.dtb }, { HULL_A64_REG_X0 + 1, 0 },
+		{ HULL_A64_REG_X0 + 2, 0 },         { HULL_A64_REG_X0 + 3, 0 }
+	};
+	uint32_t n = hull_vm_vcpu_count(m->vm);
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < ARRAY_LEN(regs); i++)
+		r = hull_vcpu_reg_set(hull_vm_vcpu(m->vm, 0), regs[i].reg, regs[i].value);
+	/* Those that are off below still need their threads. */
+	for (uint32_t i = 1; !r && i < n && v->below & HULL_BELOW_POWER; i++)
+		r = hull_vcpu_start(hull_vm_vcpu(m->vm, i), NULL, 0);
+	return r ? hull_fail(err, r, 0, "the accelerator refuses to start the vCPUs") : 0;
+}
+
+static int load(struct hull_machine *m, struct hull_err *err)
+{
+	struct arm_virt *v = m->state;
+	const struct hull_boot *b = &m->boot;
+	const struct hull_region_config *ram = hull_board_memory(hull_vm_config(m->vm));
+	struct hull_image_target t = { .isa = HULL_ISA_AARCH64 };
+	struct hull_boot_request q = { .initrd_bytes = b->initrd.data ? b->initrd.size : 0 };
+	struct hull_boot_layout layout = { 0 };
+	struct hull_image_plan kernel;
+	int r;
+
+	if (!ram)
+		return hull_fail(err, HULL_EINVAL, 715, "the machine has no memory to start from");
+	t.name = b->kernel.name;
+	t.ram_base = q.ram_base = ram->gpa;
+	t.ram_size = q.ram_size = ram->size;
+	t.has_load = b->kernel.has_at;
+	t.load = b->kernel.at;
+	t.has_entry = b->has_entry;
+	t.entry = b->entry;
+	q.kernel = &kernel;
+	q.dtb_bytes = b->no_dtb ? 0 : align_up(hull_virt_aarch64_fdt_room(v), HULL_PAGE_SIZE);
+	q.has_initrd_at = b->initrd.has_at;
+	q.initrd_at = b->initrd.at;
+	q.has_dtb_at = b->dtb.has_at;
+	q.dtb_at = b->dtb.at;
+	r = hull_image_plan(b->kernel.data, b->kernel.size, &t, &kernel, err);
+	if (!r)
+		r = hull_boot_layout(&q, &layout, err);
+	if (!r)
+		r = hull_board_copy(m, &kernel, &b->kernel, err);
+	if (!r)
+		r = hull_board_put_initrd(m, &layout, err);
+	if (!r)
+		r = put_tree(v, &layout, err);
+	if (r)
+		return r;
+	m->booted = true;
+	m->placed.initrd = layout.initrd.start;
+	m->placed.entry = kernel.entry;
+	return start(v, kernel.entry, err);
+}
+
+static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_err *err)
+{
+	struct hull_region_config ram = { .gpa = RAM_BASE,
+		                          .size = ram_bytes,
+		                          .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
+
+	if (c->nregions)
+		return 0;
+	return hull_config_add_region(c, &ram, err);
+}
+
+/* Can this machine be, with what it is given? */
+static int check(const struct arm_virt *v, struct hull_err *err)
+{
+	const struct hull_machine *m = v->places.machine;
+
+	if (m->boot.firmware.data) {
+		hull_fail(err, HULL_ENOTSUP, 1301, "virt-aarch64 takes no firmware in this build");
+		hull_err_fix(err, "hull run --kernel FILE");
+		return HULL_ENOTSUP;
+	}
+	if (!(v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3))) {
+		hull_fail(err, HULL_ENOTSUP, 1301,
+		          "the accelerator has no interrupt controller, and this build has none");
+		hull_err_fix(err, "leave --irqchip away");
+		return HULL_ENOTSUP;
+	}
+	return hull_board_has_image(m, err);
+}
+
+static int add_rtc(struct hull_places *p, struct hull_err *err)
+{
+	struct hull_dev_setup rtc = { .type = hull_dev_type_find("pl031"),
+		                      .name = "rtc",
+		                      .gpa = RTC };
+	struct hull_dev *d;
+
+	return hull_place_add(p, &rtc, IRQ_RTC, &d, err);
+}
+
+static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
+{
+	static const struct hull_place_map map = {
+		.serial = "pl011",
+		.serial_at = UART,
+		.serial_irq = IRQ_UART,
+		.virtio = VIRTIO,
+		.virtio_slots = VIRTIO_SLOTS,
+		.virtio_irq = IRQ_VIRTIO,
+		.small = SMALL,
+		.small_end = SMALL_END,
+		.large = LARGE,
+		.large_end = LARGE_END,
+		.irq = IRQ_OTHER,
+		.last_irq = HULL_GIC_SPIS - 1,
+	};
+	struct arm_virt *v = m->state;
+	int r;
+
+	v->places = (struct hull_places){ .machine = m, .map = &map, .line = spi };
+	v->below = hull_vm_below(m->vm);
+	r = check(v, err);
+	if (!r)
+		r = add_rtc(&v->places, err);
+	if (!r)
+		r = hull_place_configured(&v->places, backends, err);
+	if (r)
+		return r;
+	hull_vm_set_hypercall(m->vm, hull_psci_call, NULL);
+	hull_board_set_loader(m, load);
+	return 0;
+}
+
+HULL_BOARD(virt_aarch64) = {
+	.name = "virt-aarch64",
+	.summary = "Arm machine with GIC, PL011 and virtio; PSCI",
+	.isa = HULL_ISA_AARCH64,
+	.serial = "pl011",
+	.state_size = sizeof(struct arm_virt),
+	.configure = configure,
+	.build = build,
+};
