@@ -5,12 +5,8 @@
  */
 #include "app/app.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/kvm.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -18,12 +14,12 @@
 #include <hull/host.h>
 #include "base/bits.h"
 #include "base/text.h"
-#include "host/os/os.h"
+#include "fw/image.h"
 #include "manage/json.h"
 #include "manage/report.h"
 
 enum verdict { OK, WARN, FAIL };
-enum { MIB = 1 << 20, LITTLE_MEMORY_MIB = 512 };
+enum { MIB = 1 << 20, LITTLE_MEMORY_MIB = 512, ISAS = HULL_ISA_X86_64 + 1 };
 
 struct check {
 	const char *name;
@@ -35,8 +31,8 @@ struct doctor {
 	struct hull_json json;
 	bool as_json, color;
 	enum verdict worst;
-	uint64_t best_mips;
-	const char *best;
+	uint64_t best_mips[ISAS];
+	const char *best[ISAS];
 };
 
 static void tell(struct doctor *d, const struct check *c)
@@ -146,32 +142,6 @@ static void check_huge_pages(struct doctor *d)
 	tell(d, &c);
 }
 
-static void check_kvm(struct doctor *d)
-{
-	struct check c = { .name = "KVM" };
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), error = errno, api;
-
-	if (fd >= 0) {
-		api = ioctl(fd, KVM_GET_API_VERSION, 0);
-		close(fd);
-		hull_format(c.found, sizeof(c.found), "%s",
-		            api == KVM_API_VERSION ? "present; this build does not use it yet"
-		                                   : "present, but of an unknown version");
-	} else if (error == ENOENT) {
-		hull_format(c.found, sizeof(c.found),
-		            "absent; not needed, Hull's own engine runs every guest");
-	} else {
-		char reason[64];
-
-		hull_format(c.found, sizeof(c.found), "cannot be opened: %s; hull works without it",
-		            hull_os_reason(error, reason, sizeof(reason)));
-		if (error == EACCES)
-			hull_format(c.fix, sizeof(c.fix),
-			            "sudo usermod -aG kvm $USER, then log in again");
-	}
-	tell(d, &c);
-}
-
 static void check_terminal(struct doctor *d)
 {
 	struct check c = { .name = "terminal" };
@@ -184,6 +154,16 @@ static void check_terminal(struct doctor *d)
 	tell(d, &c);
 }
 
+static void note_best(struct doctor *d, const struct hull_accel *a,
+                      const struct hull_accel_caps *caps)
+{
+	for (unsigned isa = 0; isa < ISAS; isa++)
+		if (caps->isas >> isa & 1 && (!d->best[isa] || caps->mips > d->best_mips[isa])) {
+			d->best[isa] = a->name;
+			d->best_mips[isa] = caps->mips;
+		}
+}
+
 static void check_accel(struct doctor *d, const struct hull_accel *a)
 {
 	struct check c = { .name = a->name };
@@ -191,17 +171,17 @@ static void check_accel(struct doctor *d, const struct hull_accel *a)
 	struct hull_err err = { 0 };
 
 	if (a->probe(hull_host_hal(), &caps, &err)) {
-		c.verdict = WARN;
-		hull_format(c.found, sizeof(c.found), "not usable: %s", err.text);
+		bool absent = err.id == 205;
+
+		c.verdict = absent ? OK : WARN;
+		hull_format(c.found, sizeof(c.found), "not usable: %s%s", err.text,
+		            absent ? "; Hull's engine does without" : "");
 		hull_format(c.fix, sizeof(c.fix), "%s", err.fix);
 	} else {
 		hull_format(c.found, sizeof(c.found), "%s; %llu million instructions a second%s",
 		            a->summary, (unsigned long long)caps.mips,
 		            caps.mips ? "" : " (not measured)");
-		if (!d->best || caps.mips > d->best_mips) {
-			d->best = a->name;
-			d->best_mips = caps.mips;
-		}
+		note_best(d, a, &caps);
 	}
 	tell(d, &c);
 }
@@ -209,13 +189,17 @@ static void check_accel(struct doctor *d, const struct hull_accel *a)
 static void check_accels(struct doctor *d)
 {
 	struct check c = { .name = "choice" };
+	size_t n = 0;
 
 	for (const struct hull_accel *const *a = hull_accels; *a; a++)
-		if (strcmp((*a)->name, "fake"))
+		if (strcmp((*a)->name, "fake") && (*a)->isas)
 			check_accel(d, *a);
-	if (d->best) {
-		hull_format(c.found, sizeof(c.found), "guests will run on: %s", d->best);
-	} else {
+	for (unsigned isa = 0; isa < ISAS; isa++)
+		if (d->best[isa])
+			n += hull_format(c.found + n, sizeof(c.found) - n, "%s%s guests run on: %s",
+			                 n ? "; " : "", hull_image_isa_name((enum hull_isa)isa),
+			                 d->best[isa]);
+	if (!n) {
 		c.verdict = FAIL;
 		hull_format(c.found, sizeof(c.found), "nothing here can run a guest");
 	}
@@ -248,7 +232,6 @@ int hull_app_doctor(int argc, char *const argv[])
 	check_cpus(&d);
 	check_memory(&d);
 	check_huge_pages(&d);
-	check_kvm(&d);
 	check_terminal(&d);
 	check_accels(&d);
 	if (d.as_json) {

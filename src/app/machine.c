@@ -357,18 +357,58 @@ static int add_devices(struct app_machine *m, struct hull_vm_config *c,
 	return r;
 }
 
-static int find_accel(struct app_machine *m, enum hull_isa isa, struct hull_err *err)
+static bool runs(const struct hull_accel *a, enum hull_isa isa)
 {
-	uint64_t want = hull_options_num(m->options, HULL_OPT_ENGINE_ACCEL);
+	return a && a->isas >> isa & 1;
+}
 
-	m->accel = hull_accel_find("engine");
-	if (m->accel && (want == HULL_ACCEL_AUTO || want == HULL_ACCEL_NONE))
-		return 0;
+/* --accel auto: the host's, if it works; the reason if it does not. */
+static const struct hull_accel *try_host(struct app_machine *m, const struct hull_vm_config *c,
+                                         enum hull_isa isa)
+{
+	const struct hull_accel *kvm = hull_accel_find("kvm");
+	struct hull_accel_caps caps;
+
+	if (!runs(kvm, isa) || c->deterministic ||
+	    (c->engine.mode != HULL_ENGINE_AUTO && c->engine.mode != HULL_ENGINE_HW))
+		return NULL;
+	return kvm->probe(hull_host_hal(), &caps, &m->passed_over) ? NULL : kvm;
+}
+
+static int no_accel(const struct app_machine *m, enum hull_isa isa, struct hull_err *err)
+{
+	const char *want = text(m, HULL_OPT_ENGINE_ACCEL);
+
+	if (m->passed_over.code) {
+		hull_fail(err, HULL_ENOTSUP, m->passed_over.id,
+		          "Hull's engine runs no %s guests, and %s", hull_image_isa_name(isa),
+		          m->passed_over.text);
+		hull_err_fix(err, "%s",
+		             m->passed_over.id == 203 ? "--accel kvm tries it nevertheless"
+		                                      : m->passed_over.fix);
+		return HULL_ENOTSUP;
+	}
 	hull_fail(err, HULL_ENOTSUP, 201, "this build cannot run %s guests with --accel %s",
-	          hull_image_isa_name(isa), text(m, HULL_OPT_ENGINE_ACCEL));
-	if (m->accel)
+	          hull_image_isa_name(isa), want);
+	if (runs(hull_accel_find("engine"), isa))
 		hull_err_fix(err, "leave --accel away: Hull's own engine needs no hardware");
 	return HULL_ENOTSUP;
+}
+
+static int find_accel(struct app_machine *m, const struct hull_vm_config *c, enum hull_isa isa,
+                      struct hull_err *err)
+{
+	const struct hull_accel *kvm = hull_accel_find("kvm"), *engine = hull_accel_find("engine");
+	uint64_t want = hull_options_num(m->options, HULL_OPT_ENGINE_ACCEL);
+
+	if (want == HULL_ACCEL_KVM && runs(kvm, isa))
+		m->accel = kvm;
+	else if (want == HULL_ACCEL_AUTO)
+		m->accel = try_host(m, c, isa);
+	if (!m->accel && (want == HULL_ACCEL_AUTO || want == HULL_ACCEL_NONE) &&
+	    c->engine.mode != HULL_ENGINE_HW && runs(engine, isa))
+		m->accel = engine;
+	return m->accel ? 0 : no_accel(m, isa, err);
 }
 
 static int no_board(enum hull_isa isa, const char *type, struct hull_err *err)
@@ -410,7 +450,7 @@ static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct
 		r = m->machine.board->configure(
 			c, hull_options_num(m->options, HULL_OPT_MEMORY_SIZE), err);
 	if (!r)
-		r = find_accel(m, isa, err);
+		r = find_accel(m, c, isa, err);
 	if (!r)
 		r = add_devices(m, c, escape, err);
 	if (!r)

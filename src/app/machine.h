@@ -23,6 +23,7 @@ enum { APP_CONSOLES = 8, APP_PORTS = APP_CONSOLES + HULL_PORTS, APP_SHARES = 8 }
 struct app_machine {
 	const struct hull_options *options;
 	const struct hull_accel *accel;
+	struct hull_err passed_over; /* why a better one was not taken; code 0: none was */
 	struct hull_machine machine;
 	struct hull_file kernel, initrd, dtb, firmware; /* while they are in memory */
 	struct hull_char *ports[APP_PORTS];             /* of serial ports, consoles, channels */

@@ -293,7 +293,17 @@ static int failure(struct session *s)
 	struct hull_err err = s->machine.machine.error;
 	struct hull_vm *vm = s->machine.machine.vm;
 	struct hull_event e = { 0 };
+	const char *text = hull_vm_failure(vm);
 
+	if (!err.code && text) {
+		size_t line = strcspn(text, "\n");
+
+		hull_fail(&err, HULL_EIO, 810, "%.*s", (int)line, text);
+		hull_err_fix(&err, "`hull doctor` tells whether KVM works on this host");
+		hull_report_error(stderr, s->style, &err);
+		fputs(text + line + !!text[line], stderr);
+		return hull_report_exit_code(&err);
+	}
 	if (!err.code) {
 		uint64_t after = 0;
 		int64_t code = 0;
@@ -441,13 +451,32 @@ static void set_up_doctor(struct session *s)
 		d->terminal |= hull_char_is_terminal(s->machine.ports[i]);
 }
 
+static bool on_engine(const struct session *s)
+{
+	return !strcmp(s->machine.accel->name, "engine");
+}
+
 /* The guest has run all right: what cannot be kept is no failure. */
 static void keep_code(struct session *s)
 {
 	struct hull_err err = { 0 };
 
-	if (hull_engine_save_code(s->machine.machine.vm, &err))
+	if (on_engine(s) && hull_engine_save_code(s->machine.machine.vm, &err))
 		note(s, err.text);
+}
+
+static void say_accel(struct session *s)
+{
+	const struct hull_err *why = &s->machine.passed_over;
+	bool engine = on_engine(s);
+
+	if (why->code && why->id != 205)
+		hull_report_note(stderr, s->style, "E%04u using Hull's engine; %s%s%s", why->id,
+		                 why->text, why->id == 203 ? ".  Force it with --accel kvm" : "",
+		                 why->id == 204 ? ".  sudo usermod -aG kvm $USER" : "");
+	if (engine && hull_engine_store_note(s->machine.machine.vm))
+		hull_report_note(stderr, s->style, "%s",
+		                 hull_engine_store_note(s->machine.machine.vm));
 }
 
 static int go(struct session *s, struct hull_err *err)
@@ -462,9 +491,7 @@ static int go(struct session *s, struct hull_err *err)
 	set_up_doctor(s);
 	s->loaded_ns = now_ns();
 	say_places(s);
-	if (hull_engine_store_note(s->machine.machine.vm))
-		hull_report_note(stderr, s->style, "%s",
-		                 hull_engine_store_note(s->machine.machine.vm));
+	say_accel(s);
 	r = hull_app_machine_prepare(&s->machine, err);
 	if (!r)
 		r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);

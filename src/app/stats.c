@@ -20,8 +20,14 @@ static const struct {
 	{ HULL_EXIT_KICKED, "vcpu_kicked", "returns to the core: somebody wants attention" },
 };
 
+static void ignore(void *arg, const char *name, const char *text, uint64_t value)
+{
+}
+
 static const char *tier_name(const struct hull_vm *vm)
 {
+	if (hull_vm_stats((struct hull_vm *)(uintptr_t)vm, UINT32_MAX, ignore, NULL))
+		return "of the host"; /* an accelerator that counts nothing */
 	switch (hull_engine_tier_of(hull_vm_config(vm)->engine.mode)) {
 	case HULL_TIER_INTERP: return "interp";
 	case HULL_TIER_EVAL: return "eval";

@@ -44,8 +44,8 @@ enum hull_option_group {
 };
 
 /*
- * Choices, in the order of options.def; that of machine.arch is enum hull_isa, those of the engine
- * are in struct hull_engine_config.
+ * Choices, in the order of options.def; that of machine.arch is enum hull_isa, that of
+ * machine.irqchip enum hull_irqchip, those of the engine are in struct hull_engine_config.
  */
 enum { HULL_ACCEL_AUTO, HULL_ACCEL_KVM, HULL_ACCEL_HVF, HULL_ACCEL_WHP, HULL_ACCEL_NONE };
 enum { HULL_OUTPUT_TABLE, HULL_OUTPUT_JSON, HULL_OUTPUT_TOML };

@@ -207,6 +207,9 @@ int hull_options_to_config(const struct hull_options *o, enum hull_isa isa,
 	hull_text_copy(c.name, sizeof(c.name), hull_options_text(o, HULL_OPT_VM_NAME));
 	c.kind = hull_options_num(o, HULL_OPT_VM_KIND);
 	c.irq_mode = hull_options_num(o, HULL_OPT_MACHINE_IRQ_MODE);
+	c.hw.irqchip = hull_options_num(o, HULL_OPT_MACHINE_IRQCHIP);
+	hull_text_copy(c.hw.cpu_model, sizeof(c.hw.cpu_model),
+	               hull_options_text(o, HULL_OPT_CPU_MODEL));
 	c.bsp_entry = hull_options_num(o, HULL_OPT_BOOT_ENTRY);
 	c.ap_entry = hull_options_num(o, HULL_OPT_BOOT_AP_ENTRY);
 	c.deterministic = hull_options_num(o, HULL_OPT_ENGINE_DETERMINISTIC);

@@ -296,6 +296,7 @@ static void vcpu_reset(struct hull_vcpu *vcpu)
 
 	(void)hull_kvm_settle(v, true);
 	v->halted = false;
+	v->refused = 0;
 	hull_kvm_arch_vcpu_reset(v);
 }
 

@@ -81,6 +81,7 @@ struct hull_kvm_vcpu {
 	int fd;              /* + 1 */
 	uint32_t in_run;     /* atomic: in KVM_RUN, or about to be */
 	bool unfinished;     /* the last exit is completed by the next KVM_RUN (api 5, NOTE) */
+	int refused;         /* errno with which KVM refused registers; 0: it did not */
 	bool halted;         /* USER: waits for an interrupt */
 	struct hull_kvm_io io;
 	struct kvm_dirty_gfn *ring; /* of dirty pages; NULL: none */
@@ -182,5 +183,25 @@ int hull_kvm_arch_debug(struct hull_kvm_vcpu *v, const struct hull_debug *d,
 void hull_kvm_arch_clock(struct hull_kvm_vm *k, bool running);
 /* The registers as text, lines ending with '\n'. */
 void hull_kvm_arch_dump(struct hull_kvm_vcpu *v, char *dst, size_t size);
+
+/*
+ * What probing runs: a machine with a little memory, whose vCPU 0 ends each run with HALT or
+ * SYSTEM.
+ */
+struct hull_kvm_payload {
+	enum hull_isa isa;
+	uint64_t ram; /* bytes */
+	hull_gpa ram_at;
+	uint32_t loop_insns; /* of the loop that is measured */
+};
+extern const struct hull_kvm_payload hull_kvm_arch_payload;
+/* Put code and tables into memory. */
+int hull_kvm_arch_payload_load(struct hull_vm *vm);
+/* Set the registers: `loops` times round the loop; 0: the test of what kernels need. */
+int hull_kvm_arch_payload_start(struct hull_vcpu *vcpu, uint32_t loops);
+/* What failed in the test; NULL: nothing. */
+const char *hull_kvm_arch_payload_result(struct hull_vm *vm);
+/* Bits of a guest-physical address. */
+uint8_t hull_kvm_arch_gpa_bits(struct hull_kvm_vm *k);
 
 #endif

@@ -6,6 +6,7 @@
 
 const uint32_t hull_kvm_arch_isas = 0;
 const int hull_kvm_arch_needs[] = { 0 };
+const struct hull_kvm_payload hull_kvm_arch_payload = { 0 };
 
 unsigned long hull_kvm_arch_vm_type(struct hull_kvm_vm *k)
 {
@@ -115,6 +116,26 @@ void hull_kvm_arch_clock(struct hull_kvm_vm *k, bool running)
 void hull_kvm_arch_dump(struct hull_kvm_vcpu *v, char *dst, size_t size)
 {
 	dst[0] = '\0';
+}
+
+int hull_kvm_arch_payload_load(struct hull_vm *vm)
+{
+	return HULL_ENOTSUP;
+}
+
+int hull_kvm_arch_payload_start(struct hull_vcpu *vcpu, uint32_t loops)
+{
+	return HULL_ENOTSUP;
+}
+
+const char *hull_kvm_arch_payload_result(struct hull_vm *vm)
+{
+	return NULL;
+}
+
+uint8_t hull_kvm_arch_gpa_bits(struct hull_kvm_vm *k)
+{
+	return 0;
 }
 
 #endif

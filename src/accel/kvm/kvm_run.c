@@ -336,6 +336,11 @@ int hull_kvm_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 			exit->kind = HULL_EXIT_HALT;
 			return 0;
 		}
+		if (UNLIKELY(v->refused)) {
+			hull_kvm_fail(v, exit, -v->refused, "KVM refuses its registers: %s",
+			              strerror(v->refused));
+			return 0;
+		}
 		if (!stay) {
 			exit->kind = HULL_EXIT_KICKED;
 			return 0;

@@ -78,6 +78,16 @@ int hull_kvm_x86_cpuid_init(struct hull_kvm_vm *k, struct hull_err *err)
 	return 0;
 }
 
+uint8_t hull_kvm_arch_gpa_bits(struct hull_kvm_vm *k)
+{
+	const struct hull_kvm_cpuid *c = &k->arch.cpuid;
+
+	for (uint32_t i = 0; i < c->nent; i++)
+		if (c->entries[i].function == 0x80000008)
+			return c->entries[i].eax & 0xff;
+	return 36;
+}
+
 int hull_kvm_x86_cpuid_set(struct hull_kvm_vcpu *v, struct hull_err *err)
 {
 	const struct hull_kvm_cpuid *all = &v->vm->arch.cpuid;

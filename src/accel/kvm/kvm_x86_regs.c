@@ -49,10 +49,15 @@ static int read_groups(struct hull_kvm_vcpu *v, uint32_t bits)
 
 void hull_kvm_x86_flush(struct hull_kvm_vcpu *v)
 {
-	for (unsigned i = 0; i < ARRAY_LEN(groups); i++)
+	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
+		int r = 0;
+
 		if (v->arch.dirty & groups[i].bit)
-			(void)hull_kvm_vcpu_ioctl(v, groups[i].set,
-			                          (char *)&v->arch.now + groups[i].offset);
+			r = hull_kvm_vcpu_ioctl(v, groups[i].set,
+			                        (char *)&v->arch.now + groups[i].offset);
+		if (r < 0)
+			v->refused = -r;
+	}
 	v->arch.dirty = 0;
 }
 
@@ -288,6 +293,8 @@ int hull_kvm_arch_reg_set(struct hull_kvm_vcpu *v, uint32_t reg, uint64_t value)
 	if (p.group == HULL_KVM_XCRS)
 		v->arch.now.xcrs.nr_xcrs = 1;
 	v->arch.dirty |= p.group;
+	if (reg == HULL_X86_REG_RIP)
+		v->halted = false; /* it goes on elsewhere */
 	return 0;
 }
 
