@@ -36,6 +36,8 @@ static void rig_write(struct hull_dev *d, uint64_t off, uint64_t val, unsigned s
 	if (rig->n < KVMRIG_LOG)
 		rig->log[rig->n] = (struct kvmrig_access){ off, size, true, val };
 	rig->n++;
+	if (off == KVMRIG_END - KVMRIG_WIDE && size == 1)
+		hull_vm_system_event(rig->vm, HULL_SYSTEM_OFF, val);
 }
 
 static const struct hull_dev_type wide_type = { .name = "rig",
@@ -66,6 +68,22 @@ struct hull_vm_config kvmrig_config(uint32_t cpus)
 	return c;
 }
 
+#define SEG(seg, field) HULL_X86_REG_SEG + 4 * HULL_X86_##seg + HULL_X86_##field
+
+static void set_flat(struct hull_vcpu *vcpu)
+{
+	static const struct hull_reg_value regs[] = {
+		{ HULL_X86_REG_CR0, 0x11 }, /* ET, PE */
+		{ SEG(CS, LIMIT), UINT32_MAX }, { SEG(CS, ATTR), 0xc09b },
+		{ SEG(DS, LIMIT), UINT32_MAX }, { SEG(DS, ATTR), 0xc093 },
+		{ SEG(ES, LIMIT), UINT32_MAX }, { SEG(ES, ATTR), 0xc093 },
+		{ SEG(SS, LIMIT), UINT32_MAX }, { SEG(SS, ATTR), 0xc093 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(regs); i++)
+		assert_int_equal(hull_vcpu_reg_set(vcpu, regs[i].reg, regs[i].value), 0);
+}
+
 static int load(struct hull_vm *vm, void *arg, struct hull_err *err)
 {
 	static const struct hull_reg_value regs[] = {
@@ -77,6 +95,8 @@ static int load(struct hull_vm *vm, void *arg, struct hull_err *err)
 	struct kvmrig *r = arg;
 
 	assert_int_equal(hull_vm_write(vm, KVMRIG_CODE, r->code, r->code_bytes), 0);
+	if (r->flat)
+		set_flat(hull_vm_vcpu(vm, 0));
 	for (unsigned i = 0; i < ARRAY_LEN(regs); i++)
 		assert_int_equal(hull_vcpu_reg_set(hull_vm_vcpu(vm, 0), regs[i].reg, regs[i].value),
 		                 0);
@@ -113,6 +133,13 @@ void kvmrig_make(struct kvmrig *r, const struct hull_vm_config *c, const void *c
 	                 0);
 	hull_vm_set_loader(r->vm, load, r);
 	assert_int_equal(hull_vm_seal(r->vm, NULL), 0);
+}
+
+void kvmrig_make_flat(struct kvmrig *r, const struct hull_vm_config *c, const void *code,
+                      size_t bytes)
+{
+	kvmrig_make(r, c, code, bytes);
+	r->flat = true;
 }
 
 void kvmrig_unmake(struct kvmrig *r)

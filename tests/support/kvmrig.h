@@ -23,9 +23,10 @@
 enum {
 	KVMRIG_CODE = 0x1000,
 	KVMRIG_RAM = 0xa0000,
-	KVMRIG_MMIO = 0xd0000, /* 4 KiB, all sizes */
-	KVMRIG_WIDE = 0x400,   /* 16 ports, 1 to 4 bytes */
-	KVMRIG_NARROW = 0x500, /* 16 ports, bytes only */
+	KVMRIG_MMIO = 0xd0000,         /* 4 KiB, all sizes */
+	KVMRIG_WIDE = 0x400,           /* 16 ports, 1 to 4 bytes */
+	KVMRIG_NARROW = 0x500,         /* 16 ports, bytes only */
+	KVMRIG_END = KVMRIG_WIDE + 15, /* a write ends hull_vm_run_vcpu() */
 	KVMRIG_LOG = 8192,
 };
 
@@ -44,6 +45,7 @@ struct kvmrig {
 	uint64_t answer; /* to reads */
 	const void *code;
 	size_t code_bytes;
+	bool flat; /* the code is for 32 bits with flat segments, not for real mode */
 };
 
 /* Is there a /dev/kvm that can be opened? */
@@ -53,6 +55,9 @@ struct hull_vm_config kvmrig_config(uint32_t cpus);
 
 /* Make it of `c` and seal it; the code is loaded at each boot. */
 void kvmrig_make(struct kvmrig *r, const struct hull_vm_config *c, const void *code, size_t bytes);
+/* The same with 32-bit code. */
+void kvmrig_make_flat(struct kvmrig *r, const struct hull_vm_config *c, const void *code,
+                      size_t bytes);
 void kvmrig_unmake(struct kvmrig *r);
 
 /* Boot. */

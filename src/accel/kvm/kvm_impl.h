@@ -154,10 +154,10 @@ void hull_kvm_arch_vcpu_fini(struct hull_kvm_vcpu *v);
 /* To the reset state; that of vCPU 0 resets controllers and clocks below, too. */
 void hull_kvm_arch_vcpu_reset(struct hull_kvm_vcpu *v);
 /*
- * Before KVM_RUN: write back registers, inject what the lines and `edges` say.  False: the vCPU
- * is halted and nothing wakes it.
+ * Before KVM_RUN: write back registers, inject what the lines and `edges` say.  False: it does not
+ * run, *exit says why (HALT: nothing wakes it; CPU_OFF).
  */
-bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges);
+bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit);
 /* After KVM_RUN: registers may have changed. */
 void hull_kvm_arch_left(struct hull_kvm_vcpu *v);
 /* An exit that kvm_run.c does not know.  True: *exit is filled in; false: go on. */

@@ -40,7 +40,7 @@ void hull_kvm_arch_vcpu_reset(struct hull_kvm_vcpu *v)
 {
 }
 
-bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges)
+bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
 {
 	return false;
 }

@@ -332,10 +332,8 @@ int hull_kvm_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	for (;;) {
 		bool stay = attend(v, &edges);
 
-		if (!hull_kvm_arch_enter(v, edges) && stay) {
-			exit->kind = HULL_EXIT_HALT;
+		if (!hull_kvm_arch_enter(v, edges, exit) && (stay || exit->kind != HULL_EXIT_HALT))
 			return 0;
-		}
 		if (UNLIKELY(v->refused)) {
 			hull_kvm_fail(v, exit, -v->refused, "KVM refuses its registers: %s",
 			              strerror(v->refused));

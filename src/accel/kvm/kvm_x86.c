@@ -186,42 +186,74 @@ void hull_kvm_arch_vcpu_reset(struct hull_kvm_vcpu *v)
 	(void)hull_kvm_vcpu_ioctl(v, KVM_SET_MP_STATE, &mp);
 }
 
-/* USER: give the guest what its controllers have for it.  False: it sleeps on. */
+static bool intr_line(const struct hull_kvm_vcpu *v)
+{
+	return hull_vcpu_lines(v->vcpu) & BIT(HULL_X86_INPUT_INTR);
+}
+
+/*
+ * USER: give the guest what its controllers have for it.  False: it sleeps on.  Before the first
+ * KVM_RUN nothing is known of RFLAGS.IF: then the guest is asked to stop when it can take one.
+ */
 static bool inject(struct hull_kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
-	bool intr = hull_vcpu_lines(v->vcpu) & BIT(X86_IRQ_INTR);
 
-	if (v->halted && !(intr && run->if_flag))
-		return false;
-	v->halted = false;
-	if (intr && run->ready_for_interrupt_injection && run->if_flag) {
+	if (intr_line(v) && run->if_flag && (v->halted || run->ready_for_interrupt_injection)) {
 		int vector = hull_vcpu_intack(v->vcpu);
 		struct kvm_interrupt i = { .irq = (uint32_t)vector & 0xff };
 
-		if (vector >= 0)
+		if (vector >= 0) {
 			(void)hull_kvm_vcpu_ioctl(v, KVM_INTERRUPT, &i);
-		run->ready_for_interrupt_injection = 0;
-		intr = hull_vcpu_lines(v->vcpu) & BIT(X86_IRQ_INTR);
+			run->ready_for_interrupt_injection = 0;
+			v->halted = false;
+		}
 	}
-	run->request_interrupt_window = intr;
+	if (v->halted)
+		return false;
+	run->request_interrupt_window = intr_line(v);
 	return true;
 }
 
-bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges)
+/* USER: the local APIC is the board's. */
+static bool enter_user(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
 {
-	if (UNLIKELY(edges & BIT(X86_IRQ_NMI))) {
+	const struct hull_intr *intr = hull_vm_intr(v->vcpu->vm);
+
+	if (edges & BIT(HULL_X86_INPUT_INIT)) {
+		exit->kind = HULL_EXIT_CPU_OFF;
+		return false;
+	}
+	if (intr)
+		v->run->cr8 = v->arch.cr8 = intr->cr8_get(intr->arg, v->vcpu);
+	if (inject(v))
+		return true;
+	exit->kind = HULL_EXIT_HALT;
+	return false;
+}
+
+bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
+{
+	if (UNLIKELY(edges & BIT(HULL_X86_INPUT_NMI))) {
 		(void)hull_kvm_vcpu_ioctl(v, KVM_NMI, NULL);
 		v->halted = false;
 	}
 	if (UNLIKELY(v->arch.dirty))
 		hull_kvm_x86_flush(v);
-	return v->vm->irqchip != HULL_IRQCHIP_USER || inject(v);
+	return v->vm->irqchip != HULL_IRQCHIP_USER || enter_user(v, edges, exit);
 }
 
 void hull_kvm_arch_left(struct hull_kvm_vcpu *v)
 {
+	const struct hull_intr *intr;
+
 	v->arch.have = 0;
+	if (v->vm->irqchip != HULL_IRQCHIP_USER || LIKELY(v->run->cr8 == v->arch.cr8))
+		return;
+	v->arch.cr8 = (uint8_t)(v->run->cr8 & 15);
+	intr = hull_vm_intr(v->vcpu->vm);
+	if (intr)
+		intr->cr8_set(intr->arg, v->vcpu, v->arch.cr8);
 }
 
 static bool msr_exit(struct hull_kvm_vcpu *v, struct hull_exit *exit)

@@ -74,7 +74,7 @@ struct hull_kvm_arch_vcpu {
 	struct kvm_vcpu_events reset_events;
 	struct kvm_lapic_state reset_lapic;
 	struct hull_kvm_msrs reset_msrs;
-	bool irq_window; /* USER: an interrupt waits until the guest takes it */
+	uint8_t cr8; /* USER: as the board's local APIC has it */
 };
 
 #endif
