@@ -3,6 +3,7 @@
 #include "manage/cmd.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -11,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@
 #include "manage/json.h"
 #include "manage/report.h"
 
-enum { TAIL_LINES = 40, EXIT_SIGNAL = 128 };
+enum { TAIL_LINES = 40, EXIT_SIGNAL = 128, ROOM_MIN = 4 << 20 };
 
 void hull_install_path(const struct hull_install *in, const char *name, char *dst)
 {
@@ -66,6 +68,23 @@ int hull_install_stopped(struct hull_err *err)
 	return hull_fail(err, HULL_ESTATE, 616, "the installation was stopped");
 }
 
+bool hull_install_full(const struct hull_install *in, struct hull_err *err)
+{
+	const char *const places[] = { in->work, in->cache };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		struct statvfs v;
+
+		if (!places[i][0] || statvfs(places[i], &v) ||
+		    (uint64_t)v.f_bavail * v.f_frsize >= ROOM_MIN)
+			continue;
+		hull_fail(err, HULL_ENOSPC, 610, "the file system of %.150s is full", places[i]);
+		hull_err_fix(err, "make room there (some 3 GB in all), or use --into");
+		return true;
+	}
+	return false;
+}
+
 void hull_install_log_mark(struct hull_install *in)
 {
 	in->log_mark = (uint64_t)lseek(in->log, 0, SEEK_END);
@@ -96,7 +115,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path) && errno != ENOENT ? -1 : 0;
 }
 
-static void remove_all(const char *path)
+void hull_install_remove(const char *path)
 {
 	if (path[0])
 		nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -247,7 +266,7 @@ static int lock_cache(struct hull_install *in, struct hull_err *err)
 	}
 	/* We hold the lock: what is there was left by a process that was killed. */
 	hull_format(in->fetching, sizeof(in->fetching), "%s/debs/.fetching", in->cache);
-	remove_all(in->fetching);
+	hull_install_remove(in->fetching);
 	return 0;
 }
 
@@ -255,9 +274,36 @@ static void unlock_cache(struct hull_install *in)
 {
 	if (in->cache_lock < 0)
 		return;
-	remove_all(in->fetching);
+	hull_install_remove(in->fetching);
 	close(in->cache_lock);
 	in->cache_lock = -1;
+}
+
+/* Work folders of this user's in which nobody works any more: who made them was killed. */
+static void remove_stale(const char *parent)
+{
+	char path[HULL_INSTALL_PATH * 2], lock[HULL_INSTALL_PATH * 2 + 8];
+	DIR *dir = opendir(parent);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		size_t len = strlen(e->d_name);
+		int fd;
+
+		if (e->d_name[0] != '.' || len < 13 || strcmp(e->d_name + len - 11, ".installing"))
+			continue;
+		hull_format(path, sizeof(path), "%s/%s", parent, e->d_name);
+		hull_format(lock, sizeof(lock), "%s/.lock", path);
+		if (check_owner(path, NULL))
+			continue;
+		fd = open(lock, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+			hull_install_remove(path);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 static int make_work(struct hull_install *in, struct hull_err *err)
@@ -285,7 +331,7 @@ static int make_work(struct hull_install *in, struct hull_err *err)
 	}
 	/* Left by a process that was killed. */
 	if (stale) {
-		remove_all(in->work);
+		hull_install_remove(in->work);
 		close(in->work_lock);
 		in->work_lock = -1;
 		if (!access(in->work, F_OK))
@@ -349,6 +395,8 @@ static int phases(struct hull_install *in, struct hull_err *err)
 	if (!r)
 		r = hull_install_first_boot(in, err);
 	if (!r)
+		r = hull_install_convert(in, err);
+	if (!r)
 		r = hull_install_prove(in, err);
 	if (!r && hull_install_cancelled(in))
 		r = hull_install_stopped(err);
@@ -358,12 +406,13 @@ static int phases(struct hull_install *in, struct hull_err *err)
 /* What only the making needed. */
 static void tidy(struct hull_install *in)
 {
-	static const char *const names[] = { "apt", "preinst", "out.raw", "first.cpio", ".lock" };
+	static const char *const names[] = { "apt",        "preinst", "out.raw",
+		                             "first.cpio", "modules", ".lock" };
 	char path[HULL_INSTALL_PATH];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		hull_install_path(in, names[i], path);
-		remove_all(path);
+		hull_install_remove(path);
 	}
 }
 
@@ -491,9 +540,13 @@ static int install(struct hull_install *in, struct hull_err *err)
 	r = make_parents(parent, &kept, err);
 	if (r)
 		return r;
+	remove_stale(parent);
 	hull_format(in->work, sizeof(in->work), "%s/.%s.installing", parent,
 	            strrchr(in->dir, '/') + 1);
 	r = whole(in, err);
+	/* Whatever a program could not do then, that is why. */
+	if (r && r != HULL_ESTATE && hull_install_full(in, err))
+		r = HULL_ENOSPC;
 	unlock_cache(in);
 	hull_phase_end(&in->progress, !r);
 	if (!r && !in->o.dry_run)
@@ -506,7 +559,7 @@ static int install(struct hull_install *in, struct hull_err *err)
 		return r;
 	}
 	if (in->work_lock >= 0)
-		remove_all(in->work);
+		hull_install_remove(in->work);
 	remove_parents(parent, kept);
 	return r;
 }
@@ -538,6 +591,8 @@ static int run(struct hull_install *in, const struct hull_options *o, int argc, 
 		.tty = isatty(fileno(err)) && !(style & HULL_REPORT_JSON),
 		.json = style & HULL_REPORT_JSON,
 	};
+	in->style = style;
+	in->notes = err;
 	in->style_tail = !(style & (HULL_REPORT_QUIET | HULL_REPORT_JSON));
 	in->cancel = eventfd(0, EFD_CLOEXEC);
 	if (in->cancel < 0)

@@ -3,16 +3,20 @@
 """`hull install debian`, all but the long part: plans, refusals, an image nobody can run yet, and
 being stopped at any moment.  tests/long/install_debian.py does a whole installation."""
 # timeout: 900
+import fcntl
 import glob
 import json
 import os
+import pty
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.environ["HULL_SOURCE"], "tests", "support"))
@@ -49,6 +53,7 @@ def refusals(folder):
         ("a value is missing", ["debian", "--user"], 2, "E0002"),
         ("unknown architecture", ["debian", "--arch", "mips"], 2, "E0006"),
         ("no riscv64 in bookworm", ["debian-12"], 3, "E0605"),
+        ("unknown format", ["debian", "--format", "vmdk"], 2, "E0006"),
         ("disk too small", ["debian", "--disk", "100M"], 8, "E0609"),
         ("no size", ["debian", "--disk", "big"], 2, "E0003"),
         ("memory too small", ["debian", "--memory", "64M"], 2, "E0618"),
@@ -88,6 +93,64 @@ def squatters(folder):
                   "another user's folder is not used for work", err)
     got, _, err = hull("install", "debian", env={"HOME": "", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": ""})
     tap.check(got and "E0610" in err and "fix:" in err, "without a home nothing is put into /tmp", err)
+
+
+def terminal(folder, *lines, stop=False):
+    """A password is asked for; returns the exit code, what the terminal showed, and whether it echoes again."""
+    parent, child = pty.openpty()
+    p = subprocess.Popen([HULL, "install", "debian", "x", "--into", folder + "/x", "--password", "prompt", "--mirror", "http://127.0.0.1:9/x"],
+                         stdin=child, stdout=child, stderr=child, start_new_session=True,
+                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    shown = b""
+
+    def wait(word):
+        nonlocal shown
+        while word not in shown and select.select([parent], [], [], 30)[0]:
+            shown += os.read(parent, 4096)
+
+    for text, word in zip(lines, (b"user: ", b"again: ")):
+        wait(word)
+        os.write(parent, text)
+    if stop:
+        wait(b"user: ")
+        os.write(parent, b"\x03")
+    deadline = time.monotonic() + 60
+    while p.poll() is None and time.monotonic() < deadline:
+        if select.select([parent], [], [], 0.1)[0]:
+            shown += os.read(parent, 4096)
+    p.kill()
+    code = p.wait()
+    while select.select([parent], [], [], 0)[0]:
+        shown += os.read(parent, 4096)
+    echo = bool(termios.tcgetattr(child)[3] & termios.ECHO)
+    os.close(parent)
+    os.close(child)
+    return code, shown.decode("utf-8", "replace"), echo
+
+
+def prompts(folder):
+    code, shown, echo = terminal(folder, b"secret word\n", b"secret word\n")
+    tap.check(code == 10 and "E0604" in shown and "secret" not in shown and echo, "a password is asked for twice, and not shown", "%s %s" % (code, shown))
+    code, shown, echo = terminal(folder, b"secret word\n", b"secret ward\n")
+    tap.check(code == 2 and "E0615" in shown and echo, "two that differ are refused", "%s %s" % (code, shown))
+    code, shown, echo = terminal(folder, stop=True)
+    tap.check(code == 130 and echo and not os.listdir(folder), "Ctrl-C ends the question, and the terminal is as before", "%s %s" % (code, shown))
+    got, _, err = hull("install", "debian", "--into", folder + "/x", "--password", "prompt", "--no-input")
+    tap.check(got == 2 and "E0615" in err, "--no-input: nothing is asked", err)
+
+
+def full(folder):
+    """The host's file system has no room for the disk."""
+    small = folder + "/small"
+    os.mkdir(small)
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "none", small], capture_output=True, check=False).returncode:
+        tap.skip("a full host", "only root can make a small file system")
+        return
+    try:
+        got, _, err = hull("install", "debian", "--into", small + "/deep/x")
+        tap.check(got and "E0610" in err and "fix: " in err and not os.listdir(small), "a full host: said so, nothing is left", "%s\n%s" % (os.listdir(small), err))
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def network(folder):
@@ -193,13 +256,16 @@ def children(pid):
     return [int(row.split()[0]) for row in out.splitlines() if int(row.split()[1]) == pid]
 
 
-def stopped(folder, after, number):
+def stopped(folder, after, number, twice=False):
     """Stop it after some seconds; returns what is wrong."""
     p = subprocess.Popen([HULL, "install", "debian", "x", "--into", folder + "/x"], stdin=subprocess.DEVNULL,
                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     time.sleep(after)
     below = children(p.pid)
     p.send_signal(number)
+    if twice:
+        time.sleep(random.choice((0, 0.001, 0.05)))
+        p.send_signal(number)
     err = p.communicate(timeout=60)[1]
     end = time.monotonic() + 10
     while time.monotonic() < end and any(os.path.exists("/proc/%d" % c) for c in below):
@@ -210,7 +276,7 @@ def stopped(folder, after, number):
         wrong += [] if p.returncode == -number else ["ended by itself"]
     elif p.returncode not in (128 + number, -number):
         wrong.append("exit code %s" % p.returncode)
-    if number != signal.SIGKILL and p.returncode > 0 and os.listdir(folder):
+    if number != signal.SIGKILL and (p.returncode > 0 or twice) and os.listdir(folder):
         wrong.append("left %s" % os.listdir(folder))
     if alive:
         wrong.append("processes %s are alive" % alive)
@@ -225,9 +291,12 @@ def interruptions(folder):
         number = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[i % 3]
         wrong = stopped(folder, after, number)
         tap.check(not wrong, "stopped by %s after %.1f s" % (number.name, after), wrong)
+    for after in (1, 5, 9, 16):
+        wrong = stopped(folder, after, signal.SIGTERM, twice=True)
+        tap.check(not wrong, "two signals at once after %d s" % after, wrong)
     wrong = stopped(folder, 12, signal.SIGKILL)
     tap.check(not wrong, "killed: nothing goes on running", wrong)
-    got, _, err = hull("install", "debian", "x", "--into", folder + "/x", "--packages", "no-such-package-here")
+    got, _, err = hull("install", "debian", "y", "--into", folder + "/y", "--packages", "no-such-package-here")
     tap.check(got == 3 and os.listdir(folder) == [], "the next run clears up after a killed one", "%s %s\n%s" % (got, os.listdir(folder), err))
 
 
@@ -241,9 +310,11 @@ def main():
             return os.path.join(top, name)
 
         refusals(folder("refusals"))
+        prompts(folder("prompts"))
         network(folder("network"))
         if plan(folder("plan")):
             unpacked(folder("unpacked"))
+            full(folder("full"))
             interruptions(folder("interruptions"))
     return tap.end()
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""A whole `hull install debian`, judged by others' tools, logged into, and booted by QEMU.
+"""Two whole `hull install debian`, judged by others' tools, logged into, one booted by QEMU.
 
+The second is a plain user's (root becomes one), on qcow2, with a seed for cloud-init.
 HULL_VM=FOLDER: do not install, judge what is there (a copy of its disk is used).
 """
-# timeout: 2400
+# timeout: 5400
 import json
 import os
 import re
@@ -18,14 +19,14 @@ sys.path.insert(0, os.path.join(os.environ["HULL_SOURCE"], "tests", "support"))
 import vm  # noqa: E402
 
 HULL = os.environ.get("HULL_FAST") or vm.HULL
-PATIENCE_S = 600
+PATIENCE_S = 900
+NOBODY = 65534
 tap = vm.Tap()
 
 
-def install(folder):
-    p = subprocess.run([HULL, "install", "debian", "box", "--into", folder, "--packages", "less", "--hostname", "box",
-                        "--timezone", "Europe/Berlin", "--json"],
-                       capture_output=True, text=True, timeout=1800, stdin=subprocess.DEVNULL, check=False)
+def install(folder, *more, before=(), env=None):
+    p = subprocess.run([*before, HULL, "install", "debian", "box", "--into", folder, *more, "--json"],
+                       env=dict(os.environ, **(env or {})), capture_output=True, text=True, timeout=1800, stdin=subprocess.DEVNULL, check=False)
     try:
         doc = json.loads(p.stdout)
     except ValueError:
@@ -34,7 +35,7 @@ def install(folder):
     for name, ns in phases:
         print("# %-12s %6.1f s" % (name, int(ns) / 1e9))
     return tap.check(p.returncode == 0 and doc.get("proved") is True and os.path.exists(folder + "/hull.toml"),
-                     "hull install debian", p.stdout + p.stderr[-3000:])
+                     "hull install debian " + " ".join(more), p.stdout + p.stderr[-3000:])
 
 
 def credentials(folder):
@@ -48,8 +49,8 @@ def debugfs(image, command):
     return subprocess.run(["debugfs", "-R", command, image], capture_output=True, text=True, check=False).stdout
 
 
-def judge_disk(folder, work):
-    disk, image = folder + "/disk.raw", work + "/root.img"
+def judge_disk(disk, work):
+    image = work + "/root.img"
     check = subprocess.run(["sfdisk", "--verify", disk], capture_output=True, text=True, check=False)
     tap.check(check.returncode == 0 and "No errors" in check.stdout + check.stderr, "sfdisk finds no error in the table",
               check.stdout + check.stderr)
@@ -61,7 +62,7 @@ def judge_disk(folder, work):
     status = debugfs(image, "cat /var/lib/dpkg/status")
     states = set(re.findall(r"^Status: (.*)$", status, re.M))
     tap.check(states == {"install ok installed"}, "every package is installed", states)
-    for name in ("openssh-server", "sudo", "less", "linux-image-riscv64"):
+    for name in ("openssh-server", "sudo", "linux-image-riscv64"):
         tap.check(re.search("^Package: %s$" % name, status, re.M), "package " + name)
     listing = debugfs(image, "ls -p /usr/sbin")
     tap.check("policy-rc.d" not in listing, "nothing keeps services from starting")
@@ -106,12 +107,12 @@ def ssh(folder, who, *command):
     return subprocess.run(args, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL, check=False)
 
 
-def by_ssh(folder, who):
+def by_ssh(folder, who, host="box"):
     if not shutil.which("ssh"):
         tap.skip("login by ssh", "no ssh here")
         return
-    done = ssh(folder, who, "uname -m; id -un; cat /etc/hostname")
-    tap.check(done is not None and done.returncode == 0 and done.stdout.split() == ["riscv64", who["user"], "box"],
+    done = ssh(folder, who, "uname -m; id -un; hostname")
+    tap.check(done is not None and done.returncode == 0 and done.stdout.split() == ["riscv64", who["user"], host],
               "login by ssh with the key, host key known: a command runs", done and done.stdout + done.stderr)
 
 
@@ -132,11 +133,44 @@ def by_qemu(folder, work, who):
     disk = work + "/disk.raw"
     subprocess.run(["cp", "--sparse=always", folder + "/disk.raw", disk], check=True)
     guest = vm.Vm("-machine", "virt", "-nographic", "-m", "1G", "-smp", "2", "-kernel", folder + "/vmlinuz", "-initrd", folder + "/initrd.img",
-                  "-append", append, "-drive", "file=%s,format=raw,if=virtio" % disk, hull="qemu-system-riscv64", run=False)
+                  # A busy machine must not make systemd give up waiting for the console.
+                  "-append", append + " systemd.default_device_timeout_sec=900", "-drive", "file=%s,format=raw,if=virtio" % disk, hull="qemu-system-riscv64", run=False)
     said = log_in(guest, who, ["uname -m", "systemctl is-system-running"])
     tap.check(said == ["riscv64", "running"], "the same disk boots and runs under QEMU", "%s\n%s" % (said, guest.story()))
     guest.stop()
     os.unlink(disk)
+
+
+def plain_user(work):
+    """Without root, on qcow2, and the guest follows the seed."""
+    home = work + "/home"
+    os.mkdir(home)
+    with open(home + "/user-data", "w", encoding="utf-8") as f:
+        f.write("#cloud-config\nhostname: seeded\nwrite_files:\n  - path: /etc/seen\n    content: by cloud-init\n")
+    before, env = (), {"HOME": home, "XDG_CACHE_HOME": home + "/cache", "XDG_DATA_HOME": home + "/data"}
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            tap.skip("an installation by a plain user", "no setpriv here")
+            return
+        global HULL
+        os.chmod(work, 0o711)
+        HULL = shutil.copy(HULL, home + "/hull")
+        os.chown(home, NOBODY, NOBODY)
+        before = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
+    folder = home + "/box"
+    if not install(folder, "--format", "qcow2", "--user-data", home + "/user-data", before=before, env=env):
+        return
+    who = credentials(folder)
+    check = subprocess.run(["qemu-img", "check", "-f", "qcow2", folder + "/disk.qcow2"], capture_output=True, text=True, check=False)
+    tap.check(check.returncode == 0 and not os.path.exists(folder + "/disk.raw"), "qemu-img finds the disk sound", check.stdout + check.stderr)
+    tap.check(os.stat(folder + "/disk.qcow2").st_mode & 0o777 == 0o600, "the disk is for its owner only")
+    guest = vm.Vm(folder + "/hull.toml", "--exit-on", "panic", hull=HULL)
+    said = log_in(guest, who, ["cloud-init status --wait | tail -1", "cat /etc/seen", "hostname"])
+    tap.check(said == ["status: done", "by cloud-init", "seeded"], "cloud-init has done what the seed says", "%s\n%s" % (said, guest.story()))
+    by_ssh(folder, who, "seeded")
+    switch_off(guest, who)
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", folder + "/disk.qcow2", work + "/disk.raw"], check=True)
+    judge_disk(work + "/disk.raw", work)
 
 
 def main():
@@ -144,16 +178,19 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.environ.get("HULL_WORK")) as work:
         folder = os.environ.get("HULL_VM") or work + "/box"
         begun = time.monotonic()
-        if not os.environ.get("HULL_VM") and not install(folder):
+        if not os.environ.get("HULL_VM") and not install(folder, "--packages", "less", "--hostname", "box", "--timezone", "Europe/Berlin"):
             return tap.end()
         print("# installed and proved in %.0f s" % (time.monotonic() - begun), flush=True)
         who = credentials(folder)
-        judge_disk(folder, work)
+        judge_disk(folder + "/disk.raw", work)
         guest = cold_boot(folder, who)
         by_ssh(folder, who)
         switch_off(guest, who)
-        judge_disk(folder, work)
+        judge_disk(folder + "/disk.raw", work)
         by_qemu(folder, work, who)
+        if not os.environ.get("HULL_VM"):
+            shutil.rmtree(folder)
+            plain_user(work)
     return tap.end()
 
 

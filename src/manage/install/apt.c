@@ -19,6 +19,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "host/proc.h"
+#include "manage/report.h"
 
 #define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 #define ARGS    64
@@ -300,6 +301,11 @@ static int update(struct hull_install *in, struct hull_err *err)
 	/* The release itself is enough to begin with; the machine updates itself later. */
 	if (r == HULL_EIO && !in->o.mirror) {
 		in->no_updates = true;
+		hull_install_log_line(in, "E:", said, sizeof(said));
+		hull_report_note(in->notes, in->style,
+		                 "the updates of %s cannot be had (%s): it is installed as it was "
+		                 "released; apt in the machine fetches them later",
+		                 in->o.suite, said);
 		r = write_sources(in, err);
 		if (!r)
 			r = run_apt(in, argv, 0, err);

@@ -26,6 +26,7 @@
 enum {
 	INITRD_ROOM = 256 << 20,
 	SILENCE_MS = 300 * 1000, /* a guest that prints nothing for so long has come to nothing */
+	LOOK_MS = 5000,
 	LINE = 512,
 	EXIT_SOFTWARE = 70,
 };
@@ -94,13 +95,20 @@ static int one_character(struct guest *g, char c, struct hull_err *err)
 static int listen(struct guest *g, struct hull_err *err)
 {
 	char buf[1024];
+	unsigned silent = 0;
 	ssize_t n;
 	int r;
 
 	for (;;) {
-		n = hull_proc_read(&g->proc, buf, sizeof(buf), g->in->cancel, SILENCE_MS);
+		n = hull_proc_read(&g->proc, buf, sizeof(buf), g->in->cancel, LOOK_MS);
 		if (n == HULL_ESTATE)
 			return hull_install_stopped(err);
+		silent = n == HULL_EAGAIN ? silent + 1 : 0;
+		/* Then it is paused, and says nothing. */
+		if (n == HULL_EAGAIN && hull_install_full(g->in, err))
+			return HULL_ENOSPC;
+		if (n == HULL_EAGAIN && silent < SILENCE_MS / LOOK_MS)
+			continue;
 		if (n == HULL_EAGAIN) {
 			hull_fail(err, HULL_ETIMEDOUT, 614,
 			          "the guest has printed nothing for %d minutes",

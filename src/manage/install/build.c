@@ -208,6 +208,8 @@ static int build(struct hull_install *in, int fd, struct hull_err *err)
 	if (!r)
 		r = check_pieces(in, err);
 	if (!r)
+		r = hull_install_ahead(in, err);
+	if (!r)
 		r = put_ours(in, err);
 	return r ? r : hull_ext4_finish(&in->fs, err);
 }

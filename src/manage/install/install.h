@@ -35,7 +35,7 @@ struct hull_install_package {
 struct hull_install_options {
 	const char *vm, *suite, *mirror, *hostname, *user, *password, *ssh_key, *timezone, *locale;
 	const char *packages; /* a,b,c */
-	const char *into, *user_data, *publish;
+	const char *into, *user_data, *publish, *format;
 	enum hull_isa isa;
 	uint64_t memory, disk;
 	uint32_t cpus;
@@ -79,6 +79,8 @@ struct hull_install {
 	int log; /* what programs and the guest say */
 	uint64_t log_mark;
 	bool style_tail; /* print its end after a failure */
+	unsigned style;  /* of notes, see report.h */
+	FILE *notes;
 };
 
 /* A kernel module for the first boot, as the package has it. */
@@ -99,11 +101,22 @@ void hull_install_deb(const struct hull_install *in, const struct hull_install_p
 /* unpack.c: the disk with everything unpacked, nothing configured. */
 int hull_install_build(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 
+/*
+ * ahead.c: what the host's tools can do before the first boot, onto the disk that is being built;
+ * nothing where they are missing.  HULL_ESTATE, or what writing the disk says.
+ */
+int hull_install_ahead(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
+/* The disk in the format that the user wants.  E0610; HULL_ESTATE. */
+int hull_install_convert(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
+
 /* boot.c: both boots inside Hull. */
 int hull_install_first_boot(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 int hull_install_prove(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 /* Does this build run such guests? */
 bool hull_install_can_run(enum hull_isa isa);
+
+/* password.c: as --password says.  E0615; E0220: its file cannot be read; HULL_ESTATE. */
+int hull_install_password(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
 
 /* result.c: hull.toml, keys, seed and the note of what was made. */
 int hull_install_port(struct hull_install *in, struct hull_err *err) HULL_CHECK_RESULT;
@@ -124,6 +137,10 @@ uint32_t hull_install_expected_s(const struct hull_install *in);
 void hull_install_path(const struct hull_install *in, const char *name, char *dst);
 int hull_install_write(const struct hull_install *in, const char *name, unsigned mode,
                        const void *data, size_t len, struct hull_err *err) HULL_CHECK_RESULT;
+/* Is the host's file system full?  Then `err` says so (E0610). */
+bool hull_install_full(const struct hull_install *in, struct hull_err *err);
+/* Remove a folder and all below it; "": nothing. */
+void hull_install_remove(const char *path);
 /* The user wants to stop: always HULL_ESTATE. */
 int hull_install_stopped(struct hull_err *err);
 /* The first line of the log since the mark that begins with `prefix`; "" if none. */

@@ -26,6 +26,7 @@ static const struct row rows[] = {
 	{ "memory", SIZE, AT(memory), "SIZE", "Memory of the VM (1G)." },
 	{ "disk", SIZE, AT(disk), "SIZE",
 	  "Size of the disk (20G); it takes no more room than is used." },
+	{ "format", TEXT, AT(format), "raw|qcow2", "Format of the disk's file (raw)." },
 	{ "suite", TEXT, AT(suite), "NAME", "Release of Debian: trixie or bookworm." },
 	{ "mirror", TEXT, AT(mirror), "URL", "Where packages come from (as this machine's apt)." },
 	{ "user", TEXT, AT(user), "NAME", "The new user, who may use sudo (debian)." },
@@ -53,7 +54,6 @@ static const struct row rows[] = {
 	{ "extra-args", LATER, 0, NULL, NULL },
 	{ "display", LATER, 0, NULL, NULL },
 	{ "wait", LATER, 0, NULL, NULL },
-	{ "format", LATER, 0, NULL, NULL },
 };
 
 struct parse {
@@ -220,6 +220,14 @@ static int choices(struct parse *p)
 		hull_format(what, sizeof(what), "--proof %s", p->proof);
 		return later(p->err, what);
 	}
+	if (p->in->o.format && strcmp(p->in->o.format, "raw") &&
+	    strcmp(p->in->o.format, "qcow2") != 0) {
+		hull_fail(p->err, HULL_EINVAL, 6, "--format \"%.60s\" is not one of the choices",
+		          p->in->o.format);
+		hull_err_fix(p->err, "raw or qcow2");
+		return HULL_EINVAL;
+	}
+	p->in->o.qcow2 = p->in->o.format && !strcmp(p->in->o.format, "qcow2");
 	p->in->o.prove = !p->proof || strcmp(p->proof, "none");
 	return 0;
 }

@@ -21,69 +21,6 @@
 #include "host/proc.h"
 #include "manage/install/volumes.h"
 
-/* 32 letters and digits that cannot be mistaken for each other: 5 bits for each. */
-static void generate_password(char *dst, size_t len)
-{
-	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-	uint8_t random[64];
-
-	hull_host_hal()->random(hull_host_hal(), random, sizeof(random));
-	for (size_t i = 0; i < len; i++)
-		dst[i] = letters[random[i] & 31];
-	dst[len] = '\0';
-}
-
-static int check_password(const char *text, struct hull_err *err)
-{
-	size_t len = strlen(text);
-	bool good = len > 0 && len < 100;
-
-	for (size_t i = 0; i < len; i++)
-		good &= text[i] >= ' ' && text[i] <= '~' && text[i] != '\'' && text[i] != ':';
-	if (good)
-		return 0;
-	hull_fail(err, HULL_EINVAL, 615,
-	          "the password must have 1 to 99 printable ASCII characters, no ' and no :");
-	hull_err_fix(err, "--password generate makes one");
-	return HULL_EINVAL;
-}
-
-static int prompt_password(struct hull_install *in, struct hull_err *err)
-{
-	char *text = in->o.no_input || !isatty(STDIN_FILENO)
-	                     ? NULL
-	                     : getpass("Password of the new user: ");
-
-	if (!text)
-		return hull_fail(err, HULL_EINVAL, 615,
-		                 "there is no terminal to ask for a password");
-	hull_format(in->password, sizeof(in->password), "%s", text);
-	return check_password(in->password, err);
-}
-
-static int choose_password(struct hull_install *in, struct hull_err *err)
-{
-	const char *how = in->o.password;
-	struct hull_file f;
-	size_t n;
-	int r;
-
-	if (!strcmp(how, "generate")) {
-		generate_password(in->password, 16);
-		return 0;
-	}
-	if (!strcmp(how, "prompt"))
-		return prompt_password(in, err);
-	r = hull_file_read(how + 5, 4096, &f, err);
-	if (r)
-		return r;
-	n = strcspn((const char *)f.data, "\r\n");
-	hull_format(in->password, sizeof(in->password), "%.*s", (int)MIN(n, (size_t)120),
-	            (const char *)f.data);
-	hull_file_free(&f);
-	return check_password(in->password, err);
-}
-
 /* The first line of a public key file: "ssh-ed25519 AAAA... name". */
 static int read_key(struct hull_install *in, const char *path, struct hull_err *err)
 {
@@ -156,7 +93,7 @@ static int choose_key(struct hull_install *in, struct hull_err *err)
 
 int hull_install_keys(struct hull_install *in, struct hull_err *err)
 {
-	int r = choose_password(in, err);
+	int r = hull_install_password(in, err);
 
 	return r ? r : choose_key(in, err);
 }
@@ -215,10 +152,11 @@ int hull_install_write_toml(struct hull_install *in, FILE *out, struct hull_err 
 	        "[cpu]\ncount = %u\n\n[memory]\nsize = \"%lluM\"\n\n"
 	        "[boot]\nkernel = \"vmlinuz\"\ninitrd = \"initrd.img\"\n"
 	        "cmdline = \"root=PARTUUID=%s ro console=%s\"\n\n"
-	        "[[disk]]\npath = \"disk.raw\"\nformat = \"raw\"\nid = \"root\"\n",
+	        "[[disk]]\npath = \"disk.%s\"\nformat = \"%s\"\nid = \"root\"\n",
 	        o->vm, isa_names[o->isa], o->cpus, (unsigned long long)(o->memory >> 20),
 	        in->part_uuid[0] ? in->part_uuid : "(made when it is installed)",
-	        o->isa == HULL_ISA_AARCH64 ? "ttyAMA0" : "ttyS0");
+	        o->isa == HULL_ISA_AARCH64 ? "ttyAMA0" : "ttyS0", o->qcow2 ? "qcow2" : "raw",
+	        o->qcow2 ? "qcow2" : "raw");
 	if (o->cloud_init || o->user_data)
 		fputs("\n[[disk]]\npath = \"seed.iso\"\nformat = \"raw\"\nreadonly = true\n"
 		      "id = \"seed\"\n",

@@ -49,6 +49,9 @@ static const char hull_script_setup[] =
 	"mkdir /run/hull/bin; PATH=/run/hull/bin:$PATH\n"
 	"printf '#!/bin/sh\\nexit 0\\n' >/run/hull/bin/update-initramfs\n"
 	"chmod 755 /run/hull/bin/update-initramfs\n"
+	/* The lists of modules take long, too, and were made before. */
+	"[ ! -s /lib/modules/$kernel/modules.dep.bin ] ||\n"
+	"	cp /run/hull/bin/update-initramfs /run/hull/bin/depmod\n"
 	"say phase configure-packages\n"
 	"[ -e /usr/bin/awk ] || ln -s mawk /usr/bin/awk\n"
 	"pre() {\n"
@@ -63,6 +66,7 @@ static const char hull_script_setup[] =
 	"dpkg --force-unsafe-io --force-confold --configure -a ||\n"
 	"	fail \"dpkg cannot configure all packages\"\n"
 	"[ -z \"$(dpkg --audit)\" ] || { dpkg --audit; fail \"dpkg is not content\"; }\n"
+	"rm -f /run/hull/bin/depmod; say phase initrd\n"
 	"/usr/sbin/update-initramfs -c -k \"$kernel\" || fail \"no initial RAM disk was made\"\n"
 	"say phase configure\n"
 	"systemctl enable systemd-networkd systemd-resolved ssh >/dev/null 2>&1 ||\n"

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -24,7 +25,10 @@ static struct termios cooked, uncooked;
 static int tty = -1;
 static uint32_t raw; /* atomic: the modes of `uncooked` are wanted */
 static int notify = -1;
-static int taken; /* atomic: the stop signal that came */
+static int taken;         /* atomic: the stop signal that came */
+static uint64_t taken_ms; /* atomic: when */
+
+enum { TOGETHER_MS = 300 };
 
 static const int deadly[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 static struct sigaction before_deadly[ARRAY_LEN(deadly)];
@@ -57,17 +61,33 @@ static void on_deadly(int sig, siginfo_t *info, void *context)
 		raise(sig);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t = { 0 };
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/*
+ * The second wish to end is obeyed at once.  Signals that come together are one wish:
+ * timeout(1), for one, signals the process and then its group.
+ */
 static void on_stop(int sig)
 {
 	uint64_t one = 1;
 	int none = 0, saved = errno;
 
-	if (!hull_cas_seqcst(&taken, &none, sig)) {
+	if (!hull_load_acquire(&taken))
+		hull_store_release(&taken_ms, now_ms());
+	if (hull_cas_seqcst(&taken, &none, sig)) {
+		if (write(notify, &one, sizeof(one)) < 0) {
+			/* The descriptor is full: the reader is awake already. */
+		}
+	} else if (now_ms() - hull_load_acquire(&taken_ms) >= TOGETHER_MS) {
 		hull_terminal_restore();
 		signal(sig, SIG_DFL);
 		raise(sig);
-	} else if (write(notify, &one, sizeof(one)) < 0) {
-		/* The descriptor is full: the reader is awake already. */
 	}
 	errno = saved;
 }
