@@ -106,6 +106,11 @@ static const char initramfs_hook[] =
 	"manual_add_modules virtio_mmio virtio_pci virtio_blk virtio_net virtio_scsi virtio-rng "
 	"virtio_console ext4 nvme ahci sd_mod\n";
 
+/* A seed may say otherwise; but cloud-init's own default locks the password of a user "debian". */
+static const char cloud_config[] =
+	"# What hull install has made stays: its user, and the host keys in known_hosts.\n"
+	"users: []\nssh_deletekeys: false\ndatasource_list: [NoCloud, None]\n";
+
 static int put_ours(struct hull_install *in, struct hull_err *err)
 {
 	char text[1024];
@@ -136,6 +141,8 @@ static int put_ours(struct hull_install *in, struct hull_err *err)
 	if (!r)
 		r = put(in, "etc/modprobe.d/no-wireless.conf", 0644,
 		        "alias net-pf-16-proto-16-family-nl80211 off\n", err);
+	if (!r && in->o.cloud_init)
+		r = put(in, "etc/cloud/cloud.cfg.d/90-hull.cfg", 0644, cloud_config, err);
 	/* Until everything is configured no package may start a service. */
 	if (!r)
 		r = put(in, "usr/sbin/policy-rc.d", 0755, "#!/bin/sh\nexit 101\n", err);
