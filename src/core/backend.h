@@ -68,6 +68,15 @@ struct hull_block_req {
 	int status; /* result: 0 or HULL_E... */
 	/* Called once, from any thread without a lane, unless submit answered at once. */
 	void (*done)(struct hull_block_req *req);
+	/*
+	 * Set by a device whose segments hold the guest's memory map in place; else NULL.  A
+	 * backend that keeps a request for long says so (`rest`), and does not touch the segments
+	 * then. Before it does again, it says that, too: false: their memory is no more, the
+	 * request fails.  From submit() on until done(), any thread; saying the same twice is
+	 * harmless. To rest does not wait; to go on may, for a change of the map: with no lock that
+	 * done() needs.
+	 */
+	bool (*rest)(struct hull_block_req *req, bool rest);
 	struct hull_block_req *next; /* the backend's */
 };
 

@@ -210,6 +210,17 @@ static int next_extent(struct hull_image *img, uint64_t off, struct hull_image_e
 	return r;
 }
 
+/* Read through the tables without a word: a document that is begun is to be whole. */
+static int check_extents(struct hull_image *img, struct hull_err *err)
+{
+	struct hull_image_extent e = { 0 };
+	int r = 0;
+
+	for (uint64_t off = 0; !r && off < img->size; off += e.len)
+		r = hull_image_map(img, off, img->size - off, &e);
+	return r ? hull_fail(err, r, 302, "\"%s\" cannot be read", img->path) : 0;
+}
+
 int hull_disk_map(const struct hull_disk_call *c, struct hull_err *err)
 {
 	struct hull_image_options o = { .read_only = true, .shared = true };
@@ -233,6 +244,11 @@ int hull_disk_map(const struct hull_disk_call *c, struct hull_err *err)
 	if (r)
 		return r;
 	json = hull_disk_style(c) & HULL_REPORT_JSON;
+	r = json ? check_extents(img, err) : 0;
+	if (r) {
+		hull_image_unref(img);
+		return r;
+	}
 	hull_json_init(&j, c->out);
 	if (json) {
 		hull_json_object(&j, NULL);

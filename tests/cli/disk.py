@@ -152,6 +152,20 @@ def snapshots(d):
     d.sound(path, "qcow2")
 
 
+def damaged_map(d):
+    """A table in the middle cannot be read: an error, and no half of a document."""
+    path = d.filled("qcow2", 3)
+    with open(path, "r+b") as f:
+        f.seek(40)
+        table = int.from_bytes(f.read(8), "big")
+        f.seek(table)
+        tables = int.from_bytes(f.read(8), "big") & ((1 << 56) - 512)
+        f.seek(tables + 8 * 100)
+        f.write((1 << 63 | 512).to_bytes(8, "big"))
+    code, out, err = run(vm.HULL, "disk", "map", path, "-f", "qcow2", "--json")
+    d.tap.check(code and not out.strip() and "E03" in err, "hull disk map --json of a damaged image says nothing but why", "%s\n%s" % (out, err))
+
+
 def checks(d):
     path = d.filled("qcow2")
     d.hull("check", path, "--format", "qcow2", text="no damage")
@@ -263,6 +277,7 @@ def main():
         chain(d)
         snapshots(d)
         checks(d)
+        damaged_map(d)
         measures(d)
         errors(d)
         interrupted(d)

@@ -116,6 +116,10 @@ static int transfer(char **w, bool pack)
 	struct hull_prng rng;
 	int rc;
 
+	if (!buf || len > PTRDIFF_MAX) {
+		free(buf);
+		return said(NULL, w[0], HULL_ENOMEM);
+	}
 	hull_prng_seed(&rng, number(w[3]));
 	hull_prng_fill(&rng, buf, len);
 	/* So that it can be packed. */

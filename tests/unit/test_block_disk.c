@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,8 +53,7 @@ static void finished(struct hull_block_req *req)
 	hull_store_release(&((struct waiting *)req)->flag, 1);
 }
 
-static void start(struct hull_block *b, struct waiting *w, enum hull_block_op op, uint64_t offset,
-                  void *buf, uint64_t len)
+static void fill(struct waiting *w, enum hull_block_op op, uint64_t offset, void *buf, uint64_t len)
 {
 	memset(w, 0, sizeof(*w));
 	w->seg = (struct hull_block_seg){ buf, len };
@@ -64,9 +64,20 @@ static void start(struct hull_block *b, struct waiting *w, enum hull_block_op op
 	w->req.nsegs = 1;
 	w->req.done = finished;
 	w->req.status = 1;
+}
+
+static void go(struct hull_block *b, struct waiting *w)
+{
 	if (b->submit(b, &w->req))
 		hull_store_release(&w->flag, 1);
 	b->kick(b, 0);
+}
+
+static void start(struct hull_block *b, struct waiting *w, enum hull_block_op op, uint64_t offset,
+                  void *buf, uint64_t len)
+{
+	fill(w, op, offset, buf, len);
+	go(b, w);
 }
 
 static bool is_done(struct waiting *w)
@@ -483,6 +494,102 @@ static void resized(void *arg)
 	++*(int *)arg;
 }
 
+/* A request of a device whose memory is lent. */
+struct lent {
+	struct waiting w;     /* first */
+	uint32_t rests, goes; /* atomic */
+	uint32_t gone;        /* atomic: the memory is no more */
+};
+
+static bool lent_rest(struct hull_block_req *req, bool rest)
+{
+	struct lent *l = (struct lent *)req;
+
+	hull_add_seqcst(rest ? &l->rests : &l->goes, 1u);
+	return rest || !hull_load_seqcst(&l->gone);
+}
+
+/* What is parked on a full host gives its memory back, and fails if it cannot have it again. */
+static void parked_requests_rest(void **state)
+{
+	struct mem_image *m = mem_image_new(SIZE);
+	struct hull_disk_options o = { .on_error = HULL_DISK_ON_ERROR_PAUSE };
+	struct hull_block *b = on_image(o, hull_image_ref(&m->img));
+	static uint8_t buf[4096];
+	static struct lent l[2];
+
+	memset(l, 0, sizeof(l));
+	memset(buf, 7, sizeof(buf));
+	hull_store_seqcst(&m->fail_writes, UINT32_MAX);
+	m->status = HULL_ENOSPC;
+	for (int i = 0; i < 2; i++) {
+		fill(&l[i].w, HULL_BLOCK_WRITE, (uint64_t)i * 4096, buf, sizeof(buf));
+		l[i].w.req.rest = lent_rest;
+		go(b, &l[i].w);
+	}
+	while (hull_load_seqcst(&l[0].rests) + hull_load_seqcst(&l[1].rests) < 2)
+		usleep(1000);
+	assert_int_not_equal(hull_disk_resume(b), 0);
+	assert_true(l[0].rests + l[1].rests >= 3 && l[0].goes + l[1].goes >= 1);
+	hull_store_seqcst(&m->fail_writes, 0);
+	hull_store_seqcst(&l[1].gone, 1);
+	assert_int_equal(hull_disk_resume(b), 0);
+	b->drain(b);
+	assert_int_equal(l[0].w.req.status, 0);
+	assert_int_equal(l[1].w.req.status, HULL_EINVAL);
+	assert_int_equal(m->bytes[0], 7);
+	assert_int_equal(m->bytes[4096], 0);
+	hull_disk_close(b);
+	hull_image_unref(&m->img);
+}
+
+struct end_writer {
+	struct hull_block *b;
+	uint32_t stop; /* atomic */
+};
+
+/* Requests to the last block, as its driver knows it. */
+static void *write_at_the_end(void *arg)
+{
+	struct end_writer *w = arg;
+	static uint8_t buf[4096];
+
+	while (!hull_load_acquire(&w->stop))
+		(void)run(w->b, HULL_BLOCK_WRITE, hull_load_relaxed(&w->b->size) - 4096, buf, 4096);
+	return NULL;
+}
+
+static void count_failures(void *arg, const struct hull_disk_failure *f)
+{
+	hull_add_seqcst((uint32_t *)arg, 1u);
+}
+
+/* What is written while the disk becomes smaller is no failure of the host, and makes nothing
+ * longer again. */
+static void sizes_change_under_load(void **state)
+{
+	uint32_t failures = 0;
+	struct hull_disk_options o = { .on_error = HULL_DISK_ON_ERROR_REPORT,
+		                       .failed = count_failures,
+		                       .arg = &failures };
+	struct hull_block *b = on_file(o, false);
+	struct end_writer w = { .b = b };
+	struct stat st;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, write_at_the_end, &w);
+	for (int i = 0; i < 400; i++) {
+		assert_int_equal(hull_disk_set_size(b, i % 2 ? SIZE : 2 * SIZE, NULL), 0);
+		usleep(100);
+	}
+	hull_store_release(&w.stop, 1);
+	pthread_join(thread, NULL);
+	assert_int_equal(failures, 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, SIZE);
+	hull_disk_close(b);
+}
+
 static void sizes_change(void **state)
 {
 	struct hull_block *b = on_file((struct hull_disk_options){ 0 }, false);
@@ -688,7 +795,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_batch_lets_others_change_the_image, make_file,
 		                                remove_file),
 		cmocka_unit_test(policies),
+		cmocka_unit_test_setup_teardown(sizes_change_under_load, make_file, remove_file),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(parked_requests_rest),
 		cmocka_unit_test_setup_teardown(sizes_change, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(full_host, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(every_way_gives_the_same, make_file, remove_file),

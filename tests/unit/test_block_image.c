@@ -322,6 +322,50 @@ static void direct_takes_any_range(void **state)
 	assert_int_equal(st.st_size, end);
 }
 
+struct part {
+	struct hull_image *img;
+	uint64_t at;
+	unsigned lost;
+};
+
+static void *write_part(void *arg)
+{
+	struct part *p = arg;
+	uint8_t have;
+
+	for (unsigned i = 0; i < 40000; i++) {
+		uint8_t want = (uint8_t)i;
+
+		if (hull_image_write(p->img, p->at, &want, 1) ||
+		    hull_image_read(p->img, p->at, &have, 1) || have != want)
+			p->lost++;
+	}
+	return NULL;
+}
+
+/* Bytes of one sector, written at the same time: each is there afterwards. */
+static void parts_of_a_sector(void **state)
+{
+	const char *path = in("disk");
+	struct hull_image_create c = { .path = path, .size = 4096 };
+	struct hull_image_options o = { .path = path, .format = "raw" };
+	struct part parts[3] = { { .at = 10 }, { .at = 11 }, { .at = 500 } };
+	struct hull_image *img;
+	pthread_t threads[3];
+
+	assert_int_equal(hull_image_make("raw", &c, NULL), 0);
+	assert_int_equal(hull_image_open(&o, &img, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		parts[i].img = img;
+		pthread_create(&threads[i], NULL, write_part, &parts[i]);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(parts[i].lost, 0);
+	}
+	hull_image_unref(img);
+}
+
 static void shrunk_file_gives_errors(void **state)
 {
 	struct hull_image_options o = { .path = in("a"), .format = "raw" };
@@ -596,6 +640,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(raw_is_the_file, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(parts_of_a_sector, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(ranges_are_checked, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(files_below_formats_grow, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(direct_takes_any_range, make_dir, remove_dir),

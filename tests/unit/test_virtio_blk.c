@@ -10,11 +10,14 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "core/aspace.h"
+#include "host/block/disk.h"
 #include "support/membackend.h"
+#include "support/memimage.h"
 #include "support/vdriver.h"
 
 #define HEADER (RIG_RAM + 0x8000)
@@ -952,6 +955,86 @@ static void test_change_of_the_map(void **state)
 	end(e);
 }
 
+/* A real disk that lets one request in half a second through, behind the device. */
+static struct env *start_limited(struct mem_image **ret)
+{
+	struct hull_disk_options o = { .iops = 2, .burst_ns = 1000000 };
+	struct env *e = calloc(1, sizeof(*e));
+	struct hull_block *b;
+
+	assert_non_null(e);
+	e->rig = rig_new();
+	*ret = mem_image_new(DISK);
+	memset((*ret)->bytes, 0x5a, DISK);
+	assert_int_equal(hull_disk_open(&o, &(*ret)->img, &b, NULL), 0);
+	e->d = rig_add(e->rig, hull_dev_type_find("virtio-blk"), NULL, 0, b);
+	v_start(e->d, VF_INDIRECT | format, NUM, &e->q);
+	return e;
+}
+
+static void end_limited(struct env *e)
+{
+	struct hull_block *b = e->d->dev->backend;
+
+	rig_free(e->rig);
+	hull_disk_close(b);
+	free(e);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A request that a limit holds back does not hold the map; it goes on, or fails, with the map that
+ * there is then. */
+static void test_waiting_holds_no_memory(void **state)
+{
+	static uint8_t other[2][8192] __attribute__((aligned(4096)));
+	const hull_gpa at = RIG_RAM + (UINT64_C(1) << 32);
+	struct mem_image *m;
+	struct env *e = start_limited(&m);
+	double begun;
+	uint32_t len;
+
+	/* The first is let through, the second waits; its buffer is in memory of its own. */
+	for (int gone = 0; gone < 2; gone++) {
+		memset(other, 0, sizeof(other));
+		assert_int_equal(
+			hull_vm_map(e->rig->vm, at, other[0], 8192, HULL_MEM_R | HULL_MEM_W, NULL),
+			0);
+		assert_int_equal(request(e, IN, 0, 512), OK);
+		begun = seconds();
+		header(e, IN, 8);
+		post(e, at + 4096 - 512, 1024, true);
+		assert_int_equal(hull_vm_unmap(e->rig->vm, at, 8192, NULL), 0);
+		if (!gone) {
+			/* Now in two pieces. */
+			assert_int_equal(hull_vm_map(e->rig->vm, at, other[1], 4096,
+			                             HULL_MEM_R | HULL_MEM_W, NULL),
+			                 0);
+			assert_int_equal(hull_vm_map(e->rig->vm, at + 4096, other[0], 4096,
+			                             HULL_MEM_R | HULL_MEM_W, NULL),
+			                 0);
+		}
+		assert_true(seconds() - begun < 0.25);
+		assert_int_equal(answer(e, &len), gone ? IOERR : OK);
+		assert_int_equal(len, gone ? 0 : 1025);
+		assert_int_equal(other[1][4096 - 513], 0);
+		assert_int_equal(other[1][4096 - 512], gone ? 0 : 0x5a);
+		assert_int_equal(other[0][511], gone ? 0 : 0x5a);
+		assert_int_equal(other[0][512], 0);
+		if (!gone) {
+			assert_int_equal(hull_vm_unmap(e->rig->vm, at, 4096, NULL), 0);
+			assert_int_equal(hull_vm_unmap(e->rig->vm, at + 4096, 4096, NULL), 0);
+		}
+	}
+	end_limited(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -978,6 +1061,7 @@ int main(void)
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_kicks_during_reset),
 		cmocka_unit_test(test_change_of_the_map),
+		cmocka_unit_test(test_waiting_holds_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,7 @@ struct slot {
 	uint16_t head;
 	uint16_t nranges, range; /* how many there are, how many were begun */
 	uint16_t nwindows;
+	uint16_t nresting; /* windows that were closed for a while; `window` says where they were */
 	struct hull_block_seg seg[SEGS];
 	union {
 		struct hull_dma window[SEGS];
@@ -207,6 +208,56 @@ static bool open_windows(struct slot *t, bool write, uint64_t off)
 	t->req.segs = t->seg;
 	t->req.nsegs = t->nwindows;
 	return t->nwindows;
+}
+
+static void rest(struct slot *t)
+{
+	for (unsigned i = 0; i < t->nwindows; i++) {
+		struct hull_dma w = t->window[i];
+
+		hull_dma_end(t->q->blk->v.dev.vm, &t->window[i]);
+		t->window[i] = w;
+		t->seg[i].hva = NULL;
+	}
+	t->nresting = t->nwindows;
+	t->nwindows = 0;
+}
+
+/* The map may be another now: all is looked up again, and may come in more pieces. */
+static bool go_on(struct slot *t)
+{
+	struct hull_dma was[SEGS];
+	unsigned n = 0;
+	uint64_t done;
+
+	memcpy(was, t->window, t->nresting * sizeof(was[0]));
+	for (unsigned i = 0; i < t->nresting; i++)
+		for (done = 0; done < was[i].len; done += t->window[n++].len) {
+			if (n < SEGS &&
+			    !hull_dma_begin(t->q->blk->v.dev.vm, was[i].gpa + done,
+			                    was[i].len - done, was[i].write, &t->window[n])) {
+				t->seg[n] = (struct hull_block_seg){ t->window[n].hva,
+					                             t->window[n].len };
+				continue;
+			}
+			hull_virtq_windows_end(t->q->vq, t->window, n);
+			t->nresting = 0;
+			t->req.nsegs = 0;
+			return false;
+		}
+	t->nresting = 0;
+	t->nwindows = (uint16_t)n;
+	t->req.nsegs = n;
+	return true;
+}
+
+static bool blk_rest(struct hull_block_req *req, bool resting)
+{
+	struct slot *t = (struct slot *)req;
+
+	if (resting && t->nwindows)
+		rest(t);
+	return resting || !t->nresting || go_on(t);
 }
 
 /* The request is over: status last (5.2.6.2), then the used ring. */
@@ -405,14 +456,14 @@ static struct slot *free_slot(struct blk_queue *p)
 
 static void init_slot(struct slot *t, struct blk_queue *p)
 {
-	t->req = (struct hull_block_req){ .op = HULL_BLOCK_FLUSH };
+	t->req = (struct hull_block_req){ .op = HULL_BLOCK_FLUSH, .rest = blk_rest };
 	t->q = p;
 	t->status_off = p->chain.write_len - 1;
 	t->status_gpa = last_byte(&p->chain);
 	t->data = 0;
 	t->epoch = p->vq->epoch;
 	t->head = p->chain.head;
-	t->nranges = t->range = t->nwindows = 0;
+	t->nranges = t->range = t->nwindows = t->nresting = 0;
 }
 
 /* One request of the ring; false: there is none that could be worked on now. */

@@ -133,6 +133,7 @@ static bool settle(struct disk *d, struct hull_block_req *req, int status)
 		pthread_mutex_lock(&d->mutex);
 		parked = shall_pause(d, status);
 		if (parked) {
+			(void)hull_disk_rest(req, true);
 			hull_disk_push(&d->parked, req);
 			hull_add_seqcst(&d->nparked, 1u);
 		}
@@ -216,6 +217,7 @@ static bool delayed(struct disk *d, struct hull_block_req *req)
 	wait = !l->quit && (l->waiting.first || book(l, req, now_ns()));
 	if (wait) {
 		hull_add_seqcst(&d->pending, 1u);
+		(void)hull_disk_rest(req, true);
 		hull_disk_push(&l->waiting, req);
 		pthread_cond_signal(&l->changed);
 	}
@@ -241,9 +243,14 @@ static void *limiter(void *arg)
 		} else if (at) {
 			pthread_cond_timedwait(&l->changed, &l->mutex, &t);
 		} else {
-			hull_disk_push(&one, hull_disk_pop(&l->waiting));
+			(void)hull_disk_pop(&l->waiting);
 			pthread_mutex_unlock(&l->mutex);
-			hull_disk_threads_add(queue_of(d, one.first), &one);
+			if (hull_disk_rest(req, false)) {
+				hull_disk_push(&one, req);
+				hull_disk_threads_add(queue_of(d, req), &one);
+			} else {
+				hull_disk_finish(d, req, HULL_EINVAL);
+			}
 			pthread_mutex_lock(&l->mutex);
 		}
 	}
@@ -387,11 +394,12 @@ int hull_disk_resume(struct hull_block *b)
 	struct hull_block_req *req;
 
 	while ((req = unpark(d))) {
-		int status = hull_disk_perform(d, req);
+		int status = hull_disk_rest(req, false) ? hull_disk_perform(d, req) : HULL_EINVAL;
 		bool again = false;
 
 		pthread_mutex_lock(&d->mutex);
 		if (is_host_failure(status) && shall_pause(d, status)) {
+			(void)hull_disk_rest(req, true);
 			req->next = d->parked.first;
 			if (!d->parked.first)
 				d->parked.last = req;
@@ -424,11 +432,18 @@ void hull_disk_give_up(struct hull_block *b)
 int hull_disk_set_size(struct hull_block *b, uint64_t size, struct hull_err *err)
 {
 	struct disk *d = of(b);
-	int r = hull_image_resize(d->img, size, err);
+	uint64_t was = hull_load_relaxed(&b->size);
+	int r;
 
+	/* What was begun behind the new end would make the file longer again. */
+	if (size < was) {
+		hull_store_release(&b->size, size);
+		drain(b);
+	}
+	r = hull_image_resize(d->img, size, err);
+	hull_store_release(&b->size, r ? was : size);
 	if (r)
 		return r;
-	hull_store_release(&b->size, size);
 	if (b->resized)
 		b->resized(b->resized_arg);
 	return 0;

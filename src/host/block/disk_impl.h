@@ -75,6 +75,12 @@ static inline struct hull_block_req *hull_disk_pop(struct disk_list *l)
 	return req;
 }
 
+/* It is kept for long; or goes on, and false: its memory is gone.  See backend.h. */
+static inline bool hull_disk_rest(struct hull_block_req *req, bool rest)
+{
+	return !req->rest || req->rest(req, rest);
+}
+
 /* Do a request and wait for it; its result. */
 int hull_disk_perform(struct disk *d, const struct hull_block_req *req);
 /* A request that was counted in `pending` is over: done(), or whatever on_error says. */

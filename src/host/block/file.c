@@ -119,6 +119,27 @@ static bool past_end(const struct file *f, uint64_t at, uint64_t len)
 	       (fstat(f->fd, &st) || (uint64_t)st.st_size < at + len);
 }
 
+/* Was it Hull that made the disk smaller, or somebody else? */
+static int lost_end(const struct file *f, uint64_t to)
+{
+	return to > hull_load_seqcst(&f->img.size) ? HULL_EINVAL : HULL_EIO;
+}
+
+/* The file was shrunk during a write behind its new end. */
+static int cut_again(struct file *f)
+{
+	int r = HULL_EINVAL;
+	struct stat st;
+
+	pthread_mutex_lock(&f->mutex);
+	if (f->is_file && !fstat(f->fd, &st) &&
+	    (uint64_t)st.st_size > hull_load_relaxed(&f->img.size) &&
+	    ftruncate(f->fd, (off_t)hull_load_relaxed(&f->img.size)))
+		r = failed();
+	pthread_mutex_unlock(&f->mutex);
+	return r;
+}
+
 static void grown(struct file *f, uint64_t to)
 {
 	uint64_t now = hull_load_relaxed(&f->img.size);
@@ -292,7 +313,7 @@ static int file_write(struct hull_image *img, uint64_t off, const struct iovec *
 	int64_t r;
 
 	if (past_end(f, off, len))
-		return HULL_EIO;
+		return lost_end(f, off + len);
 	if (aligned(f, off, iov, n, len)) {
 		begin(f, false);
 		r = move_all(f, true, iov, n, (struct range){ off, len });
@@ -304,6 +325,8 @@ static int file_write(struct hull_image *img, uint64_t off, const struct iovec *
 	}
 	if (r < 0)
 		return (int)r;
+	if (off + len > hull_load_seqcst(&img->size) && !img->grows)
+		return cut_again(f);
 	return fua ? file_flush(img) : 0;
 }
 
@@ -357,7 +380,7 @@ static int file_write_zeroes(struct hull_image *img, uint64_t off, uint64_t len,
 	int r = 0;
 
 	if (past_end(f, off, len))
-		return HULL_EIO;
+		return lost_end(f, off + len);
 	if (!(unmap && inside && allocate(f, punch, NO_PUNCH, off, len)) &&
 	    !allocate(f, zero, NO_ZERO_RANGE, off, len) &&
 	    !(!unmap && inside && allocate(f, punch, NO_PUNCH, off, len)))
@@ -437,23 +460,41 @@ static int file_map(struct hull_image *img, uint64_t off, uint64_t len,
 	return 0;
 }
 
+/* With the mutex, so that cut_again() sees the size and the file that belong together. */
+static int set_size(struct file *f, uint64_t size, struct hull_err *err)
+{
+	uint64_t bytes = 0, was = hull_load_relaxed(&f->img.size);
+	char reason[64];
+
+	/* Writes behind the new end have no place before the file loses it: no error of the
+	 * host's. */
+	if (size < was)
+		hull_store_seqcst(&f->img.size, size);
+	if (!f->is_file) {
+		if (ioctl(f->fd, BLKGETSIZE64, &bytes) || bytes < size) {
+			hull_store_seqcst(&f->img.size, was);
+			return hull_fail(err, HULL_ENOSPC, 304,
+			                 "the block device \"%s\" has %llu bytes", f->img.path,
+			                 (unsigned long long)bytes);
+		}
+	} else if (ftruncate(f->fd, (off_t)size)) {
+		hull_store_seqcst(&f->img.size, was);
+		return hull_fail(err, failed(), 302, "cannot change the size of \"%s\": %s",
+		                 f->img.path, hull_os_reason(errno, reason, sizeof(reason)));
+	}
+	hull_store_seqcst(&f->img.size, size);
+	return 0;
+}
+
 static int file_resize(struct hull_image *img, uint64_t size, struct hull_err *err)
 {
 	struct file *f = of(img);
-	uint64_t bytes = 0;
-	char reason[64];
+	int r;
 
-	if (!f->is_file) {
-		if (ioctl(f->fd, BLKGETSIZE64, &bytes) || bytes < size)
-			return hull_fail(err, HULL_ENOSPC, 304,
-			                 "the block device \"%s\" has %llu bytes", img->path,
-			                 (unsigned long long)bytes);
-	} else if (ftruncate(f->fd, (off_t)size)) {
-		return hull_fail(err, failed(), 302, "cannot change the size of \"%s\": %s",
-		                 img->path, hull_os_reason(errno, reason, sizeof(reason)));
-	}
-	hull_store_release(&img->size, size);
-	return 0;
+	pthread_mutex_lock(&f->mutex);
+	r = set_size(f, size, err);
+	pthread_mutex_unlock(&f->mutex);
+	return r;
 }
 
 static int file_info(struct hull_image *img, struct hull_image_info *ret, struct hull_err *err)
@@ -634,7 +675,7 @@ static int cannot_create(const struct hull_image_create *c, int error, struct hu
 }
 
 /* A new file must be empty; a device that is overwritten, large enough. */
-static int set_size(int fd, const struct hull_image_create *c, struct hull_err *err)
+static int size_new(int fd, const struct hull_image_create *c, struct hull_err *err)
 {
 	struct stat st;
 	uint64_t bytes = 0;
@@ -685,7 +726,7 @@ static int file_create(const struct hull_image_create *c, struct hull_err *err)
 		return cannot_create(c, errno, err);
 	r = lock_file(fd, c->path, false, err);
 	if (!r)
-		r = set_size(fd, c, err);
+		r = size_new(fd, c, err);
 	close(fd);
 	if (!r && c->prealloc == HULL_PREALLOC_FULL && c->size)
 		r = fill(c, err);

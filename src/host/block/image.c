@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Images of any format: what is done with each request; see image.h.  Opening is in open.c. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,8 +70,14 @@ static int read_parts(struct hull_image *img, uint64_t off, const struct iovec *
 	return 0;
 }
 
-static int write_parts(struct hull_image *img, uint64_t off, const struct iovec *iov, int n,
-                       uint64_t len, bool fua)
+/*
+ * Parts of one sector may be written at the same time: one after the other.  For all images, as it
+ * is rare: devices, servers and jobs write whole sectors.
+ */
+static pthread_mutex_t parts = PTHREAD_MUTEX_INITIALIZER;
+
+static int write_parts_locked(struct hull_image *img, uint64_t off, const struct iovec *iov, int n,
+                              uint64_t len, bool fua)
 {
 	for (uint64_t done = 0; done < len;) {
 		uint64_t at = off + done, skip = at % SECTOR;
@@ -87,6 +94,17 @@ static int write_parts(struct hull_image *img, uint64_t off, const struct iovec 
 		done += take;
 	}
 	return 0;
+}
+
+static int write_parts(struct hull_image *img, uint64_t off, const struct iovec *iov, int n,
+                       uint64_t len, bool fua)
+{
+	int r;
+
+	pthread_mutex_lock(&parts);
+	r = write_parts_locked(img, off, iov, n, len, fua);
+	pthread_mutex_unlock(&parts);
+	return r;
 }
 
 int hull_image_readv(struct hull_image *img, uint64_t off, const struct iovec *iov, int n,

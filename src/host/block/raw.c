@@ -103,10 +103,13 @@ static int raw_map(struct hull_image *img, uint64_t off, uint64_t len,
 
 static int raw_resize(struct hull_image *img, uint64_t size, struct hull_err *err)
 {
-	int r = hull_image_resize(img->file, size, err);
+	uint64_t was = hull_load_relaxed(&img->size);
+	int r;
 
-	if (!r)
+	if (size < was)
 		hull_store_release(&img->size, size);
+	r = hull_image_resize(img->file, size, err);
+	hull_store_release(&img->size, r ? was : size);
 	return r;
 }
 
