@@ -2,10 +2,13 @@
 #include "host/unix.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/os/os.h"
@@ -41,6 +44,26 @@ static bool abandoned(const struct sockaddr_un *addr)
 	return dead;
 }
 
+/*
+ * Lock the folder of a socket while it is looked at and replaced: two that find the same one
+ * abandoned would remove each other's new one.  -1 where that cannot be done.
+ */
+static int lock_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct timespec pause = { .tv_nsec = 10000000 };
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	size_t len = slash ? (size_t)(slash - path) + 1 : 1;
+	int fd;
+
+	memcpy(folder, slash ? path : ".", len);
+	folder[len] = '\0';
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned i = 0; fd >= 0 && i < 200 && flock(fd, LOCK_EX | LOCK_NB); i++)
+		nanosleep(&pause, NULL);
+	return fd;
+}
+
 /* Returns 0 or an errno value. */
 static int bind_anew(int fd, const struct sockaddr_un *addr)
 {
@@ -56,6 +79,18 @@ static int bind_anew(int fd, const struct sockaddr_un *addr)
 	return bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? errno : 0;
 }
 
+/* With the lock until it listens: before that a socket looks abandoned, too. */
+static int take_place(int fd, const struct sockaddr_un *addr)
+{
+	int folder = lock_folder(addr->sun_path), error = bind_anew(fd, addr);
+
+	if (!error && listen(fd, BACKLOG))
+		error = errno;
+	if (folder >= 0)
+		close(folder);
+	return error;
+}
+
 int hull_unix_listen(const char *path, int *ret_fd, struct hull_err *err)
 {
 	struct sockaddr_un addr;
@@ -69,9 +104,7 @@ int hull_unix_listen(const char *path, int *ret_fd, struct hull_err *err)
 		return HULL_EINVAL;
 	}
 	fd = new_socket();
-	error = fd < 0 ? errno : bind_anew(fd, &addr);
-	if (!error && listen(fd, BACKLOG))
-		error = errno;
+	error = fd < 0 ? errno : take_place(fd, &addr);
 	if (!error) {
 		*ret_fd = fd;
 		return 0;

@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -276,6 +278,52 @@ static void processes_share_a_switch(void **state)
 	leave(a);
 }
 
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Whoever comes while there are no descriptors waits, and costs nothing. */
+static void without_descriptors_nobody_spins(void **state)
+{
+	struct nic *a = join("full", 1);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int taken[256], n = 0, fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct rlimit old, low;
+	struct hull_switch_stats st;
+	double begun;
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	low = old;
+	low.rlim_cur = 200;
+	setrlimit(RLIMIT_NOFILE, &low);
+	while (n < 256 && (taken[n] = dup(fd)) >= 0)
+		n++;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/switch-full", dir);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	begun = cpu_s();
+	sleep(1);
+	assert_true(cpu_s() - begun < 0.05);
+	while (n)
+		close(taken[--n]);
+	setrlimit(RLIMIT_NOFILE, &old);
+	close(fd);
+	hull_switch_stats(a->end, &st);
+	leave(a);
+}
+
+/* The lock of one switch is not the socket of another. */
+static void names_do_not_clash(void **state)
+{
+	struct nic *b = join("x.lock", 2), *a = join("x", 1);
+
+	leave(b);
+	leave(a);
+}
+
 static void names_and_directories_are_checked(void **state)
 {
 	static const char *const bad[] = { "",   "a/b", "..",
@@ -408,6 +456,9 @@ static void nobody_to_connect_to(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(without_descriptors_nobody_spins, make_dir,
+		                                remove_dir),
+		cmocka_unit_test_setup_teardown(names_do_not_clash, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(frames_go_where_they_belong, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(nobody_takes_a_neighbours_address, make_dir,
 		                                remove_dir),

@@ -36,6 +36,13 @@ static int cannot(struct hull_err *err, const char *what, const char *path, int 
 	                 hull_os_reason(error, reason, sizeof(reason)));
 }
 
+static void end_child(pid_t child)
+{
+	kill(child, SIGTERM);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 void hull_switch_unref(struct hull_switch *sw)
 {
 	struct hull_switch **at = &list.first;
@@ -53,11 +60,8 @@ void hull_switch_unref(struct hull_switch *sw)
 		return;
 	child = sw->child;
 	hull_switch_free(sw);
-	if (child) {
-		kill(child, SIGTERM);
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	if (child)
+		end_child(child);
 }
 
 /* Unix sockets. */
@@ -148,11 +152,13 @@ static int find_directory(const char *given, char *dst, size_t size, struct hull
 static int dial_switch(struct hull_switch *sw)
 {
 	char lock[sizeof(sw->path) + 8];
+	const char *name = strrchr(sw->path, '/');
 	int fd = dial_path(sw->path);
 
 	if (fd >= 0)
 		return fd;
-	hull_format(lock, sizeof(lock), "%s.lock", sw->path);
+	/* No switch's socket is called so: theirs are switch-NAME. */
+	hull_format(lock, sizeof(lock), "%.*s/lock-%s", (int)(name - sw->path), sw->path, sw->name);
 	if (sw->lock < 0)
 		sw->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (sw->lock < 0 || flock(sw->lock, LOCK_EX | LOCK_NB))
@@ -358,6 +364,6 @@ int hull_passt_open(const struct hull_link_options *o, const struct hull_net_pub
 	if (!r)
 		((struct hull_switch_port *)*ret)->sw->child = child;
 	else
-		kill(child, SIGTERM);
+		end_child(child);
 	return r;
 }

@@ -23,6 +23,7 @@ enum {
 	AGE_MS = 300 * 1000, /* IEEE 802.1Q, 8.8.3: the recommended default */
 	STICKY_MS = 3000,
 	DIAL_MS = 50,
+	ACCEPT_MS = 100, /* without descriptors */
 	SWEEP_MS = 10 * 1000,
 	BATCH = 256,
 	ROOM = HULL_NET_FRAME_MAX + 64,
@@ -313,6 +314,9 @@ static void accept_peer(struct hull_switch *sw)
 {
 	int fd = accept4(sw->listener, NULL, NULL, SOCK_CLOEXEC);
 
+	/* Without descriptors whoever waits there would go on waiting, and the poll find it. */
+	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+		sw->accept_ms = sw->now_ms + ACCEPT_MS;
 	if (fd < 0)
 		return;
 	for (unsigned i = 0; sw->cable && i < HULL_SWITCH_PORTS; i++) {
@@ -344,9 +348,10 @@ static void find_others(struct hull_switch *sw)
 /* What to poll on; polls[0] is the bell, polls[1] the listener, then the ports by number. */
 static int prepare(struct hull_switch *sw)
 {
-	bool alone = sw->dial && sw->listener < 0;
+	bool alone = sw->dial && sw->listener<0, later = sw->accept_ms> sw->now_ms;
 
-	sw->polls[1].fd = sw->listener;
+	sw->polls[1].fd = later ? -1 : sw->listener;
+	sw->polls[1].revents = 0;
 	for (unsigned i = 0; i < HULL_SWITCH_PORTS; i++) {
 		struct hull_switch_port *p = sw->ports[i];
 		struct pollfd *f = &sw->polls[2 + i];
@@ -363,6 +368,8 @@ static int prepare(struct hull_switch *sw)
 		if (f->events)
 			f->fd = p->stream.fd;
 	}
+	if (later)
+		return ACCEPT_MS;
 	return alone ? DIAL_MS : -1;
 }
 

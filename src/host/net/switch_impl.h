@@ -45,7 +45,7 @@ struct hull_switch {
 	uint32_t quit; /* atomic */
 	struct hull_net_bell bell;
 	pthread_mutex_t mutex; /* everything below; not held while the thread sleeps */
-	uint64_t seed, now_ms, dial_ms, swept_ms;
+	uint64_t seed, now_ms, dial_ms, swept_ms, accept_ms;
 	int listener, lock; /* -1: none */
 	char path[108];     /* of the socket */
 	/* Without listener and uplink: find one.  A socket to a peer; -1: not now. */

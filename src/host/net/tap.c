@@ -125,6 +125,7 @@ static void *run(void *arg)
 {
 	struct tap *t = arg;
 	struct pollfd p[2] = { { .fd = t->bell.fd, .events = POLLIN }, { .fd = t->fd } };
+	bool gone = false;
 
 	while (!hull_load_acquire(&t->quit)) {
 		hull_net_bell_look(&t->bell);
@@ -132,10 +133,12 @@ static void *run(void *arg)
 		p[1].events = pass_on(t) ? POLLIN : 0;
 		if (hull_load_acquire(&t->full))
 			p[1].events |= POLLOUT;
-		p[1].fd = p[1].events ? t->fd : -1;
+		p[1].fd = p[1].events && !gone ? t->fd : -1;
 		p[1].revents = 0;
 		poll(p, 2, hull_net_bell_sleep(&t->bell, -1));
 		hull_net_bell_awake(&t->bell);
+		/* The interface was deleted: the descriptor would be ready for ever. */
+		gone |= p[1].revents & (POLLERR | POLLHUP | POLLNVAL);
 		if (p[1].revents & POLLOUT) {
 			hull_store_release(&t->full, 0);
 			if (t->end.net.writable)
