@@ -392,6 +392,9 @@ static int no_accel(const struct app_machine *m, enum hull_isa isa, struct hull_
 	          hull_image_isa_name(isa), want);
 	if (runs(hull_accel_find("engine"), isa))
 		hull_err_fix(err, "leave --accel away: Hull's own engine needs no hardware");
+	else
+		hull_err_fix(err, "run it on a host that is %s itself, with KVM",
+		             hull_image_isa_name(isa));
 	return HULL_ENOTSUP;
 }
 

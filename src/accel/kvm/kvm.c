@@ -13,8 +13,10 @@
 #include "base/bits.h"
 #include "base/text.h"
 
-/* What headers of Linux 6.1 lack. */
+/* What headers of Linux 6.1 lack, those of some architectures for ever. */
 #define CAP_DIRTY_LOG_RING_ACQ_REL 223
+#define CAP_SET_GUEST_DEBUG        23
+#define GUESTDBG_USE_SW_BP         0x10000
 
 /* Each architecture needs these. */
 static const int needs[] = { KVM_CAP_USER_MEMORY, KVM_CAP_IMMEDIATE_EXIT,
@@ -342,6 +344,11 @@ static enum hull_irqchip irqchip(struct hull_vm *vm)
 	return state_of(vm)->irqchip;
 }
 
+static uint32_t below(struct hull_vm *vm)
+{
+	return hull_kvm_arch_below(state_of(vm));
+}
+
 static int irq_line(struct hull_vm *vm, uint32_t line, bool level)
 {
 	return hull_kvm_arch_irq_line(state_of(vm), line, level);
@@ -432,14 +439,14 @@ static int debug(struct hull_vcpu *vcpu, const struct hull_debug *d)
 {
 	struct hull_kvm_vcpu *v = vcpu_of(vcpu);
 	struct kvm_guest_debug g = { 0 };
-	int r = hull_kvm_cap(v->vm, KVM_CAP_SET_GUEST_DEBUG) ? 0 : HULL_ENOTSUP;
+	int r = hull_kvm_cap(v->vm, CAP_SET_GUEST_DEBUG) ? 0 : HULL_ENOTSUP;
 
 	if (d->step || d->soft || d->n)
 		g.control = KVM_GUESTDBG_ENABLE;
 	if (d->step)
 		g.control |= KVM_GUESTDBG_SINGLESTEP;
 	if (d->soft)
-		g.control |= KVM_GUESTDBG_USE_SW_BP;
+		g.control |= GUESTDBG_USE_SW_BP;
 	if (!r)
 		r = hull_kvm_settle(v, false);
 	if (!r)
@@ -474,6 +481,7 @@ HULL_ACCEL(kvm) = {
 	.reg_set = reg_set,
 	.irq_update = irq_update,
 	.irqchip = irqchip,
+	.below = below,
 	.irq_line = irq_line,
 	.msi = msi,
 	.route = route,

@@ -23,6 +23,8 @@
 
 #if defined(__x86_64__)
 #include "accel/kvm/kvm_x86.h"
+#elif defined(__aarch64__)
+#include "accel/kvm/kvm_arm64.h"
 #else
 #include "accel/kvm/kvm_none.h"
 #endif
@@ -148,6 +150,8 @@ unsigned long hull_kvm_arch_vcpu_id(const struct hull_vcpu *vcpu);
 /* After KVM_CREATE_VM, before memory and vCPUs: sets k->irqchip from the wish in the config. */
 int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err);
 void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k);
+/* HULL_BELOW_*, after that. */
+uint32_t hull_kvm_arch_below(struct hull_kvm_vm *k);
 /* After KVM_CREATE_VCPU, with v->run in place; once per vCPU, in order. */
 int hull_kvm_arch_vcpu_init(struct hull_kvm_vcpu *v, struct hull_err *err);
 void hull_kvm_arch_vcpu_fini(struct hull_kvm_vcpu *v);

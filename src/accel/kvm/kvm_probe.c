@@ -83,23 +83,32 @@ static int run(struct hull_vm *vm, uint32_t loops, uint64_t *ret_ns, struct hull
 	return hull_fail(err, HULL_ENOTSUP, 203, "it does not come to an end");
 }
 
-/* Instructions per millisecond. */
+static uint64_t rate_of(uint32_t loops, uint64_t ns)
+{
+	return (uint64_t)loops * hull_kvm_arch_payload.loop_insns * 1000000 / ns;
+}
+
+/* Instructions per millisecond, without what it takes to start unless that hardly counts. */
 static int measure(struct hull_vm *vm, uint64_t *ret_rate, struct hull_err *err)
 {
 	uint32_t loops = FIRST_LOOPS;
-	uint64_t ns, rate;
+	uint64_t start = 0, ns = 0;
+	int r = run(vm, 1, &start, err); /* memory comes into being */
 
-	for (;; loops *= MORE) {
-		int r = run(vm, loops, &ns, err);
-
-		if (r)
-			return r;
-		rate = (uint64_t)loops * hull_kvm_arch_payload.loop_insns * 1000000 / ns;
-		if (ns >= ENOUGH_NS || rate >= FAST_MIPS * UINT64_C(1000))
+	if (!r)
+		r = run(vm, 1, &start, err);
+	while (!r) {
+		r = run(vm, loops, &ns, err);
+		*ret_rate = rate_of(loops, ns);
+		if (*ret_rate >= FAST_MIPS * UINT64_C(1000) || loops > UINT32_MAX / MORE)
 			break;
+		if (ns > start && ns - start >= ENOUGH_NS) {
+			*ret_rate = rate_of(loops, ns - start);
+			break;
+		}
+		loops *= MORE;
 	}
-	*ret_rate = rate;
-	return 0;
+	return r;
 }
 
 static int judge(struct hull_vm *vm, struct hull_accel_caps *caps, struct hull_err *err)

@@ -147,6 +147,12 @@ void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k)
 	pthread_mutex_destroy(&k->arch.route_lock);
 }
 
+uint32_t hull_kvm_arch_below(struct hull_kvm_vm *k)
+{
+	(void)k;
+	return 0;
+}
+
 int hull_kvm_arch_vcpu_init(struct hull_kvm_vcpu *v, struct hull_err *err)
 {
 	int r = hull_kvm_x86_cpuid_set(v, err);

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Debian's kernels under hull with KVM: to userspace, with several vCPUs, a disk, a reset."""
+# timeout: 3000
+import hashlib
+import re
+import sys
+
+import _host
+
+# How many vCPUs besides one; what the console is called.
+GUESTS = {"aarch64": (4, "ttyAMA0")}
+
+SCRIPT = """
+run() {
+	mode=$1
+	shift
+	hull run --accel kvm --kernel /guest/Image --initrd /guest/initramfs.gz --memory 256M \
+		--append "console=%s quiet panic=-1 mitigations=off hull.run=$mode" "$@"
+}
+guest() {
+	name=$1
+	shift
+	echo "== $name"
+	run "$@"
+	echo "== $name ended with $?"
+}
+cp /disk /tmp/disk
+guest one demo --cpus 1 --disk /tmp/disk
+guest many smp --cpus %d
+# It resets for ever: three times are enough.
+run reboot --cpus 2 >/tmp/resets 2>&1 &
+until [ "$(grep -c 'hull: rebooting' /tmp/resets)" -ge 3 ] || ! kill -0 $! 2>/dev/null; do
+	usleep 200000
+done
+kill $!
+echo "== resets $(grep -c 'hull: rebooting' /tmp/resets)"
+"""
+
+
+def part(told, name):
+    """What one guest printed, and hull's exit code."""
+    found = re.search(r"^== %s\n(.*)^== %s ended with (\d+)$" % (name, name), told, re.M | re.S)
+    return (found[1], int(found[2])) if found else ("", None)
+
+
+def check(tap, arch):
+    cpus, console = GUESTS[arch]
+    why = _host.missing(arch)
+    if why:
+        tap.skip(arch, why)
+        return
+    disk = bytes(range(256)) * 4096
+    result = _host.run(arch, SCRIPT % (console, cpus), files=[("/disk", disk, 0o644)])
+    told, story = _host.nested.text_of(result), _host.story(result)
+    one, code = part(told, "one")
+    tap.check(code == 0 and "hull: cpus 1" in one and "hull: done" in one, arch + ": one vCPU", story)
+    tap.check("hull: sha256 " + hashlib.sha256(disk).hexdigest() in one, arch + ": its disk", story)
+    many, code = part(told, "many")
+    counted = re.findall(r"^hull: cpu (\d+) counted 20000$", many, re.M)
+    tap.check(code == 0 and sorted(counted) == sorted(map(str, range(cpus))),
+              "%s: %d vCPUs" % (arch, cpus), story)
+    resets = re.search(r"^== resets (\d+)$", told, re.M)
+    tap.check(resets and int(resets[1]) >= 3, arch + ": resets", story)
+
+
+if __name__ == "__main__":
+    results = _host.Tap()
+    for name in sorted(GUESTS):
+        check(results, name)
+    sys.exit(results.end())
