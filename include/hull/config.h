@@ -43,12 +43,20 @@ struct hull_region_config {
 	hull_hpa hpa; /* RESERVED only */
 };
 
+/* How the guest reaches a device. */
+enum hull_device_bus {
+	HULL_BUS_AUTO, /* as the board prefers */
+	HULL_BUS_MMIO,
+	HULL_BUS_PCI, /* virtio devices only; the board chooses address and interrupt */
+};
+
 struct hull_device_config {
-	char type[HULL_NAME_MAX];         /* a registered device type */
-	char name[HULL_NAME_MAX];         /* unique in the VM; empty: made from the type */
-	hull_gpa gpa;                     /* 0: the board chooses */
-	uint64_t size;                    /* 0: what the type needs */
-	uint32_t irq;                     /* 0: the board chooses */
+	char type[HULL_NAME_MAX]; /* a registered device type */
+	char name[HULL_NAME_MAX]; /* unique in the VM; empty: made from the type */
+	hull_gpa gpa;             /* 0: the board chooses */
+	uint64_t size;            /* 0: what the type needs */
+	uint32_t irq;             /* 0: the board chooses */
+	enum hull_device_bus bus;
 	uint64_t args[HULL_MAX_DEV_ARGS]; /* values of the type's property table, in its order */
 	uint8_t nargs;
 };

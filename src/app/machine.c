@@ -153,6 +153,23 @@ static void set_properties(const struct app_machine *m, const struct hull_dev_ty
 	}
 }
 
+/* How the guest reaches a virtio device; serial ports have only one way. */
+static enum hull_device_bus bus_of(const struct app_machine *m, const char *type)
+{
+	return strncmp(type, "virtio-", 7) ? HULL_BUS_AUTO
+	                                   : (enum hull_device_bus)hull_options_num(
+						     m->options, HULL_OPT_VIRTIO_TRANSPORT);
+}
+
+void hull_app_set_bus(const struct app_machine *m, struct hull_vm_config *c, enum hull_option id,
+                      uint32_t i)
+{
+	uint64_t bus = item(m, id, i)->num;
+
+	if (bus != HULL_BUS_AUTO)
+		c->devices[c->ndevices - 1].bus = (enum hull_device_bus)bus;
+}
+
 static int add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,
                       const char *name, void *backend, struct hull_err *err)
 {
@@ -163,6 +180,7 @@ static int add_device(struct app_machine *m, struct hull_vm_config *c, const cha
 		set_properties(m, t, &d);
 	hull_format(d.type, sizeof(d.type), "%s", type);
 	hull_format(d.name, sizeof(d.name), "%s", name);
+	d.bus = bus_of(m, type);
 	if (c->ndevices < HULL_MAX_DEVICES)
 		m->backends[c->ndevices] = backend;
 	return hull_config_add_device(c, &d, err);
@@ -210,8 +228,10 @@ static int add_port(struct app_machine *m, struct hull_vm_config *c, enum hull_o
 		port = &m->tap.chr;
 	}
 	hull_format(name, sizeof(name), "%s%u", serial ? "serial" : "hvc", i);
-	return add_device(m, c, serial ? m->machine.board->serial : "virtio-console", name, port,
-	                  err);
+	r = add_device(m, c, serial ? m->machine.board->serial : "virtio-console", name, port, err);
+	if (!r && !serial)
+		hull_app_set_bus(m, c, HULL_OPT_CONSOLE_TRANSPORT, i);
+	return r;
 }
 
 static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
@@ -226,7 +246,10 @@ static int add_disk(struct app_machine *m, struct hull_vm_config *c, uint32_t i,
 	if (r)
 		return r;
 	hull_format(name, sizeof(name), "disk%u", i);
-	return add_device(m, c, "virtio-blk", id ? id : name, block, err);
+	r = add_device(m, c, "virtio-blk", id ? id : name, block, err);
+	if (!r)
+		hull_app_set_bus(m, c, HULL_OPT_DISK_TRANSPORT, i);
+	return r;
 }
 
 static int add_channel(struct app_machine *m, const struct hull_vm_config *c, uint32_t i,
@@ -312,7 +335,10 @@ static int add_share(struct app_machine *m, struct hull_vm_config *c, uint32_t i
 		return r;
 	m->nshares = i + 1;
 	hull_format(name, sizeof(name), "share%u", i);
-	return add_device(m, c, "virtio-9p", id ? id : name, m->shares[i], err);
+	r = add_device(m, c, "virtio-9p", id ? id : name, m->shares[i], err);
+	if (!r)
+		hull_app_set_bus(m, c, HULL_OPT_SHARE_TRANSPORT, i);
+	return r;
 }
 
 int hull_app_add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,

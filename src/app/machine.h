@@ -71,6 +71,11 @@ void hull_app_machine_quiet(struct app_machine *m);
 int hull_app_add_device(struct app_machine *m, struct hull_vm_config *c, const char *type,
                         const char *name, void *backend, struct hull_err *err) HULL_CHECK_RESULT;
 
+/* The device that was added last is reached as item `i` of option `id` says, unless that is auto.
+ */
+void hull_app_set_bus(const struct app_machine *m, struct hull_vm_config *c, enum hull_option id,
+                      uint32_t i);
+
 /* Destroy the VM, which has stopped, and close everything. */
 void hull_app_machine_close(struct app_machine *m);
 

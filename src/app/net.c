@@ -391,6 +391,7 @@ static int add_card(struct app_machine *m, struct hull_vm_config *config, uint32
 	if (!r && c->given) {
 		set_queues(&config->devices[config->ndevices - 1],
 		           value(c, HULL_OPT_NET_QUEUES)->num);
+		hull_app_set_bus(m, config, HULL_OPT_NET_TRANSPORT, i);
 	}
 	free(c);
 	return r;

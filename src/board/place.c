@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "board/pci.h"
 
 static bool irq_used(const struct hull_places *p, uint32_t irq)
 {
@@ -39,8 +40,7 @@ int hull_place_add(struct hull_places *p, const struct hull_dev_setup *s, uint32
 	return 0;
 }
 
-/* `n` unused interrupts in a row from `first` on; 0: there are none. */
-static uint32_t free_irqs(const struct hull_places *p, uint32_t first, uint32_t n)
+uint32_t hull_place_irqs(const struct hull_places *p, uint32_t first, uint32_t n)
 {
 	for (uint32_t irq = first; irq + n - 1 <= p->map->last_irq; irq++) {
 		uint32_t k = 0;
@@ -76,11 +76,10 @@ static hull_gpa blocked_until(const struct hull_places *p, hull_gpa gpa, uint64_
 		if (d->gpa && t && hull_ranges_overlap(gpa, size, d->gpa, t->region_size))
 			return d->gpa + t->region_size;
 	}
-	return 0;
+	return hull_board_pci_until(p, gpa, size);
 }
 
-/* A free place for `size` bytes in [from, end); 0: there is none. */
-static hull_gpa free_place(const struct hull_places *p, hull_gpa from, hull_gpa end, uint64_t size)
+hull_gpa hull_place_find(const struct hull_places *p, hull_gpa from, hull_gpa end, uint64_t size)
 {
 	uint64_t step = HULL_PAGE_SIZE;
 	hull_gpa at, next;
@@ -118,11 +117,11 @@ static int choose_place(const struct hull_places *p, const struct hull_dev_type 
 	if (!*gpa && is_serial(p, t) && !blocked_until(p, m->serial_at, t->region_size))
 		*gpa = m->serial_at;
 	if (!*gpa && is_virtio(t))
-		*gpa = free_place(p, m->virtio, virtio_end, t->region_size);
+		*gpa = hull_place_find(p, m->virtio, virtio_end, t->region_size);
 	if (!*gpa && t->region_size <= HULL_PAGE_SIZE)
-		*gpa = free_place(p, m->small, m->small_end, t->region_size);
+		*gpa = hull_place_find(p, m->small, m->small_end, t->region_size);
 	if (!*gpa)
-		*gpa = free_place(p, m->large, m->large_end, t->region_size);
+		*gpa = hull_place_find(p, m->large, m->large_end, t->region_size);
 	if (!*gpa)
 		return hull_fail(err, HULL_ENOMEM, 906, "there is no free address for a \"%s\"",
 		                 t->name);
@@ -132,7 +131,7 @@ static int choose_place(const struct hull_places *p, const struct hull_dev_type 
 		first = m->serial_irq;
 	else if (*gpa >= m->virtio && *gpa < virtio_end)
 		first = m->virtio_irq + (uint32_t)((*gpa - m->virtio) / HULL_PAGE_SIZE);
-	*irq = free_irqs(p, first, t->irqs);
+	*irq = hull_place_irqs(p, first, t->irqs);
 	if (!*irq)
 		return hull_fail(err, HULL_ENOMEM, 906, "there is no free interrupt for a \"%s\"",
 		                 t->name);
@@ -161,6 +160,8 @@ static int add_configured(struct hull_places *p, const struct hull_device_config
 	if (irq > last || (irq && s.type->irqs && irq + s.type->irqs - 1 > last))
 		return hull_fail(err, HULL_EINVAL, 906, "interrupt %u of \"%s\" is above %u", irq,
 		                 dc->type, last);
+	if (dc->bus == HULL_BUS_PCI)
+		return hull_board_pci_add(p, dc, &s, err);
 	r = choose_place(p, s.type, &s.gpa, &irq, err);
 	if (r)
 		return r;
@@ -181,6 +182,9 @@ int hull_place_configured(struct hull_places *p, void *const *backends, struct h
 
 	for (uint32_t i = 0; i < c->ndevices; i++)
 		hull_place_use(p, c->devices[i].irq, c->devices[i].irq ? 1 : 0);
+	for (uint32_t i = 0; !r && !p->pci && i < c->ndevices; i++)
+		if (c->devices[i].bus == HULL_BUS_PCI)
+			r = hull_board_pci_build(p, err);
 	for (uint32_t i = 0; !r && i < c->ndevices; i++)
 		r = add_configured(p, &c->devices[i], backends ? backends[i] : NULL, err);
 	return r;

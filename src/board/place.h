@@ -19,9 +19,20 @@ struct hull_place_map {
 	hull_gpa virtio;       /* slots of a page each, */
 	uint32_t virtio_slots; /* whose interrupts follow each other: */
 	uint32_t virtio_irq;
-	hull_gpa small, small_end; /* other devices of at most a page */
-	hull_gpa large, large_end; /* the rest */
-	uint32_t irq, last_irq;    /* interrupts of others: from, and the highest of all */
+	hull_gpa small, small_end;        /* other devices of at most a page */
+	hull_gpa large, large_end;        /* the rest */
+	uint32_t irq, last_irq;           /* interrupts of others: from, and the highest of all */
+	const struct hull_place_pci *pci; /* NULL: no PCI */
+};
+
+/* Where PCI goes (board/pci.h), if a device is on it. */
+struct hull_place_pci {
+	hull_gpa ecam, ecam_end; /* somewhere there */
+	hull_gpa mem;            /* for 32-bit BARs; those of 64 bits are behind all memory */
+	uint64_t mem_bytes;
+	enum hull_space io_space;
+	uint64_t io, io_bytes, io_pci;
+	uint32_t irq; /* four in a row, from here on */
 };
 
 /* A device and its first interrupt (0: none). */
@@ -37,11 +48,18 @@ struct hull_places {
 	struct hull_irq (*line)(const struct hull_places *p, uint32_t irq);
 	struct hull_place at[HULL_PLACES];
 	unsigned n;
+	struct hull_dev *pci; /* the host bridge, if a device is on PCI */
+	uint32_t pci_irq;     /* the first of its four interrupts */
 	uint64_t irqs_used[HULL_PLACE_IRQS / 64];
 };
 
 /* Interrupts from `irq` on are taken. */
 void hull_place_use(struct hull_places *p, uint32_t irq, uint32_t n);
+
+/* `n` unused interrupts in a row from `first` on; a free place in [from, end).  0: there is none.
+ */
+uint32_t hull_place_irqs(const struct hull_places *p, uint32_t first, uint32_t n);
+hull_gpa hull_place_find(const struct hull_places *p, hull_gpa from, hull_gpa end, uint64_t size);
 
 /*
  * Make a device; its outputs are interrupts from `irq` on, or (0) wired by the caller.

@@ -5,8 +5,9 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "board/pci.h"
 
-enum { DEVICE_ROOM = 512, FIXED_ROOM = 8192 };
+enum { DEVICE_ROOM = 512, FIXED_ROOM = 8192 + HULL_BOARD_PCI_FDT_BYTES };
 
 uint64_t hull_tree_room(const struct hull_places *p, uint64_t cpu_bytes)
 {
@@ -33,6 +34,11 @@ static void prop_compatible(struct hull_fdt_writer *w, const char *list)
 			bytes[i] = '\0';
 	}
 	hull_fdt_prop_bytes(w, "compatible", bytes, len);
+}
+
+bool hull_tree_has(const struct hull_dev *d)
+{
+	return d->size && d->type->compatible && d->type->node;
 }
 
 void hull_tree_begin_device(struct hull_fdt_writer *w, const struct hull_dev *d)

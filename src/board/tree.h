@@ -15,6 +15,9 @@ uint64_t hull_tree_room(const struct hull_places *p, uint64_t cpu_bytes);
 /* Begin "/soc", in which the nodes of devices are. */
 void hull_tree_begin_soc(struct hull_fdt_writer *w);
 
+/* Does it have a node?  Not if there is no binding, or PCI tells the guest of it. */
+bool hull_tree_has(const struct hull_dev *d);
+
 /* Begin a device's node: compatible, reg and its type's properties. */
 void hull_tree_begin_device(struct hull_fdt_writer *w, const struct hull_dev *d);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * virt-riscv64: ACLINT, PLIC, 16550, RTC, virtio-mmio; direct kernel boot
+ * virt-riscv64: ACLINT, PLIC, 16550, RTC, virtio-mmio, PCI; direct kernel boot
  * with Hull as the firmware, or M-mode firmware that starts the kernel.
  *
  * The memory map is the one that riscv64 kernels and firmware know from other
  * emulators.  A device of the configuration without an address or interrupt gets
  * the next free one.  Without firmware there is no ACLINT: nobody could use it.
+ * The PCI host bridge is there if a device is on it; the PLIC takes no messages, so
+ * MSI-X leads nowhere, and the tree says so by naming nobody for it.
  *
  * Spec of what firmware gets in a2: OpenSBI, include/sbi/fw_dynamic.h.
  */
@@ -27,9 +29,12 @@
 #define VIRTIO    UINT64_C(0x10001000) /* eight slots */
 #define SMALL     UINT64_C(0x10010000) /* other devices of at most a page */
 #define SMALL_END UINT64_C(0x10100000)
+#define PCI_IO    UINT64_C(0x3000000)
 #define LARGE     UINT64_C(0x30000000) /* the rest */
+#define PCI_MEM   UINT64_C(0x40000000) /* within LARGE */
 #define LARGE_END RAM_BASE
 
+enum { PCI_IO_BYTES = 0x10000, PCI_MEM_BYTES = 0x20000000, IRQ_PCI = 32 };
 enum { IRQ_VIRTIO = 1, IRQ_UART = 10, IRQ_RTC = 11, IRQ_OTHER = 12, VIRTIO_SLOTS = 8 };
 /* OpenSBI, platform/generic/objects.mk: FW_JUMP_FDT_OFFSET; and what firmware adds to the tree. */
 enum { JUMP_TREE = 0x2200000, JUMP_TREE_GROWS = 0x10000 };
@@ -300,6 +305,16 @@ static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_e
 
 static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
 {
+	static const struct hull_place_pci pci = {
+		.ecam = LARGE,
+		.ecam_end = PCI_MEM,
+		.mem = PCI_MEM,
+		.mem_bytes = PCI_MEM_BYTES,
+		.io_space = HULL_SPACE_MMIO,
+		.io = PCI_IO,
+		.io_bytes = PCI_IO_BYTES,
+		.irq = IRQ_PCI,
+	};
 	static const struct hull_place_map map = {
 		.serial = "uart16550",
 		.serial_at = UART,
@@ -313,6 +328,7 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 		.large_end = LARGE_END,
 		.irq = IRQ_OTHER,
 		.last_irq = VIRT_SOURCES,
+		.pci = &pci,
 	};
 	struct virt *v = m->state;
 	int r = hull_board_has_image(m, err);

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "board/pci.h"
 #include "isa/riscv64/isa.h"
 #include "isa/riscv64/regs.h"
 
@@ -112,6 +113,15 @@ static void write_device(struct hull_fdt_writer *w, const struct virt *v,
 	hull_fdt_end_node(w);
 }
 
+static void write_pci(struct hull_fdt_writer *w, const struct virt *v)
+{
+	struct hull_board_pci_irqs irqs = { .intc = PHANDLE_PLIC, .ncells = 1 };
+
+	for (unsigned i = 0; i < HULL_PCI_PINS; i++)
+		irqs.cells[i][0] = v->places.pci_irq + i;
+	hull_board_pci_fdt(w, v->places.pci, &irqs);
+}
+
 static void write_soc(struct hull_fdt_writer *w, const struct virt *v)
 {
 	hull_tree_begin_soc(w);
@@ -119,9 +129,11 @@ static void write_soc(struct hull_fdt_writer *w, const struct virt *v)
 		const struct hull_place *place = &v->places.at[i];
 
 		/* A device without a binding is one that the guest has to know by itself. */
-		if (place->dev->type->compatible && place->dev->type->node)
+		if (hull_tree_has(place->dev))
 			write_device(w, v, place);
 	}
+	if (v->places.pci)
+		write_pci(w, v);
 	hull_fdt_end_node(w);
 }
 

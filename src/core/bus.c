@@ -84,8 +84,10 @@ static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_
 	return r.dev;
 }
 
-static void note_access(struct hull_vm *vm, struct hull_dev *d, uint64_t off)
+void hull_dev_accessed(struct hull_dev *d, uint64_t off)
 {
+	struct hull_vm *vm = d->vm;
+
 	/* Mostly it is the same: the other vCPUs keep their copy of the line. */
 	if (hull_load_relaxed(&vm->last_access) != d)
 		hull_store_relaxed(&vm->last_access, d);
@@ -112,8 +114,12 @@ bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, uns
 
 	if (!d)
 		return false;
+	hull_dev_accessed(d, off);
+	if (d->type->fetch && d->type->fetch(d, off, size, &value)) {
+		*ret = value & low_mask(8 * size);
+		return true;
+	}
 	hull_lock_acquire(&d->lane);
-	note_access(vm, d, off);
 	value = (d->type->read ? d->type->read(d, off, size) : 0) & low_mask(8 * size);
 	ok = answered(d);
 	hull_lock_release(&d->lane);
@@ -132,12 +138,10 @@ bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, un
 	if (!d)
 		return false;
 	value &= low_mask(8 * size);
-	if (d->type->post && d->type->post(d, off, value, size)) {
-		note_access(vm, d, off);
+	hull_dev_accessed(d, off);
+	if (d->type->post && d->type->post(d, off, value, size))
 		return true;
-	}
 	hull_lock_acquire(&d->lane);
-	note_access(vm, d, off);
 	if (d->type->write)
 		d->type->write(d, off, value, size);
 	ok = answered(d);

@@ -201,6 +201,8 @@ int hull_dev_create(struct hull_vm *vm, const struct hull_dev_setup *setup, stru
 			                                      "there is no memory for it", err)
 			                             : result;
 	}
+	if (setup->off_bus)
+		d->size = 0;
 	result = attach(d, setup, err);
 	if (result) {
 		if (setup->type->fini)

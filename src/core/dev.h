@@ -38,6 +38,7 @@ struct hull_dev_setup {
 	/* Where its registers are if not all of them are memory at gpa. */
 	const struct hull_dev_place *places;
 	unsigned nplaces;
+	bool off_bus; /* they are on no bus: a PCI function leads to the device */
 };
 
 /*

@@ -3,7 +3,7 @@
  * Writing a device: one file with a state struct, a field table, and
  * HULL_DEVICE(name) = {...}.  tools/scan.py finds it; there is no list.
  *
- * All callbacks but post run under the device's lane, so device code is
+ * All callbacks but post and fetch run under the device's lane, so device code is
  * single-threaded.  Guest mistakes are never errors: do what the hardware
  * does and call hull_guest_error().  Decode first, then perform.
  */
@@ -95,6 +95,8 @@ struct hull_dev_type {
 	 * queues that have lanes of their own.  May be NULL.
 	 */
 	bool (*post)(struct hull_dev *d, uint64_t off, uint64_t val, unsigned size);
+	/* The same before read, for what passes accesses on to other devices.  May be NULL. */
+	bool (*fetch)(struct hull_dev *d, uint64_t off, unsigned size, uint64_t *ret);
 	void (*timer)(struct hull_dev *d); /* may be NULL */
 	/* Interrupt controllers: input `n` changed. */
 	void (*input)(struct hull_dev *d, uint32_t n, bool level);
@@ -125,6 +127,9 @@ void hull_guest_error(struct hull_dev *d, const char *what, uint64_t where);
 
 /* In read() or write(): nobody answers, which the CPU turns into its bus error. */
 void hull_dev_refuse(struct hull_dev *d);
+
+/* Note the guest's access for counters and the boot doctor: for those that pass accesses on. */
+void hull_dev_accessed(struct hull_dev *d, uint64_t off);
 
 /* Take and leave the lane, for backend callbacks that come from elsewhere. */
 void hull_dev_enter(struct hull_dev *d);

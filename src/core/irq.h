@@ -31,17 +31,23 @@ struct hull_irq {
  */
 struct hull_msi_sink {
 	void (*send)(struct hull_msi_sink *sink, uint64_t addr, uint32_t data);
+	/* In place of send(), for controllers that tell senders apart.  May be NULL. */
+	void (*send_from)(struct hull_msi_sink *sink, uint32_t requester, uint64_t addr,
+	                  uint32_t data);
 };
 
 struct hull_msi {
 	struct hull_msi_sink *sink; /* NULL: unconnected, sending is a no-op */
 	uint64_t addr;
 	uint32_t data;
+	uint32_t requester; /* PCI: bus, device and function of the sender, 8 + 5 + 3 bits */
 };
 
 static inline void hull_msi_send(struct hull_msi m)
 {
-	if (m.sink)
+	if (m.sink && m.sink->send_from)
+		m.sink->send_from(m.sink, m.requester, m.addr, m.data);
+	else if (m.sink)
 		m.sink->send(m.sink, m.addr, m.data);
 }
 

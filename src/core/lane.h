@@ -18,6 +18,8 @@ enum hull_lock_rank {
 	HULL_RANK_DEVICE,    /* a device's lane */
 	HULL_RANK_QUEUE,     /* the lane of one of its queues */
 	HULL_RANK_SHARED,    /* what a device's queues share: its line, its timer */
+	HULL_RANK_PCI,       /* a PCI function's interrupts */
+	HULL_RANK_PCI_HOST,  /* the lines that its functions share */
 	HULL_RANK_IRQCHIP,   /* an interrupt controller's lane: devices raise lines from theirs */
 	HULL_RANK_ASPACE,    /* the address-space map and the bus tables */
 	HULL_RANK_TIMER,     /* the timer list */

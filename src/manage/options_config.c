@@ -116,6 +116,7 @@ static int device(const struct hull_options *o, uint32_t i, struct hull_device_c
 	d->gpa = hull_options_item(o, HULL_OPT_DEVICE_GPA, i)->num;
 	d->size = hull_options_item(o, HULL_OPT_DEVICE_SIZE, i)->num;
 	d->irq = (uint32_t)hull_options_item(o, HULL_OPT_DEVICE_IRQ, i)->num;
+	d->bus = (enum hull_device_bus)hull_options_item(o, HULL_OPT_DEVICE_TRANSPORT, i)->num;
 	d->nargs = (uint8_t)MIN(t->nprops, (unsigned)HULL_MAX_DEV_ARGS);
 	for (k = 0; k < d->nargs; k++)
 		d->args[k] = t->props[k].dflt;

@@ -94,6 +94,7 @@ struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const u
 	if (r->ndevs == RIG_DEVS)
 		die("too many devices", NULL);
 	snprintf(name, sizeof(name), "dev%u", r->ndevs);
+	setup.off_bus = r->off_bus;
 	setup.gpa = RIG_MMIO + r->ndevs++ * RIG_STRIDE;
 	d->rig = r;
 	d->irq.sink.set = irq_set;
@@ -106,7 +107,7 @@ struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const u
 		setup.backend = backend;
 	if (hull_dev_create(r->vm, &setup, &d->dev, &err))
 		die(type->name, &err);
-	for (unsigned i = 0; i < type->irqs; i++)
+	for (unsigned i = 0; i < type->irqs && !r->off_bus; i++)
 		hull_dev_wire(d->dev, i, (struct hull_irq){ &d->irq.sink, i });
 	rig_reset(d);
 	return d;

@@ -41,6 +41,7 @@ struct rig_dev {
 	struct rig_irq irq;
 	struct rig_char ch;
 	uint64_t features; /* virtio: as last negotiated (vdriver.h) */
+	hull_gpa pci_regs; /* virtio: BAR 0 of its PCI function (pcirig.h); 0: it is on mmio */
 };
 
 struct rig {
@@ -48,6 +49,7 @@ struct rig {
 	struct hull_vm *vm;
 	struct rig_dev devs[RIG_DEVS];
 	unsigned ndevs;
+	bool off_bus; /* devices that are added now have no registers of their own, nor lines */
 };
 
 struct rig *rig_new(void);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/aspace.h"
+#include "core/bus.h"
 
 static void must(bool ok, const char *what)
 {
@@ -14,17 +15,60 @@ static void must(bool ok, const char *what)
 	abort();
 }
 
+/* VIRTIO 1.3, 4.1.4.3, and the layout of dev/virtio/pci.c. */
+static const struct {
+	uint16_t mmio, pci;
+	uint8_t size;
+} pci_regs[] = {
+	{ V_DEVICE_FEATURES, 0x04, 4 }, { V_DEVICE_SEL, 0x00, 4 },  { V_DRIVER_FEATURES, 0x0c, 4 },
+	{ V_DRIVER_SEL, 0x08, 4 },      { V_QUEUE_SEL, 0x16, 2 },   { V_QUEUE_MAX, 0x18, 2 },
+	{ V_QUEUE_NUM, 0x18, 2 },       { V_QUEUE_READY, 0x1c, 2 }, { V_INT_STATUS, 0x1000, 1 },
+	{ V_STATUS, 0x14, 1 },          { V_DESC, 0x20, 4 },        { V_DESC + 4, 0x24, 4 },
+	{ V_DRIVER, 0x28, 4 },          { V_DRIVER + 4, 0x2c, 4 },  { V_DEVICE, 0x30, 4 },
+	{ V_DEVICE + 4, 0x34, 4 },      { V_QUEUE_RESET, 0x3a, 2 }, { V_GENERATION, 0x15, 1 },
+};
+
+static bool pci_access(struct rig_dev *d, uint64_t reg, bool write, uint32_t val, uint64_t *ret)
+{
+	struct hull_vm *vm = d->rig->vm;
+	uint64_t at = 0x2000 + reg - V_CONFIG;
+	unsigned size = 4;
+
+	if (reg == V_INT_ACK)
+		return true;
+	if (reg == V_NOTIFY) {
+		at = 0x3000 + 4 * (uint64_t)val;
+		size = 2;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(pci_regs); i++) {
+		if (pci_regs[i].mmio == reg) {
+			at = pci_regs[i].pci;
+			size = pci_regs[i].size;
+		}
+	}
+	at += d->pci_regs;
+	return write ? hull_bus_write(vm, HULL_SPACE_MMIO, at, size, val)
+	             : hull_bus_read(vm, HULL_SPACE_MMIO, at, size, ret);
+}
+
 uint32_t v_get(struct rig_dev *d, uint64_t reg)
 {
 	uint64_t v = 0;
 
+	if (d->pci_regs) {
+		must(pci_access(d, reg, false, 0, &v), "bus error");
+		return (uint32_t)v;
+	}
 	must(rig_read(d, reg, 4, &v), "bus error");
 	return (uint32_t)v;
 }
 
 void v_set(struct rig_dev *d, uint64_t reg, uint32_t val)
 {
-	must(rig_write(d, reg, 4, val), "bus error");
+	if (d->pci_regs)
+		must(pci_access(d, reg, true, val, NULL), "bus error");
+	else
+		must(rig_write(d, reg, 4, val), "bus error");
 }
 
 bool v_negotiate(struct rig_dev *d, uint64_t features)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * A virtio driver for tests: sets a device up over virtio-mmio and builds
+ * A virtio driver for tests: sets a device up over virtio-mmio or virtio-pci and builds
  * rings in the rig's memory, correctly or as wrongly as the test wants.
  */
 #ifndef TESTS_SUPPORT_VDRIVER_H
@@ -62,6 +62,10 @@ struct vbuf {
 	bool write; /* by the device */
 };
 
+/*
+ * Registers by their number on mmio, whatever the transport.  On PCI reading V_INT_STATUS
+ * acknowledges, and V_INT_ACK does nothing.
+ */
 uint32_t v_get(struct rig_dev *d, uint64_t reg);
 void v_set(struct rig_dev *d, uint64_t reg, uint32_t val);
 

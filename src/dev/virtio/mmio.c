@@ -83,35 +83,30 @@ uint64_t hull_virtio_mmio_read(struct hull_dev *d, uint64_t off, unsigned size)
 	return 0;
 }
 
-static void set_half(hull_gpa *reg, bool high, uint32_t val)
+static void enable(struct hull_virtio *v, bool on)
 {
-	*reg = high ? (uint32_t)*reg | (uint64_t)val << 32 : (*reg & ~low_mask(32)) | val;
+	struct hull_virtq *q = hull_virtio_selected(v);
+
+	if (q)
+		hull_virtio_enable_queue(v, q, on);
+	else
+		hull_guest_error(&v->dev, "set-up of a queue that does not exist", v->queue_sel);
 }
 
 static void queue_write(struct hull_virtio *v, uint64_t off, uint32_t val)
 {
-	struct hull_virtq *q = hull_virtio_selected(v);
+	struct hull_virtq *q = hull_virtio_setup(v);
 
-	if (!q) {
-		hull_guest_error(&v->dev, "set-up of a queue that does not exist", v->queue_sel);
+	if (!q)
 		return;
-	}
-	if (off == QUEUE_READY) {
-		hull_virtio_enable_queue(v, q, val & 1);
-		return;
-	}
-	if (q->ready || v->resetting) {
-		hull_guest_error(&v->dev, "set-up of a queue that is in use", v->queue_sel);
-		return;
-	}
 	switch (off) {
 	case QUEUE_SIZE: q->num = val > UINT16_MAX ? 0 : (uint16_t)val; break;
 	case QUEUE_DESC:
-	case QUEUE_DESC + 4: set_half(&q->desc, off & 4, val); break;
+	case QUEUE_DESC + 4: hull_virtio_set_half(&q->desc, off & 4, val); break;
 	case QUEUE_DRIVER:
-	case QUEUE_DRIVER + 4: set_half(&q->driver, off & 4, val); break;
+	case QUEUE_DRIVER + 4: hull_virtio_set_half(&q->driver, off & 4, val); break;
 	case QUEUE_DEVICE:
-	case QUEUE_DEVICE + 4: set_half(&q->device, off & 4, val); break;
+	case QUEUE_DEVICE + 4: hull_virtio_set_half(&q->device, off & 4, val); break;
 	}
 }
 
@@ -122,8 +117,8 @@ static void reg_write(struct hull_virtio *v, uint64_t off, uint32_t val)
 	case DRIVER_FEATURES: hull_virtio_set_features(v, v->driver_sel, val); return;
 	case DRIVER_FEATURES_SEL: v->driver_sel = val; return;
 	case QUEUE_SEL: v->queue_sel = val; return;
+	case QUEUE_READY: enable(v, val & 1); return;
 	case QUEUE_SIZE:
-	case QUEUE_READY:
 	case QUEUE_DESC:
 	case QUEUE_DESC + 4:
 	case QUEUE_DRIVER:

@@ -26,9 +26,11 @@ static void update_irq(struct hull_virtio *v)
 	hull_irq_set(v->dev.irq[0], v->interrupt != 0);
 }
 
-/* `shared` is held.  A line that is up stays up. */
-static void raise(struct hull_virtio *v, unsigned bits)
+/* For queue `q` or HULL_VIRTIO_CONFIG.  `shared` is held.  A line that is up stays up. */
+static void raise(struct hull_virtio *v, unsigned bits, unsigned q)
 {
+	if (v->message && v->message(v, q))
+		return;
 	if (!(bits & ~v->interrupt))
 		return;
 	hull_store_relaxed(&v->interrupt, (uint8_t)(v->interrupt | bits));
@@ -42,7 +44,8 @@ static bool has_status(const struct hull_virtio *v, unsigned bits)
 
 static bool live(const struct hull_virtio *v)
 {
-	return has_status(v, HULL_VIRTIO_DRIVER_OK) && !hull_load_relaxed(&v->resetting);
+	return has_status(v, HULL_VIRTIO_DRIVER_OK) && !hull_load_relaxed(&v->resetting) &&
+	       !hull_load_relaxed(&v->detached);
 }
 
 static void lane_enter(struct hull_virtio *v, unsigned q)
@@ -129,7 +132,7 @@ static void config_changed(struct hull_virtio *v)
 {
 	hull_store_relaxed(&v->generation, v->generation + 1);
 	if (v->status & HULL_VIRTIO_DRIVER_OK)
-		raise(v, HULL_VIRTIO_INT_CONFIG);
+		raise(v, HULL_VIRTIO_INT_CONFIG, HULL_VIRTIO_CONFIG);
 }
 
 void hull_virtio_config_changed(struct hull_virtio *v)
@@ -189,7 +192,7 @@ void hull_virtio_signal(struct hull_virtio *v, unsigned q)
 	if (!hull_virtq_must_signal(&v->queue[q]))
 		return;
 	hull_lock_acquire(&v->shared);
-	raise(v, HULL_VIRTIO_INT_QUEUE);
+	raise(v, HULL_VIRTIO_INT_QUEUE, q);
 	hull_lock_release(&v->shared);
 }
 
@@ -362,7 +365,7 @@ static uint8_t change_status(struct hull_virtio *v, uint8_t val)
 	next = allowed_status(v, val);
 	hull_store_relaxed(&v->status, next);
 	if (next & ~before & HULL_VIRTIO_DRIVER_OK && next & HULL_VIRTIO_NEEDS_RESET)
-		raise(v, HULL_VIRTIO_INT_CONFIG);
+		raise(v, HULL_VIRTIO_INT_CONFIG, HULL_VIRTIO_CONFIG);
 	hull_lock_release(&v->shared);
 	if (before & ~val & STATUS_DRIVERS || (val & ~next & STATUS_DRIVERS))
 		hull_guest_error(&v->dev, "status bit cleared, or set out of order", val);
@@ -402,6 +405,22 @@ void hull_virtio_set_features(struct hull_virtio *v, unsigned half, uint32_t val
 struct hull_virtq *hull_virtio_selected(struct hull_virtio *v)
 {
 	return v->queue_sel < v->nqueues ? &v->queue[v->queue_sel] : NULL;
+}
+
+struct hull_virtq *hull_virtio_setup(struct hull_virtio *v)
+{
+	struct hull_virtq *q = hull_virtio_selected(v);
+
+	if (q && !q->ready && !v->resetting)
+		return q;
+	hull_guest_error(&v->dev, "set-up of a queue that is in use or does not exist",
+	                 v->queue_sel);
+	return NULL;
+}
+
+void hull_virtio_set_half(hull_gpa *reg, bool high, uint32_t val)
+{
+	*reg = high ? (uint32_t)*reg | (uint64_t)val << 32 : (*reg & ~low_mask(32)) | val;
 }
 
 /* 4.2.2.1: when it reads as not ready, nothing of it is in flight any more. */
@@ -451,12 +470,27 @@ void hull_virtio_reset_queue(struct hull_virtio *v)
 		disable_queue(v, q);
 }
 
-void hull_virtio_ack(struct hull_virtio *v, uint32_t val)
+uint8_t hull_virtio_ack(struct hull_virtio *v, uint32_t val)
 {
+	uint8_t before;
+
 	hull_lock_acquire(&v->shared);
+	before = v->interrupt;
 	hull_store_relaxed(&v->interrupt, v->interrupt & (uint8_t)~val);
 	update_irq(v);
 	hull_lock_release(&v->shared);
+	return before;
+}
+
+void hull_virtio_attach(struct hull_virtio *v, bool attached)
+{
+	if (v->detached == !attached)
+		return;
+	hull_store_relaxed(&v->detached, !attached);
+	/* What came meanwhile was not looked at.  Later: the lane may be another's here. */
+	for (unsigned i = 0; attached && i < v->nqueues; i++)
+		if (live(v))
+			hull_virtio_later(v, i, 0);
 }
 
 uint64_t hull_virtio_config_read(struct hull_virtio *v, uint64_t off, unsigned size)

@@ -6,8 +6,8 @@
  * Spec: VIRTIO 1.3, ch. 2 and 3.
  *
  * A device embeds struct hull_virtio as its first member and describes itself
- * with struct hull_virtio_ops.  Transports (mmio.h) call the functions of the
- * second half and drive the line; devices call those of the first.
+ * with struct hull_virtio_ops.  Transports (mmio.h, pci.h) call the functions of the
+ * second half; devices call those of the first.
  *
  * Threading: everything under the device's lane, but for a device with ops->lanes: what concerns
  * one queue then is under that queue's lane, which is taken after the device's if both are needed.
@@ -22,6 +22,7 @@
 #include "dev/virtio/queue.h"
 
 enum { HULL_VIRTIO_QUEUES = 64, HULL_VIRTIO_CONFIG_MAX = 256 };
+enum { HULL_VIRTIO_CONFIG = HULL_VIRTIO_QUEUES }; /* in place of a queue: the configuration */
 
 /* Device status (2.1). */
 enum {
@@ -91,6 +92,13 @@ struct hull_virtio {
 	uint8_t interrupt;   /* atomic: HULL_VIRTIO_INT_* */
 	bool resetting;      /* atomic: ops->quiesce left the lane */
 	bool reset_again;    /* asked for while `resetting` */
+	bool detached;       /* atomic: the transport lets it reach no memory; nothing new begins */
+	/*
+	 * Interrupt the driver by a message of queue `q`, or HULL_VIRTIO_CONFIG; `shared` is held.
+	 * False: by the line.  NULL: the transport has no messages.
+	 */
+	bool (*message)(struct hull_virtio *v, unsigned q);
+	void *transport; /* the transport's */
 };
 
 /* The saved state of a device whose state struct `type` begins with `v`, queues excluded. */
@@ -165,11 +173,18 @@ void hull_virtio_set_status(struct hull_virtio *v, uint8_t val);
 void hull_virtio_set_features(struct hull_virtio *v, unsigned half, uint32_t val);
 /* The selected queue, or NULL if there is none. */
 struct hull_virtq *hull_virtio_selected(struct hull_virtio *v);
+/* The same for its set-up; NULL as well if it is in use, and the mistake is counted. */
+struct hull_virtq *hull_virtio_setup(struct hull_virtio *v);
 void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool enable);
 /* QueueReset of the selected queue (2.6.1): disabled when this returns. */
 void hull_virtio_reset_queue(struct hull_virtio *v);
 void hull_virtio_notify(struct hull_virtio *v, uint32_t q);
-void hull_virtio_ack(struct hull_virtio *v, uint32_t bits);
+/* Clear causes of interrupts; returns those that there were. */
+uint8_t hull_virtio_ack(struct hull_virtio *v, uint32_t bits);
+/* The transport may or may not reach memory from now on. */
+void hull_virtio_attach(struct hull_virtio *v, bool attached);
+/* Replace one half of an address. */
+void hull_virtio_set_half(hull_gpa *reg, bool high, uint32_t val);
 uint64_t hull_virtio_config_read(struct hull_virtio *v, uint64_t off, unsigned size);
 void hull_virtio_config_write(struct hull_virtio *v, uint64_t off, uint64_t val, unsigned size);
 
