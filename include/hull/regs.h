@@ -14,7 +14,10 @@ enum {
 	HULL_RV_REG_PRIV = 65, /* 0 U, 1 S, 3 M */
 	/* 1: there is no M-mode software; Hull is the firmware and ecall from S is a hypercall. */
 	HULL_RV_REG_SBI = 66,
-	HULL_RV_REG_CSR = 0x1000, /* + CSR number */
+	HULL_RV_REG_TIMEBASE = 67, /* ticks of `time` a second; absent: 10 million */
+	HULL_RV_REG_CSR = 0x1000,  /* + CSR number */
+	/* + n: 1 if the hart has the n-th extension of isa/riscv64/isa.h; absent: it has. */
+	HULL_RV_REG_EXT = 0x2000,
 };
 
 /* x86_64; Intel SDM vol. 3, chapters 2, 3 and 10 */

@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "core/aspace.h"
+#include "core/irqchip.h"
 #include "core/vcpu.h"
 #include "isa/riscv64/regs.h"
 
@@ -213,6 +214,21 @@ static int put_tree(struct virt *v, struct load *l, struct hull_err *err)
 	return r;
 }
 
+/* With SBI below, harts are in S-mode from the start, and only their threads can wait for it. */
+static int start_below(struct hull_machine *m, hull_gpa entry, struct hull_err *err)
+{
+	struct hull_vcpu *first = hull_vm_vcpu(m->vm, 0);
+	int r = hull_vcpu_reg_set(first, HULL_RV_REG_PC, entry);
+
+	if (!r)
+		r = hull_vcpu_reg_set(first, REG_A0, first->phys_id);
+	if (!r)
+		r = hull_vcpu_reg_set(first, REG_A1, m->placed.dtb);
+	for (uint32_t i = 1; !r && i < hull_vm_vcpu_count(m->vm); i++)
+		r = hull_vcpu_start(hull_vm_vcpu(m->vm, i), NULL, 0);
+	return r ? hull_fail(err, r, 0, "the accelerator refuses to start the harts") : 0;
+}
+
 static int start_kernel(struct hull_machine *m, hull_gpa entry, struct hull_err *err)
 {
 	struct hull_vcpu *vcpu = hull_vm_vcpu(m->vm, 0);
@@ -289,7 +305,11 @@ static int load(struct hull_machine *m, struct hull_err *err)
 	m->booted = true;
 	m->placed.initrd = l.layout.initrd.start;
 	m->placed.entry = l.kernel.entry;
-	return l.has_firmware ? start_firmware(m, &l, err) : start_kernel(m, l.kernel.entry, err);
+	if (l.has_firmware)
+		return start_firmware(m, &l, err);
+	if (hull_vm_below(m->vm) & HULL_BELOW_POWER)
+		return start_below(m, l.kernel.entry, err);
+	return start_kernel(m, l.kernel.entry, err);
 }
 
 static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_err *err)
@@ -335,6 +355,11 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 
 	if (r)
 		return r;
+	if (m->boot.firmware.data && hull_vm_below(m->vm) & HULL_BELOW_POWER) {
+		hull_fail(err, HULL_ENOTSUP, 1301, "this accelerator has no M-mode for firmware");
+		hull_err_fix(err, "--accel none, or leave --firmware away");
+		return HULL_ENOTSUP;
+	}
 	v->places = (struct hull_places){ .machine = m, .map = &map, .line = plic_line };
 	v->firmware = m->boot.firmware.data;
 	v->ssip.set = raise_ssip;

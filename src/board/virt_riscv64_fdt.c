@@ -23,17 +23,31 @@ uint64_t hull_virt_riscv64_fdt_room(const struct virt *v)
 	return hull_tree_room(&v->places, CPU_ROOM);
 }
 
-static void write_cpu(struct hull_fdt_writer *w, const struct hull_vcpu *vcpu)
+/* What this hart has of all that Hull knows: an accelerator of the host may have less. */
+static uint64_t extensions(struct hull_vcpu *vcpu)
 {
-	size_t len;
-	const char *names = hull_riscv64_isa_extensions(&len);
+	uint64_t have = 0, yes;
+
+	for (unsigned n = 0; hull_riscv64_isa_extension(n); n++)
+		if (hull_vcpu_reg_get(vcpu, HULL_RV_REG_EXT + n, &yes) || yes)
+			have |= BIT(n);
+	return have;
+}
+
+static void write_cpu(struct hull_fdt_writer *w, struct hull_vcpu *vcpu)
+{
+	uint64_t have = extensions(vcpu);
+	char isa[HULL_RV_ISA_MAX], names[HULL_RV_ISA_MAX];
+	size_t len = hull_riscv64_isa_extensions(have, names);
+
+	(void)hull_riscv64_isa_string(have, isa);
 
 	hull_fdt_begin_node_at(w, "cpu", vcpu->phys_id);
 	hull_fdt_prop_string(w, "device_type", "cpu");
 	hull_fdt_prop_u32(w, "reg", (uint32_t)vcpu->phys_id);
 	hull_fdt_prop_string(w, "status", "okay");
 	hull_fdt_prop_string(w, "compatible", "riscv");
-	hull_fdt_prop_string(w, "riscv,isa", hull_riscv64_isa_string());
+	hull_fdt_prop_string(w, "riscv,isa", isa);
 	hull_fdt_prop_string(w, "riscv,isa-base", "rv64i");
 	hull_fdt_prop_bytes(w, "riscv,isa-extensions", names, len);
 	hull_fdt_prop_string(w, "mmu-type", "riscv,sv57");
@@ -51,10 +65,14 @@ static void write_cpu(struct hull_fdt_writer *w, const struct hull_vcpu *vcpu)
 
 static void write_cpus(struct hull_fdt_writer *w, struct hull_vm *vm)
 {
+	uint64_t hz;
+
+	if (hull_vcpu_reg_get(hull_vm_vcpu(vm, 0), HULL_RV_REG_TIMEBASE, &hz))
+		hz = 1000000000 / RV_TIME_NS;
 	hull_fdt_begin_node(w, "cpus");
 	hull_fdt_prop_u32(w, "#address-cells", 1);
 	hull_fdt_prop_u32(w, "#size-cells", 0);
-	hull_fdt_prop_u32(w, "timebase-frequency", (uint32_t)(1000000000 / RV_TIME_NS));
+	hull_fdt_prop_u32(w, "timebase-frequency", (uint32_t)hz);
 	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++)
 		write_cpu(w, hull_vm_vcpu(vm, i));
 	hull_fdt_end_node(w);

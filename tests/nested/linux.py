@@ -9,7 +9,7 @@ import sys
 import _host
 
 # How many vCPUs besides one; what the console is called.
-GUESTS = {"aarch64": (4, "ttyAMA0")}
+GUESTS = {"aarch64": (4, "ttyAMA0"), "riscv64": (4, "ttyS0")}
 
 SCRIPT = """
 run() {

@@ -25,6 +25,8 @@
 #include "accel/kvm/kvm_x86.h"
 #elif defined(__aarch64__)
 #include "accel/kvm/kvm_arm64.h"
+#elif defined(__riscv)
+#include "accel/kvm/kvm_riscv.h"
 #else
 #include "accel/kvm/kvm_none.h"
 #endif

@@ -2,6 +2,9 @@
 /* ISA strings: one list, two spellings (Linux riscv/extensions.yaml names). */
 #include "isa/riscv64/isa.h"
 
+#include "base/bits.h"
+#include "base/text.h"
+
 #define SINGLE(X) X("i") X("m") X("a") X("f") X("d") X("c")
 /* The formatter would indent each line more than the last. */
 /* clang-format off */
@@ -11,19 +14,33 @@
 	X("svadu") X("svinval") X("svnapot") X("svpbmt")
 /* clang-format on */
 
-#define JOIN(s)   s
-#define UNDER(s)  "_" s
-#define LISTED(s) s "\0"
+#define ROW(s) s,
 
-const char *hull_riscv64_isa_string(void)
+static const char *const names[] = { SINGLE(ROW) MULTI(ROW) };
+
+const char *hull_riscv64_isa_extension(unsigned n)
 {
-	return "rv64" SINGLE(JOIN) MULTI(UNDER);
+	return n < ARRAY_LEN(names) ? names[n] : NULL;
 }
 
-const char *hull_riscv64_isa_extensions(size_t *ret_len)
+size_t hull_riscv64_isa_string(uint64_t have, char dst[HULL_RV_ISA_MAX])
 {
-	static const char list[] = SINGLE(LISTED) MULTI(LISTED);
+	size_t n = hull_format(dst, HULL_RV_ISA_MAX, "rv64");
 
-	*ret_len = sizeof(list) - 1;
-	return list;
+	_Static_assert(ARRAY_LEN(names) <= HULL_RV_EXTENSIONS_MAX, "a bit for each extension");
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (have >> i & 1)
+			n += hull_format(dst + n, HULL_RV_ISA_MAX - n, "%s%s",
+			                 names[i][1] ? "_" : "", names[i]);
+	return n;
+}
+
+size_t hull_riscv64_isa_extensions(uint64_t have, char dst[HULL_RV_ISA_MAX])
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (have >> i & 1)
+			n += hull_format(dst + n, HULL_RV_ISA_MAX - n, "%s", names[i]) + 1;
+	return n;
 }

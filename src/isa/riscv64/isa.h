@@ -4,13 +4,21 @@
 #define HULL_ISA_RISCV64_ISA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { HULL_RV_CACHE_BLOCK = 64 }; /* bytes: Zicbom and Zicboz */
 
-/* The old device-tree string "rv64imafdc_...". */
-const char *hull_riscv64_isa_string(void);
+/* Room for the texts below; no extension has a number as high as the second. */
+enum { HULL_RV_ISA_MAX = 256, HULL_RV_EXTENSIONS_MAX = 64 };
 
-/* The extension names one after the other, each NUL-terminated; *ret_len is the whole length. */
-const char *hull_riscv64_isa_extensions(size_t *ret_len);
+/* The name of the n-th extension; NULL after the last. */
+const char *hull_riscv64_isa_extension(unsigned n);
+
+/*
+ * Those of which `have` has a bit, as the old device-tree string "rv64imafdc_...", and one after
+ * the other, each NUL-terminated.  The length: of the list with all NULs.
+ */
+size_t hull_riscv64_isa_string(uint64_t have, char dst[HULL_RV_ISA_MAX]);
+size_t hull_riscv64_isa_extensions(uint64_t have, char dst[HULL_RV_ISA_MAX]);
 
 #endif
