@@ -146,7 +146,6 @@ need_nested() {
 }
 
 build_nested() {
-	build
 	cross aarch64 -Db_sanitize=undefined
 	compile build-aarch64 hull
 	cross riscv64
@@ -181,6 +180,7 @@ tests() {
 	nested)
 		shift
 		need_nested
+		build
 		build_nested
 		exec python3 tools/run_tests.py --fast build --suite nested -- "$@"
 		;;
@@ -213,6 +213,11 @@ tests() {
 	[ "$mode" = quick ] || suites="--suite guest $suites" # the longest first
 	build_metal
 	suites="$suites --suite metal"
+	if [ "$mode" = all ] && [ $# = 0 ]; then
+		need_nested
+		build_nested
+		suites="--suite nested $suites"
+	fi
 	cross=
 	case " $* " in
 	"  " | *aarch64*) build_aarch64 && suites="$suites --suite aarch64" ;;

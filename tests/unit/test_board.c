@@ -246,6 +246,59 @@ static void reset_loads_again(void **state)
 	end(&f);
 }
 
+static uint32_t power_below(struct hull_vm *vm)
+{
+	(void)vm;
+	return HULL_BELOW_POWER;
+}
+
+/* A host's hart: letters only, and a faster clock. */
+static int host_reg_get(struct hull_vcpu *vcpu, uint32_t number, uint64_t *ret)
+{
+	if (number >= HULL_RV_REG_EXT || number == HULL_RV_REG_TIMEBASE) {
+		*ret = number == HULL_RV_REG_TIMEBASE ? 24000000 : number < HULL_RV_REG_EXT + 6;
+		return 0;
+	}
+	return hull_accel_find("fake")->reg_get(vcpu, number, ret);
+}
+
+static void harts_of_the_host(void **state)
+{
+	struct hull_accel host = *hull_accel_find("fake");
+	struct fixture f;
+	struct hull_fdt t;
+	void *blob;
+
+	(void)state;
+	host.below = power_below;
+	host.reg_get = host_reg_get;
+	begin(&f, 2);
+	f.m.boot.kernel = (struct hull_blob){ .data = image, .size = sizeof(image) };
+	assert_int_equal(hull_vm_create(&f.config, &f.hal.hal, &host, &f.m.vm, &f.err), 0);
+	f.m.state = calloc(1, f.m.board->state_size);
+	assert_int_equal(f.m.board->build(&f.m, NULL, &f.err), 0);
+	assert_int_equal(hull_vm_seal(f.m.vm, &f.err), 0);
+	assert_int_equal(hull_vm_boot(f.m.vm, &f.err), 0);
+	assert_int_equal(reg(&f, 0, HULL_RV_REG_PC), RAM);
+	assert_int_equal(reg(&f, 0, 11), f.m.placed.dtb);
+	assert_int_equal(reg(&f, 0, HULL_RV_REG_CSR + 0x302), UINT64_MAX); /* no M-mode */
+	assert_int_equal(hull_vcpu_state(hull_vm_vcpu(f.m.vm, 1)), HULL_VCPU_READY);
+	blob = tree_of(&f, &t);
+	dtc_accepts(blob, f.m.placed.dtb_bytes);
+	assert_int_equal(cell(&t, "/cpus", "timebase-frequency", 0), 24000000);
+	assert_string_equal(string(&t, "/cpus/cpu@1", "riscv,isa"), "rv64imafdc");
+	assert_string_equal(string(&t, "/cpus/cpu@1", "riscv,isa-extensions"), "i");
+	free(blob);
+	end(&f);
+	begin(&f, 1);
+	f.m.boot.firmware = (struct hull_blob){ .data = image, .size = sizeof(image) };
+	assert_int_equal(hull_vm_create(&f.config, &f.hal.hal, &host, &f.m.vm, &f.err), 0);
+	f.m.state = calloc(1, f.m.board->state_size);
+	assert_int_equal(f.m.board->build(&f.m, NULL, &f.err), HULL_ENOTSUP);
+	assert_int_equal(f.err.id, 1301);
+	end(&f);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
 	struct fixture f;
@@ -300,6 +353,7 @@ int main(void)
 		cmocka_unit_test(firmware_starts_all_harts),
 		cmocka_unit_test(sswi_raises_once),
 		cmocka_unit_test(reset_loads_again),
+		cmocka_unit_test(harts_of_the_host),
 		cmocka_unit_test(what_cannot_be_is_refused),
 		cmocka_unit_test(many_devices_find_a_place),
 	};
