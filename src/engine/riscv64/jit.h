@@ -29,7 +29,7 @@ enum {
 	/* Generated code is entered only if so many instructions fit into the budget. */
 	RV_JIT_MARGIN = RV_BLOCK_INSNS,
 	RV_JIT_RECENT = 64,
-	RV_JIT_NOT_STORED = 4096,
+	RV_JIT_NOT_STORED = 1 << 15,
 };
 
 struct rv_jit {
@@ -69,8 +69,7 @@ bool rv_jit_is_stored(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entr
 struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
                                 struct jit_code **keep);
 /* The same of tier 2 only: it may need pages that were not known when the block was restored. */
-struct jit_code *rv_jit_restore_hot(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
-                                    struct jit_code **keep);
+struct jit_code *rv_jit_restore_hot(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e);
 /* Give h's code to its store; the vCPU does not run.  HULL_ENOMEM. */
 int rv_jit_hand_over(struct rv_hart *h);
 

@@ -56,27 +56,44 @@ struct found {
 	uint64_t gpas[JIT_RANGES]; /* of its ranges */
 };
 
-/* The first unit of this tier that fits; else FITS_LATER if there is one that may. */
-static enum fit find_tier(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
-                          unsigned tier, struct found *ret)
-{
-	enum fit best = FITS_NOT;
+enum { BLOCK = 1, REGION = 2, BOTH = BLOCK | REGION };
 
-	search(e, pc, &ret->search);
-	while (best != FITS && jit_store_next(h->jit->store, &ret->search, &ret->unit))
-		if (ret->unit.tier == tier)
-			best = MAX(best, fit(h, &ret->unit, pc, e, ret->gpas));
-	return best;
+/*
+ * The first unit of each tier in `tiers` that fits, ret[tier - 1]; returns which there are.
+ * *ret_later: there is one that may fit.
+ */
+static unsigned find(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e, unsigned tiers,
+                     struct found ret[2], bool *ret_later)
+{
+	struct jit_store_search s;
+	struct jit_unit unit;
+	unsigned found = 0;
+
+	*ret_later = false;
+	search(e, pc, &s);
+	while (found != tiers && jit_store_next(h->jit->store, &s, &unit)) {
+		struct found *f = &ret[unit.tier - 1];
+		enum fit how;
+
+		if (!(tiers & ~found & unit.tier))
+			continue;
+		how = fit(h, &unit, pc, e, f->gpas);
+		*ret_later |= how == FITS_LATER;
+		if (how != FITS)
+			continue;
+		f->search = s;
+		f->unit = unit;
+		found |= unit.tier;
+	}
+	return found;
 }
 
 bool rv_jit_is_stored(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e)
 {
-	struct found f;
+	struct found f[2];
+	bool later;
 
-	if (!h->jit || !h->jit->store)
-		return false;
-	return find_tier(h, pc, e, 1, &f) == FITS ||
-	       (h->jit->tier2 && find_tier(h, pc, e, 2, &f) == FITS);
+	return h->jit && h->jit->store && find(h, pc, e, BLOCK, f, &later);
 }
 
 static struct jit_code *take(struct rv_hart *h, const struct found *f, struct jit_code **keep)
@@ -91,21 +108,21 @@ static struct jit_code *take(struct rv_hart *h, const struct found *f, struct ji
 	}
 	c->epoch = h->code_epoch;
 	h->stats.cache_loaded++;
-	h->stats.regions_loaded += c->tier == 2;
+	if (c->tier == 2) {
+		h->stats.regions_loaded++;
+		rv_jit_supersede(h, c->gpa);
+	}
 	return c;
 }
 
-struct jit_code *rv_jit_restore_hot(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
-                                    struct jit_code **keep)
+struct jit_code *rv_jit_restore_hot(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e)
 {
-	struct jit_code *c = NULL;
-	struct found f;
+	struct found f[2];
+	bool later;
 
-	if (h->jit->store && h->jit->tier2 && find_tier(h, pc, e, 2, &f) == FITS)
-		c = take(h, &f, keep);
-	if (c)
-		rv_jit_supersede(h, c->gpa);
-	return c;
+	if (!h->jit->store || !h->jit->tier2 || !find(h, pc, e, REGION, f, &later))
+		return NULL;
+	return take(h, &f[1], NULL);
 }
 
 struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_fetch_entry *e,
@@ -114,23 +131,23 @@ struct jit_code *rv_jit_restore(struct rv_hart *h, uint64_t pc, const struct rv_
 	uint64_t gpa = e->gpa | (pc & HULL_PAGE_MASK);
 	struct rv_jit *j = h->jit;
 	uint64_t *not_stored = &j->not_stored[(gpa >> 1 ^ gpa >> 13) % RV_JIT_NOT_STORED];
-	struct jit_code *block = NULL, *hot;
-	struct found f;
-	enum fit fit;
+	struct jit_code *block = NULL, *region = NULL;
+	struct found f[2];
+	unsigned found;
+	bool later;
 
 	/* Code that is not hot yet comes by often.  If it changes it is merely translated. */
 	if (!j->store || *not_stored == gpa)
 		return NULL;
-	fit = find_tier(h, pc, e, 1, &f);
-	if (fit == FITS)
-		block = take(h, &f, keep);
-	/* The block stays beside it: other loops may be made of it. */
-	hot = rv_jit_restore_hot(h, pc, e, keep);
-	if (hot)
-		return hot;
-	if (!block && fit != FITS_LATER)
+	found = find(h, pc, e, j->tier2 ? BOTH : BLOCK, f, &later);
+	/* The block is there beside the region: other loops may be made of it. */
+	if (found & BLOCK)
+		block = take(h, &f[0], keep);
+	if (found & REGION)
+		region = take(h, &f[1], keep);
+	if (!block && !region && !later)
 		*not_stored = gpa;
-	return block;
+	return region ? region : block;
 }
 
 /* A unit's parts, copied out of the cache. */

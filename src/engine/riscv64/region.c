@@ -326,7 +326,7 @@ static bool restored(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 
 	if (!e || (e->gpa ^ gpa) >= HULL_PAGE_SIZE)
 		return false;
-	c = rv_jit_restore_hot(h, pc, e, NULL);
+	c = rv_jit_restore_hot(h, pc, e);
 	if (c)
 		rv_jit_named(h, c);
 	return c;
