@@ -27,6 +27,10 @@ enum {
 	ENGINE_SITES = 512,
 	ENGINE_CONTEXTS = 512, /* numbers of contexts are below */
 	ENGINE_SITE_SHIFT = 3, /* of the context in a site's tag */
+	ENGINE_HELD = 8,
+	ENGINE_HELD_STEP = 1 << 11,
+	ENGINE_HELD_INSNS = 1 << 14,
+	ENGINE_HELD_LAST = 1 << 28, /* bytes at the end of the address space */
 };
 
 /* A tag is page address | context.  0 matches nothing, since contexts start at 1. */
@@ -61,6 +65,19 @@ struct engine_site {
 	uintptr_t addend;
 };
 
+/*
+ * What a unit found out about the page that a register points into, for reading or for writing: as
+ * long as the register only grows, and is less than `end`, the addend is right.  Code that is not
+ * of the unit, or gives the register another value, sets `end` to 0.  A register grows by less
+ * than ENGINE_HELD_STEP an instruction, a unit runs less than ENGINE_HELD_INSNS of them before it
+ * is entered anew and holds nothing, and nothing is held in the last pages of the address space:
+ * so no register comes round to 0 meanwhile.
+ */
+struct engine_held {
+	uint64_t end;
+	uintptr_t addend;
+};
+
 struct engine_cpu {
 	/*
 	 * Instructions that may still be executed before the code must leave; negative:
@@ -82,6 +99,7 @@ struct engine_cpu {
 	uint8_t fp_fast;                /* FP unit on and dirty, rounding mode nearest even */
 	const void *stub[ENGINE_STUBS]; /* thunks and ways out, by number */
 	uint64_t spill[ENGINE_SPILLS];
+	struct engine_held held[ENGINE_HELD];
 	struct engine_site sites[ENGINE_SITES];
 	struct engine_tlb_entry tlb[ENGINE_TLB_SIZE];
 	struct engine_jump_entry jumps[ENGINE_JUMP_SIZE];
@@ -95,6 +113,8 @@ static inline unsigned engine_tlb_index(uint64_t va)
 {
 	return va >> 12 & (ENGINE_TLB_SIZE - 1);
 }
+
+_Static_assert(ENGINE_HELD_STEP *ENGINE_HELD_INSNS < ENGINE_HELD_LAST, "see engine_held");
 
 /* Offset of a field from the guest CPU. */
 #define ENGINE_STATE(field) ((int32_t)(ENGINE_CPU_AT + offsetof(struct engine_cpu, field)))

@@ -17,7 +17,12 @@ what the general registers hold, as far as that matters, along all ways that lea
   ("key",)                  jump_key
   ("start",)                the address of the unit's first byte
   ("aligned",)              a multiple of 4096
+  ("end", B, hi)            the first B' >= B for which B' + hi is in another page than B + hi
   ("const", k)
+
+What is held (cpu.h: engine_held) is for one register B and one kind of access in the whole unit: held[n]
+is `kept` where it is empty, or was filled for B and B only grew since, in small steps.  "below" and "asked"
+are no registers: B is not in the last pages, and B is less than held[n].end.
 
 Besides, `secret` are the registers that may hold addresses of the host: they must not
 get into anything that the guest can see.  Where two ways meet, what holds on both is kept.
@@ -137,22 +142,29 @@ def disassemble(codes):
 
 
 class State:
-    __slots__ = ("v", "secret", "flags", "site")
+    __slots__ = ("v", "secret", "flags", "site", "kept")
 
-    def __init__(self, v=None, secret=frozenset(), flags=None, site=None):
-        self.v, self.secret, self.flags, self.site = v or {}, secret, flags, site
+    def __init__(self, v=None, secret=frozenset(), flags=None, site=None, kept=frozenset()):
+        self.v, self.secret, self.flags, self.site, self.kept = v or {}, secret, flags, site, kept
 
     def copy(self):
-        return State(dict(self.v), self.secret, self.flags, self.site)
+        return State(dict(self.v), self.secret, self.flags, self.site, self.kept)
 
     def key(self):
-        return (self.v, self.secret, self.flags, self.site)
+        return (self.v, self.secret, self.flags, self.site, self.kept)
+
+
+def both(x, y):
+    """What holds of a register of which x or y does."""
+    if x[0] == y[0] in ("addend", "host") and x[1] == y[1]:
+        return x[:2] + (max(x[2], y[2]), min(x[3], y[3]), x[4] and y[4])
+    return x if x == y else None
 
 
 def meet(a, b):
-    v = {r: x for r, x in a.v.items() if b.v.get(r) == x}
+    v = {r: both(x, b.v[r]) for r, x in a.v.items() if r in b.v and both(x, b.v[r])}
     return State(v, a.secret | b.secret, a.flags if a.flags == b.flags else None,
-                 a.site if a.site == b.site else None)
+                 a.site if a.site == b.site else None, a.kept & b.kept)
 
 
 class Checker:
@@ -169,6 +181,14 @@ class Checker:
 
     def unit(self, insns, size, exits):
         """What is wrong with it: a list of texts."""
+        self.held, self.fills = {}, {}
+        wrong = self.follow(insns, size, exits)
+        if not self.fills:
+            return wrong
+        self.held = {n: min(kinds) for n, kinds in self.fills.items()}  # what each is for is known now
+        return self.follow(insns, size, exits)
+
+    def follow(self, insns, size, exits):
         self.size, self.exits = size, exits
         self.by_at = {i.at: n for n, i in enumerate(insns)}
         self.wrong = {}
@@ -281,10 +301,12 @@ class Checker:
             raise Bad("operand %s" % a)
         return GPRS[a][0]
 
-    def set(self, s, reg, value=None, secret=False):
+    def set(self, s, reg, value=None, secret=False, grows=False):
         """reg has a new value; what was known relative to the old one no longer is."""
         if reg in ("rsp", "rbp"):
             raise Bad("changes " + reg)
+        if not grows:
+            s.kept = frozenset(n for n in s.kept if self.held.get(n, (None,))[0] != reg)
         for q in [q for q, x in s.v.items() if q == reg or x[1:2] == (reg,)]:
             del s.v[q]
         if value and value[1:2] != (reg,):
@@ -347,6 +369,14 @@ class Checker:
             return None
         return at // 16, at % 16
 
+    def held_of(self, m):
+        """The same of what is held."""
+        first, size = self.layout["held"]
+        at = m.disp + BIAS - first
+        if m.base != "rbp" or m.index or not 0 <= at < size or m.size != 8 or at % 8:
+            return None
+        return at // 16, at % 16
+
     def indexed(self, m):
         """The field of the TLB or jump cache at [rbp + index + disp], and index."""
         if m.base != "rbp" or not m.index or m.scale != 1 or m.size != 8:
@@ -389,6 +419,15 @@ class Checker:
                     raise Bad("site: tag %s" % (v,))
                 s.flags = ("site", site[0], v[1], v[2], v[2] + v[3])
                 return
+            held = self.held_of(b)
+            if held:
+                if held[1] or held[0] not in s.kept or GPRS[a] != (a, 64) or \
+                        self.held.get(held[0], (a,))[0] != a:
+                    raise Bad("held[%u] is not kept" % held[0])
+                s.flags = ("asked", a, held[0])
+                return
+        if a in GPRS and GPRS[a][1] == 64 and b == -self.layout["held_last"]:
+            s.flags = ("below", a)
         self.sources(i.args, s)
 
     def assign(self, i, s, site):
@@ -406,9 +445,37 @@ class Checker:
             if i.op in ALTERS and not (i.op in ("xor", "sub") and rest == [d]):
                 self.sources([d], s)
             self.sources([a for a in rest if not (i.op == "xor" and rest == [d])], s)
-        self.set(s, reg, value, secret)
+        grows = GPRS[d][1] == 64 and (i.op == "add" and self.is_step(rest[0]) or
+                                      i.op == "lea" and rest[0].base == d and not rest[0].index and
+                                      self.is_step(rest[0].disp))
+        self.set(s, reg, value, secret, grows)
+
+    def is_step(self, k):
+        return isinstance(k, int) and 0 < k < self.layout["held_step"]
+
+    def hold(self, i, n, part, value, s, site):
+        """held[n] becomes empty, or what was looked up: first the addend, then the end."""
+        v = s.v.get(value)
+        if i.op == "mov" and not part and value == 0:
+            s.kept |= {n}
+        elif i.op == "mov" and part and v and v[0] == "addend":
+            kind = v[1:]
+            if n in self.held and self.held[n] != kind:
+                raise Bad("held[%u] is for %s, too" % (n, self.held[n]))
+            self.fills.setdefault(n, set()).add(kind)
+            s.kept -= {n}
+            s.site = ("held", n) + kind
+        elif i.op == "mov" and not part and site and site[:2] == ("held", n) and \
+                v == ("end", site[2], site[4]) and s.v.get("below") == ("below", site[2]):
+            s.kept |= {n}
+        else:
+            raise Bad("held[%u]: %s" % (n, v))
 
     def store(self, i, m, rest, s, site):
+        to = self.held_of(m)
+        if to:
+            self.hold(i, *to, rest[0], s, site)
+            return
         to = self.site_of(m)
         if to and i.op == "mov" and rest[0] in GPRS:
             v = s.v.get(rest[0])
@@ -448,6 +515,8 @@ class Checker:
             return self.masked(old or ("",), a, bits, reg, s)
         if not old or not isinstance(a, (int, Mem)):
             return None, False, False
+        if op == "add" and bits == 64 and old[0] == "page" and not old[3] and a == PAGE - old[2]:
+            return ("end", old[1], old[2]), False, True
         if op == "shr" and bits == 32 and old[0] == "low" and a == 12 - TLB_SHIFT:
             return ("shifted",) + old[1:], False, True
         if op == "shl" and bits == 32 and old[0] == "jumplow" and a == TLB_SHIFT - 1:
@@ -482,6 +551,13 @@ class Checker:
             if site[1] != 8 or not x or x[0] != "siteok" or x[5] != site[0]:
                 raise Bad("site was not asked: %s" % (x,))
             return ("addend",) + x[1:4] + (bool(site[0] & 1),), True, True
+        held = self.held_of(m)
+        if held:
+            x = s.v.get("asked")
+            if held[1] != 8 or not x or x[2] != held[0]:
+                raise Bad("held[%u] was not asked: %s" % (held[0], x))
+            # The first time through the unit, what it is for is not known.
+            return ("addend",) + self.held.get(held[0], (x[1], -1 << 31, 1 << 31, True)), True, True
         if m.base == "rbp" and not m.index and [m.disp + BIAS, m.size] == self.layout["jump_key"]:
             return ("key",), False, True
         return None, False, False
@@ -516,18 +592,20 @@ class Checker:
         if i.op == "jmp":
             return [to]
         hit = s.copy()
-        if i.op == "jne" and flags:
+        if flags and i.op == ("jae" if flags[0] in ("asked", "below") else "jne"):
             self.learn(hit, flags)
-        elif flags and flags[0] != "tlb" and flags[0] != "site" and i.op != "jne":
+        elif flags and flags[0].startswith("jump"):
             raise Bad("condition of the jump cache")
         return [to, (i.end, hit)]
 
     def learn(self, s, flags):
-        """The comparison says equal."""
+        """The comparison says equal, or below."""
         if flags[0] == "tlb":
             s.v[flags[1]] = ("tlbok",) + flags[2:]
         elif flags[0] == "site":
             s.v["site"] = ("siteok",) + flags[2:5] + (None, flags[1])
+        elif flags[0] in ("asked", "below"):
+            s.v[flags[0]] = flags
         else:
             s.v[flags[1]] = (flags[0],)
 

@@ -18,8 +18,9 @@ import _x86_units as x86
 
 PROGRAM = os.path.join(os.path.dirname(os.environ["HULL"]), "tests/test_jit_operands")
 
-# A load through the TLB, a store through a site, a jump to another page.
+# A load through the TLB, a store through a site, loads of a page that is held, a jump to another page.
 GOOD = """start:
+	mov qword ptr [rbp + {held} + 16], 0
 again:	sub r15, 3
 	js out
 	lea eax, [rbx + 8]
@@ -39,6 +40,15 @@ back:	lea rdx, [r13 - 4]
 	jne fill
 	mov rax, [rbp + {sites} + 24]
 store:	mov [rax + r13 - 4], r12d
+	cmp r14, [rbp + {held} + 16]
+	jae hold
+	mov rax, [rbp + {held} + 24]
+held:	mov r12, [rax + r14 + 8]
+	add r14, 16
+	test bl, 4
+	jne again
+	mov r14, r12
+	mov qword ptr [rbp + {held} + 16], 0
 	test bl, 1
 	jne again
 	test bl, 2
@@ -70,6 +80,23 @@ slow:	mov [rbp + {arg}], rbx
 	je out
 	mov r12, [rbp + {arg} + 24]
 	jmp back
+hold:	lea eax, [r14 - 8]
+	shr eax, 7
+	and eax, 0x1ffe0
+	lea rdx, [r14 + 23]
+	and rdx, -4096
+	or rdx, [rbp + {data_context}]
+	cmp rdx, [rbp + rax + {tlb.read}]
+	jne out
+	mov rax, [rbp + rax + {tlb.addend}]
+	cmp r14, -{held_last}
+	jae last
+	lea rdx, [r14 + 23]
+	and rdx, -4096
+	add rdx, 4073
+	mov [rbp + {held} + 24], rax
+	mov [rbp + {held} + 16], rdx
+last:	jmp held
 fill:	lea eax, [r13 - 4]
 	shr eax, 7
 	and eax, 0x1ffe0
@@ -137,6 +164,42 @@ PLANTED = [
     ("mov [rbp + {sites} + 16], rdx", "mov [rbp + {sites} + 16], r12"),
     ("mov [rbp + {sites} + 24], rax\n", "mov [rbp + {sites} + 24], r12\n"),
     ("mov [rbp + {sites} + 24], rax\n", ""),
+    ("start:\n\tmov qword ptr [rbp + {held} + 16], 0", "start:"),
+    ("start:\n\tmov qword ptr [rbp + {held} + 16], 0", "start: mov qword ptr [rbp + {held} + 16], 1"),
+    ("start:\n\tmov qword ptr [rbp + {held} + 16], 0", "start: mov qword ptr [rbp + {held}], 0"),
+    ("start:\n\tmov qword ptr [rbp + {held} + 16], 0", "start: mov dword ptr [rbp + {held} + 16], 0"),
+    ("mov r14, r12\n\tmov qword ptr [rbp + {held} + 16], 0", "mov r14, r12"),
+    ("mov r14, r12\n\tmov qword ptr [rbp + {held} + 16], 0", "mov qword ptr [rbp + {held} + 16], 0\nmov r14, r12"),
+    ("add r14, 16", "add r14, {held_step}"),
+    ("add r14, 16", "add r14, -16"),
+    ("add r14, 16", "add r14d, 16"),
+    ("add r14, 16", "add r14, r12"),
+    ("add r14, 16", "sub r14, 16"),
+    ("add r14, 16", "lea r14, [r14 + r12 + 16]"),
+    ("add r14, 16", "lea r14, [r13 + 16]"),
+    ("\tjae hold", ""),
+    ("\tjae hold", "\tja hold"),
+    ("\tjae hold", "\tjb hold"),
+    ("cmp r14, [rbp + {held} + 16]", "cmp r13, [rbp + {held} + 16]"),
+    ("cmp r14, [rbp + {held} + 16]", "cmp r14d, [rbp + {held} + 16]"),
+    ("cmp r14, [rbp + {held} + 16]", "cmp r14, [rbp + {held}]"),
+    ("cmp r14, [rbp + {held} + 16]", "cmp r14, [rbp + {held} + 24]"),
+    ("mov rax, [rbp + {held} + 24]", "mov rax, [rbp + {held} + 8]"),
+    ("mov rax, [rbp + {held} + 24]", "mov rax, [rbp + {held} + 16]"),
+    ("mov rax, [rbp + {held} + 24]", "mov r12, [rbp + {held} + 24]\nmov [rbp + {x} + 8], r12"),
+    ("held:	mov r12, [rax + r14 + 8]", "held:	mov r12, [rax + r14 + 17]"),
+    ("held:	mov r12, [rax + r14 + 8]", "held:	mov r12, [rax + r14 - 9]"),
+    ("held:	mov r12, [rax + r14 + 8]", "held:	mov [rax + r14 + 8], r12"),
+    ("cmp r14, -{held_last}\n\tjae last", ""),
+    ("\tjae last", "\tjb last"),
+    ("cmp r14, -{held_last}", "cmp r13, -{held_last}"),
+    ("cmp r14, -{held_last}", "cmp r14, -4096"),
+    ("\tadd rdx, 4073", "\tadd rdx, 4074"),
+    ("\tadd rdx, 4073", ""),
+    ("mov [rbp + {held} + 24], rax\n", ""),
+    ("mov [rbp + {held} + 24], rax\n", "mov [rbp + {held} + 24], r12\n"),
+    ("mov [rbp + {held} + 16], rdx", "mov [rbp + {held} + 16], r12"),
+    ("mov [rbp + {held} + 16], rdx", "mov [rbp + {held} + 32], rdx"),
     ("and ecx, 0xfffe", "and ecx, 0x1fffe"),
     ("shl ecx, 4", "shl ecx, 5"),
     ("mov ecx, eax", "mov ecx, r12d"),
@@ -199,7 +262,8 @@ PLANTED = [
 def numbers(layout):
     """For the texts: displacements from rbp."""
     numbers = {name: at[0] - x86.BIAS for name, at in layout.items() if isinstance(at, list)}
-    return dict(numbers, hart=layout["hart"] - x86.BIAS, stubs=layout["stubs"])
+    return dict(numbers, hart=layout["hart"] - x86.BIAS, stubs=layout["stubs"],
+                held_step=layout["held_step"], held_last=layout["held_last"])
 
 
 def fill(text, values):
@@ -248,12 +312,12 @@ def check_without(checker, units, most):
         checker.unit(insns, len(unit["bytes"]), [])
         reached = set(checker.edges)
         for n, (one, two) in enumerate(zip(insns, insns[1:])):
-            if n not in reached or two.op != "jne" or one.op != "cmp" or \
+            if n not in reached or two.op not in ("jne", "jae") or one.op != "cmp" or \
                     not isinstance(one.args[1], x86.Mem) or \
                     one.args[1].size != 8 or len(unit["bytes"]) > 3000 or len(cut) == most:
                 continue
             at = one.args[1].disp + x86.BIAS
-            if one.args[1].index or checker.site_of(one.args[1]):
+            if one.args[1].index or checker.site_of(one.args[1]) or checker.held_of(one.args[1]):
                 code = bytearray(unit["bytes"])
                 code[two.at:two.end] = b"\x90" * (two.end - two.at)
                 cut.append(bytes(code))

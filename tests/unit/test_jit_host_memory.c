@@ -174,6 +174,48 @@ static void loads_stores(void)
 	}
 }
 
+/* A held page answers for what is below its end; that is where the last byte leaves the page. */
+static void held_pages(void)
+{
+	for (uint64_t n = fp_test_cases(2000); n; n--) {
+		host_reg base = some_gpr(), addend = any_gpr();
+		unsigned nr = fp_random() % ENGINE_HELD, way = fp_random() % 3;
+		int32_t hi = (int32_t)(fp_random() % 2048) - 1024;
+		struct engine_held was = { fp_random(), fp_random() }, want = was, *h;
+		uint64_t b, why;
+
+		if (!host_info.holds || addend == base)
+			continue;
+		begin();
+		h = &st->cpu.held[nr];
+		b = *word_of(base) = fp_random() & 1 ? interesting() : fp_random();
+		was.end = fp_random() & 1 ? b + fp_random() % 3 - 1 : was.end;
+		*h = want = was;
+		if (way == 0) {
+			host_held(&em, nr, base, changed = addend, slow);
+		} else if (way == 1) {
+			host_hold(&em, nr, base, hi, addend);
+			if (b < -(uint64_t)ENGINE_HELD_LAST) {
+				want.end = ((b + (uint64_t)hi) & -(uint64_t)PAGE) + PAGE -
+				           (uint64_t)hi;
+				want.addend = *word_of(addend);
+			}
+		} else {
+			host_let_go(&em, nr);
+			want.end = 0;
+		}
+		why = run(false);
+		assert_int_equal(why, way || b < was.end ? DONE : SLOW);
+		assert_int_equal(h->end, want.end);
+		assert_int_equal(h->addend, want.addend);
+		if (!way)
+			assert_int_equal(*word_of(addend),
+			                 why == DONE ? was.addend
+			                             : before.w[word_of(addend) - st->w]);
+		check_rest("held page");
+	}
+}
+
 static void loads_stores_f(void)
 {
 	for (uint64_t n = fp_test_cases(2000); n; n--) {
@@ -390,6 +432,7 @@ static void contention(void)
 static void guest_memory(void **unused)
 {
 	with_features(loads_stores);
+	held_pages();
 	with_features(loads_stores_f);
 	atomics();
 	compare_swaps();

@@ -62,6 +62,7 @@ static void write_layout(void)
 	        JIT_EXITS_END);
 	fprintf(out, "\"lookup\": %d, \"stubs\": %d, \"tlb_size\": %d, \"jump_size\": %d, ",
 	        JIT_LOOKUP, JIT_STUBS, ENGINE_TLB_SIZE, ENGINE_JUMP_SIZE);
+	fprintf(out, "\"held_step\": %d, \"held_last\": %d, ", ENGINE_HELD_STEP, ENGINE_HELD_LAST);
 	HART("x", x);
 	HART("f", f);
 	HART("rm", fp.rm);
@@ -80,6 +81,7 @@ static void write_layout(void)
 	HART("stub", cpu.stub);
 	HART("spill", cpu.spill);
 	HART("sites", cpu.sites);
+	HART("held", cpu.held);
 	HART("tlb.read", cpu.tlb[0].read);
 	HART("tlb.write", cpu.tlb[0].write);
 	HART("tlb.addend", cpu.tlb[0].addend);
@@ -174,6 +176,18 @@ static void add_mixture(struct code *c)
 		add_text(c, texts[below(ARRAY_LEN(texts))]);
 }
 
+/* A register that grows; another value ends that. */
+static void add_step(struct code *c)
+{
+	static const char *const bases[] = { "sp", "s0", "a5", "s11", "t6", "a0" };
+	const char *base = bases[below(6)];
+	char text[64];
+
+	snprintf(text, sizeof(text), "addi %s,%s,%d", base, base,
+	         below(8) ? 1 + (int)below(16) : (int)below(4096) - 2048);
+	add_text(c, text);
+}
+
 /* Often to another block of the region. */
 static void add_branch(struct code *c)
 {
@@ -182,6 +196,8 @@ static void add_branch(struct code *c)
 	char text[64];
 	uint32_t bits;
 
+	if (below(2)) /* to the begin of a block */
+		to = AT - c->count + (below(2 * BLOCKS) - BLOCKS) * BLOCK_BYTES;
 	if (below(4))
 		snprintf(text, sizeof(text), "bltu a%u,s%u,0x%x", below(8), below(12), to);
 	else if (below(2))
@@ -204,6 +220,7 @@ static void make_code(struct code *c)
 		case 1: add_group(c); break;
 		case 2: add_mixture(c); break;
 		case 3: add_branch(c); break;
+		case 4: add_step(c); break;
 		default:
 			add_bits(c, rvgen_bits(&prng, &decoder,
 			                       (enum hull_rv_id)below(HULL_RV_COUNT)));

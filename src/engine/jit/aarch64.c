@@ -373,6 +373,19 @@ void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base
 {
 }
 
+/* host_info.holds is false. */
+void host_held(struct host_emit *e, unsigned n, host_reg base, host_reg addend, host_label miss)
+{
+}
+
+void host_hold(struct host_emit *e, unsigned n, host_reg base, int32_t hi, host_reg addend)
+{
+}
+
+void host_let_go(struct host_emit *e, unsigned n)
+{
+}
+
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow)
 {

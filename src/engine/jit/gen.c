@@ -340,6 +340,8 @@ static void emit_stub(struct jit_gen *g, const struct stub *s)
 	case STUB_LOAD: slow_load(g, s); return;
 	case STUB_STORE: slow_store(g, s); return;
 	case STUB_GROUP:
+		if (s->held)
+			gen_hold(g, s);
 		gen_group_slow(g, (unsigned)s->offset, s->insns, s->a, s->keep_f);
 		host_jump(e, s->back);
 		return;
@@ -450,6 +452,7 @@ static void generate_block(struct jit_gen *g, unsigned b)
 	g->insn = 0;
 	g->fault = g->step = 0;
 	g->fp_checked = g->block->fp_on;
+	g->in_group = false;
 	g->rm = 7;
 	host_bind(&g->e, g->block_label[b]);
 	gen_values_begin(g);
@@ -589,6 +592,7 @@ enum jit_bail jit_generate(struct jit_gen *g, const struct jit_input *in, struct
 	for (unsigned b = 0; b < in->block_count; b++)
 		g->block_label[b] = host_new_label(&g->e);
 	enter = front(g);
+	gen_hold_pages(g);
 	if (g->regional) {
 		gen_find_dirty(g);
 		gen_glue_in(g);

@@ -294,7 +294,9 @@ void gen_call(struct jit_gen *g, unsigned n)
 		plain_helper(g, n);
 	else
 		inline_call(g, n, c);
-	if (effects & HULL_IR_SYSTEM)
+	if (effects & HULL_IR_SYSTEM) {
 		g->fp_checked = false;
+		gen_let_go_all(g);
+	}
 	drop_unused(g, n);
 }

@@ -51,6 +51,7 @@ struct stub {
 	bool a_is_f, b_is_f;
 	uint16_t site;   /* LOAD, STORE: + 1 of the site that did not know the page; 0: no site */
 	host_label fast; /* behind the look at the site */
+	uint8_t held;    /* LOAD, STORE, GROUP: + 1 of the held page that is not the one; 0: none */
 	bool canonical;  /* LEAVE: the pins are the canonical ones there */
 	const struct jit_block *block; /* TAKEN: the block of the branch, in whose context it is */
 };
@@ -67,6 +68,13 @@ struct member {
 	uint32_t desc;
 	int32_t offset;
 	struct host_operand value;
+};
+
+/* What held[] is for: accesses of [slot + lo, slot + hi]. */
+struct held {
+	uint8_t slot;
+	bool write;
+	int32_t lo, hi;
 };
 
 enum { GEN_MEMBERS = 512, GEN_GROUP = 16 };
@@ -97,6 +105,8 @@ struct jit_gen {
 	host_reg pin_reg[HULL_IR_SLOTS]; /* HOST_NO_REG: in memory */
 	uint64_t dirty;                  /* pinned slots that are SET somewhere in the unit */
 	uint8_t pin_bits[HULL_IR_SLOTS]; /* as jit_pin.f_bits */
+	struct held held[ENGINE_HELD];
+	unsigned held_count;
 	host_reg temps[24], f_temps[32];
 	unsigned temp_count, f_temp_count;
 
@@ -114,8 +124,9 @@ struct jit_gen {
 	uint64_t spills_over;   /* of those: until the next INSN, operands may still be there */
 	uint64_t insn;          /* imm of the last INSN */
 	host_label fault, step; /* of this instruction; 0: not yet asked for */
-	bool fp_checked;
-	uint8_t rm; /* field of the last FP_ROUND */
+	bool fp_checked, in_group;
+	uint64_t group_sets; /* slots that the group SETs */
+	uint8_t rm;          /* field of the last FP_ROUND */
 
 	uint8_t buffer[JIT_CODE_BYTES];
 };
@@ -174,6 +185,21 @@ void gen_glue_in(struct jit_gen *g);
 void gen_glue_out(struct jit_gen *g);
 /* Which pinned slots the unit changes. */
 void gen_find_dirty(struct jit_gen *g);
+
+/* --- gen_held.c --- */
+
+/* Choose what the region holds. */
+void gen_hold_pages(struct jit_gen *g);
+/* The held page + 1 for accesses of [base + lo, base + hi], a node in a register; 0: none. */
+unsigned gen_held(const struct jit_gen *g, unsigned base, int32_t lo, int32_t hi, bool write);
+/* Where the held page of s is not the one: ask the TLB, hold it and go to s->fast; or go on. */
+void gen_hold(struct jit_gen *g, const struct stub *s);
+/* The slot is about to be SET to n. */
+void gen_let_go_set(struct jit_gen *g, unsigned slot, unsigned n);
+/* Behind a group, where both of its ways have come. */
+void gen_let_go_group(struct jit_gen *g);
+/* The region is entered, or translations may have changed. */
+void gen_let_go_all(struct jit_gen *g);
 
 /* --- gen_pure.c --- */
 

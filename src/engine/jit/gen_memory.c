@@ -55,7 +55,9 @@ static void look_up(struct jit_gen *g, struct stub *s, bool write, unsigned byte
 	unsigned site = site_of(g, write);
 
 	s->fast = host_new_label(&g->e);
-	if (host_site(&g->e, site, s->a, s->offset, bytes, host_info.addend, s->at))
+	if (s->held)
+		host_held(&g->e, s->held - 1u, s->a.reg, host_info.addend, s->at);
+	else if (host_site(&g->e, site, s->a, s->offset, bytes, host_info.addend, s->at))
 		s->site = (uint16_t)(site + 1);
 	else
 		host_tlb(&g->e, write, s->a, s->offset, s->offset + (int32_t)bytes - 1,
@@ -67,11 +69,14 @@ void gen_site_missed(struct jit_gen *g, const struct stub *s, bool write, unsign
 {
 	host_label slow = host_new_label(&g->e);
 
-	if (!s->site)
+	if (s->held)
+		gen_hold(g, s);
+	if (!s->site && !s->held)
 		return;
 	host_tlb(&g->e, write, s->a, s->offset, s->offset + (int32_t)bytes - 1, host_info.addend,
 	         slow);
-	host_site_fill(&g->e, s->site - 1u, s->a, s->offset, host_info.addend);
+	if (s->site)
+		host_site_fill(&g->e, s->site - 1u, s->a, s->offset, host_info.addend);
 	host_jump(&g->e, s->fast);
 	host_bind(&g->e, slow);
 }
@@ -81,9 +86,11 @@ void gen_load(struct jit_gen *g, unsigned n)
 	const struct hull_ir_node *node = gen_node(g, n);
 	unsigned bytes = hull_ir_load_bits(node->aux) / 8, f_bits = wanted_f(g, n);
 	int32_t offset;
-	host_reg base = gen_in_reg(g, split(g, node->a, &offset)), d;
+	unsigned at = split(g, node->a, &offset);
+	host_reg base = gen_in_reg(g, at), d;
 	struct stub *s = gen_stub(g, STUB_LOAD);
 
+	s->held = (uint8_t)gen_held(g, at, offset, offset + (int32_t)bytes - 1, false);
 	gen_release(g, node->a);
 	d = f_bits ? gen_f_result(g, n, f_bits) : gen_result(g, n);
 	s->a = host_r(base);
@@ -121,6 +128,7 @@ void gen_store(struct jit_gen *g, unsigned n)
 	if (!is_f)
 		gen_operand(g, node->b);
 	base = gen_in_reg(g, at);
+	s->held = (uint8_t)gen_held(g, at, offset, offset + (int32_t)bits / 8 - 1, true);
 	s->a = host_r(base);
 	s->b_is_f = is_f;
 	if (is_f) {
@@ -392,6 +400,18 @@ static void member_access(struct jit_gen *g, unsigned n, host_reg base)
 	gen_release(g, node->b);
 }
 
+/* Get the addend for the group of stub s. */
+static void look_up_group(struct jit_gen *g, struct stub *s, const struct group *group)
+{
+	s->held = (uint8_t)gen_held(g, group->base, group->lo, group->hi, group->write);
+	s->fast = host_new_label(&g->e);
+	if (s->held)
+		host_held(&g->e, s->held - 1u, s->a.reg, host_info.addend, s->at);
+	else
+		host_tlb(&g->e, group->write, s->a, group->lo, group->hi, host_info.addend, s->at);
+	host_bind(&g->e, s->fast);
+}
+
 unsigned gen_group(struct jit_gen *g, unsigned at)
 {
 	struct group group;
@@ -403,6 +423,8 @@ unsigned gen_group(struct jit_gen *g, unsigned at)
 		return at;
 	gen_save_temps(g);
 	s = gen_stub(g, STUB_GROUP);
+	g->in_group = true;
+	g->group_sets = 0;
 	s->offset = (int32_t)g->member_count;
 	s->insns = (uint16_t)group.count;
 	for (unsigned i = at; i < group.end; i++) {
@@ -417,8 +439,7 @@ unsigned gen_group(struct jit_gen *g, unsigned at)
 			s->a = host_r(base);
 			s->keep_f = gen_any_f(g);
 			gen_save_temps(g);
-			host_tlb(&g->e, group.write, host_r(base), group.lo, group.hi,
-			         host_info.addend, s->at);
+			look_up_group(g, s, &group);
 		}
 		if (node->op == HULL_IR_LOAD)
 			g->v[i].set = gen_destination(g, i);
@@ -427,6 +448,7 @@ unsigned gen_group(struct jit_gen *g, unsigned at)
 	s->keep_f |= gen_any_f(g); /* results, too: the next access may take the slow way */
 	g->locked = HOST_NO_REG;
 	host_bind(&g->e, s->back);
+	gen_let_go_group(g);
 	return group.end;
 }
 

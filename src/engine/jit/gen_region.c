@@ -69,6 +69,7 @@ void gen_glue_in(struct jit_gen *g)
 		else if (!is_canonical(g, p))
 			host_mov(e, p->reg, host_s(g->arch->slot_state[p->slot]));
 	}
+	gen_let_go_all(g);
 }
 
 void gen_glue_out(struct jit_gen *g)

@@ -556,6 +556,7 @@ void gen_set_slot(struct jit_gen *g, unsigned slot, unsigned n)
 	bool same = g->slot_value[slot] == n;
 	bool here = is_pinned(g, slot) ? v->reg == g->pin_reg[slot] : v->home == slot + 1;
 
+	gen_let_go_set(g, slot, n);
 	if (is_f_slot(g, slot) && is_pinned(g, slot)) {
 		set_f_pin(g, slot, n);
 		gen_release(g, n);

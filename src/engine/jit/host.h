@@ -47,6 +47,7 @@ struct host_info {
 	uint8_t fpr_count;
 	host_reg fpr[32];
 	host_reg addend; /* scratch that may hold the result of host_tlb() */
+	bool holds;      /* it has host_held() */
 };
 extern const struct host_info host_info;
 
@@ -176,6 +177,14 @@ bool host_site(struct host_emit *e, unsigned site, struct host_operand base, int
 /* After host_tlb() for that access: the site knows the page from now on.  Keeps the addend. */
 void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base, int32_t lo,
                     host_reg addend);
+/*
+ * The same for accesses of [base + lo, base + hi] through held[n] (cpu.h), for which
+ * host_hold() was asked with them; n may be of use only while base grows.  Else goes to `miss`.
+ */
+void host_held(struct host_emit *e, unsigned n, host_reg base, host_reg addend, host_label miss);
+/* After host_tlb() of all that held[n] is for.  Keeps the addend. */
+void host_hold(struct host_emit *e, unsigned n, host_reg base, int32_t hi, host_reg addend);
+void host_let_go(struct host_emit *e, unsigned n);
 /* Go to `slow` unless base + off is a multiple of size. */
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow);

@@ -124,6 +124,21 @@ void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base
 	e->full = true;
 }
 
+void host_held(struct host_emit *e, unsigned n, host_reg base, host_reg addend, host_label miss)
+{
+	e->full = true;
+}
+
+void host_hold(struct host_emit *e, unsigned n, host_reg base, int32_t hi, host_reg addend)
+{
+	e->full = true;
+}
+
+void host_let_go(struct host_emit *e, unsigned n)
+{
+	e->full = true;
+}
+
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow)
 {
@@ -220,11 +235,6 @@ bool host_fma(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host
 }
 
 void host_fnan(struct host_emit *e, unsigned bits, host_reg fd)
-{
-	e->full = true;
-}
-
-void host_fsign(struct host_emit *e, enum host_fsign op, unsigned bits, host_reg fd, host_reg fa)
 {
 	e->full = true;
 }

@@ -27,6 +27,7 @@ const struct host_info host_info = {
 	.fpr_count = 14,
 	.fpr = { 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
 	.addend = RAX,
+	.holds = true,
 };
 
 static bool os_saves_avx(unsigned ecx)

@@ -82,6 +82,39 @@ void host_site_fill(struct host_emit *e, unsigned site, struct host_operand base
 	x86_op(e, X86_MOV_MR, true, RDX, x86_state(ENGINE_STATE(sites_used)));
 }
 
+static struct x86_rm held_state(unsigned n, size_t field)
+{
+	return x86_state(ENGINE_STATE(held) + (int32_t)(n * sizeof(struct engine_held) + field));
+}
+
+void host_held(struct host_emit *e, unsigned n, host_reg base, host_reg addend, host_label miss)
+{
+	x86_op(e, X86_CMP, true, base, held_state(n, offsetof(struct engine_held, end)));
+	x86_jump(e, CC_AE, miss);
+	x86_op(e, X86_MOV, true, addend, held_state(n, offsetof(struct engine_held, addend)));
+}
+
+/* The end is what base + hi may reach in its page, less hi. */
+void host_hold(struct host_emit *e, unsigned n, host_reg base, int32_t hi, host_reg addend)
+{
+	host_label last = host_new_label(e);
+
+	x86_alu_imm(e, X86_CMP, true, x86_r(base), -ENGINE_HELD_LAST);
+	x86_jump(e, CC_AE, last);
+	x86_op(e, X86_LEA, true, RDX, x86_m(base, hi));
+	x86_alu_imm(e, X86_AND, true, x86_r(RDX), -4096);
+	x86_alu_imm(e, X86_ADD, true, x86_r(RDX), 4096 - hi);
+	x86_op(e, X86_MOV_MR, true, addend, held_state(n, offsetof(struct engine_held, addend)));
+	x86_op(e, X86_MOV_MR, true, RDX, held_state(n, offsetof(struct engine_held, end)));
+	host_bind(e, last);
+}
+
+void host_let_go(struct host_emit *e, unsigned n)
+{
+	x86_op(e, X86_MOV_MI, true, 0, held_state(n, offsetof(struct engine_held, end)));
+	x86_imm(e, 0, 4);
+}
+
 /* rax may be the addend. */
 void host_check_aligned(struct host_emit *e, struct host_operand base, int32_t off, unsigned size,
                         host_label slow)

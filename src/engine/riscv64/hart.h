@@ -270,9 +270,14 @@ enum rv_access { RV_READ, RV_WRITE, RV_FETCH };
 void rv_update_contexts(struct rv_hart *h);
 /* The same after satp changed. */
 void rv_satp_changed(struct rv_hart *h, uint64_t old);
+static inline void rv_drop_held(struct rv_hart *h)
+{
+	__builtin_memset(h->cpu.held, 0, sizeof(h->cpu.held));
+}
 /* Whenever entries of the TLB are dropped other than by forgetting their context. */
 static inline void rv_drop_sites(struct rv_hart *h)
 {
+	rv_drop_held(h);
 	if (!h->cpu.sites_used)
 		return;
 	h->cpu.sites_used = 0;

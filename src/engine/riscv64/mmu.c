@@ -211,6 +211,7 @@ static unsigned bloom_bit(uint64_t va)
 
 static void drop_sites_of(struct rv_hart *h, uint64_t va)
 {
+	rv_drop_held(h);
 	if (!h->cpu.sites_used)
 		return;
 	for (struct engine_site *s = h->cpu.sites; s < h->cpu.sites + ENGINE_SITES; s++)
