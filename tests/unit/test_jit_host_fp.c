@@ -196,20 +196,6 @@ static void fused(void)
 	}
 }
 
-static void signs(void)
-{
-	for (uint64_t n = fp_test_cases(1000); n; n--) {
-		unsigned bits = n & 1 ? 64 : 32;
-		enum host_fsign op = n / 2 % 2;
-		uint64_t sign = 1ull << (bits - 1);
-		struct fcase c;
-
-		begin_case(&c, FP_ADD, bits);
-		host_fsign(&em, op, bits, c.d, c.r[0]);
-		end_case(&c, bits, op == HOST_FABS ? c.v[0] & ~sign : c.v[0] ^ sign, false, true);
-	}
-}
-
 /* The result is in a general register. */
 static void end_integer(struct fcase *c, uint64_t want, bool may_slow)
 {
@@ -376,7 +362,6 @@ static void floats(void **unused)
 	with_features(between_files);
 	with_features(float_arithmetic);
 	with_features(fused);
-	with_features(signs);
 	with_features(comparisons);
 	with_features(extremes);
 	with_features(to_integers);

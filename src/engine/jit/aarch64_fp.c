@@ -196,11 +196,6 @@ void host_fnan(struct host_emit *e, unsigned bits, host_reg fd)
 	host_f_from_gpr(e, bits, fd, host_i(bits == 32 ? 0x7fc00000 : (uint64_t)0x7ff8 << 48));
 }
 
-void host_fsign(struct host_emit *e, enum host_fsign op, unsigned bits, host_reg fd, host_reg fa)
-{
-	a64_rr(e, a64_s(op == HOST_FABS ? A64_FABS : A64_FNEG, bits), fd, fa);
-}
-
 void host_fcompare(struct host_emit *e, enum host_fcmp op, unsigned bits, host_reg d, host_reg fa,
                    host_reg fb)
 {

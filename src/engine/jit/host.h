@@ -255,9 +255,6 @@ void host_fsqrt(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, ho
 bool host_fma(struct host_emit *e, unsigned bits, host_reg fd, host_reg fa, host_reg fb,
               host_reg fc, bool negate_product, bool negate_c, host_label nan);
 void host_fnan(struct host_emit *e, unsigned bits, host_reg fd); /* the canonical NaN */
-/* Sign games: fd = fa with its sign cleared, flipped, or both set (abs, neg, -abs). */
-enum host_fsign { HOST_FABS, HOST_FNEG };
-void host_fsign(struct host_emit *e, enum host_fsign op, unsigned bits, host_reg fd, host_reg fa);
 /* d = 0 or 1: EQ is quiet, LT and LE signal on any NaN; ordered only. */
 enum host_fcmp { HOST_FEQ, HOST_FLT, HOST_FLE };
 void host_fcompare(struct host_emit *e, enum host_fcmp op, unsigned bits, host_reg d, host_reg fa,

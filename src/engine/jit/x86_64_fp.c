@@ -195,21 +195,6 @@ void host_fnan(struct host_emit *e, unsigned bits, host_reg fd)
 	host_f_from_gpr(e, bits, fd, host_i(bits == 32 ? 0x7fc00000 : 0x7ff8000000000000));
 }
 
-/* All ones, shifted to be the sign or the rest. */
-void host_fsign(struct host_emit *e, enum host_fsign op, unsigned bits, host_reg fd, host_reg fa)
-{
-	enum x86_insn shift = bits == 32 ? X86_PSHIFTD_I : X86_PSHIFTQ_I;
-	unsigned digit = op == HOST_FABS ? 2 : 6;
-
-	three(e, X86_PCMPEQD, false, 0, 0, x86_r(0));
-	if (avx(e))
-		x86_vex(e, shift, false, digit, 0, x86_r(0));
-	else
-		x86_op(e, shift, false, digit, x86_r(0));
-	x86_imm(e, op == HOST_FABS ? 1 : bits - 1, 1);
-	three(e, op == HOST_FABS ? X86_ANDPS : X86_XORPS, false, fd, fa, x86_r(0));
-}
-
 /* --- comparisons --- */
 
 void host_fcompare(struct host_emit *e, enum host_fcmp op, unsigned bits, host_reg d, host_reg fa,
