@@ -955,6 +955,64 @@ static void test_change_of_the_map(void **state)
 	end(e);
 }
 
+/* A disk whose drain() waits until it may end. */
+static uint32_t draining, may_end; /* atomic */
+
+static void slow_drain(struct hull_block *b)
+{
+	hull_store_seqcst(&draining, 1);
+	while (!hull_load_seqcst(&may_end))
+		usleep(500);
+	membackend_hold((struct membackend *)b, false);
+}
+
+static void *disable_first(void *arg)
+{
+	struct rig_dev *d = arg;
+
+	v_set(d, V_QUEUE_SEL, 0);
+	v_set(d, V_QUEUE_READY, 0);
+	return NULL;
+}
+
+/* One vCPU waits for a queue; what another one writes for the second queue is not lost. */
+static void test_other_queue_during_reset(void **state)
+{
+	struct env *e = calloc(1, sizeof(*e));
+	void (*drain)(struct hull_block *b);
+	struct vqueue second;
+	pthread_t thread;
+
+	e->rig = rig_new();
+	e->disk = membackend_new(DISK, true);
+	e->disk->b.queues = 2;
+	e->d = rig_add(e->rig, hull_dev_type_find("virtio-blk"), (uint64_t[]){ 0, 0, 0, 2 }, 4,
+	               &e->disk->b);
+	v_start(e->d, VF_INDIRECT, NUM, &e->q);
+	drain = e->disk->b.drain;
+	e->disk->b.drain = slow_drain;
+	hull_store_seqcst(&draining, 0);
+	hull_store_seqcst(&may_end, 0);
+	membackend_hold(e->disk, true);
+	header(e, IN, 1);
+	post(e, DATA, 512, true);
+	assert_int_equal(pthread_create(&thread, NULL, disable_first, e->d), 0);
+	while (!hull_load_seqcst(&draining))
+		usleep(500);
+	clear(e, RIG_RAM + 0x40000);
+	assert_true(v_queue(e->d, 1, RIG_RAM + 0x40000, NUM, &second));
+	/* The queue itself must wait. */
+	v_set(e->d, V_QUEUE_SEL, 0);
+	v_set(e->d, V_QUEUE_READY, 1);
+	assert_int_equal(v_get(e->d, V_QUEUE_READY), 0);
+	hull_store_seqcst(&may_end, 1);
+	pthread_join(thread, NULL);
+	e->disk->b.drain = drain;
+	e->q = second;
+	assert_int_equal(request(e, IN, 0, 512), OK);
+	end(e);
+}
+
 /* A real disk that lets one request in half a second through, behind the device. */
 static struct env *start_limited(struct mem_image **ret)
 {
@@ -1061,6 +1119,7 @@ int main(void)
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_kicks_during_reset),
 		cmocka_unit_test(test_change_of_the_map),
+		cmocka_unit_test(test_other_queue_during_reset),
 		cmocka_unit_test(test_waiting_holds_no_memory),
 	};
 

@@ -249,12 +249,21 @@ void hull_virtio_timer(struct hull_dev *d)
  * Until requests in flight are over.  ops->quiesce may leave the lane to wait
  * for them; meanwhile the device does nothing.
  */
-static void wait_idle(struct hull_virtio *v)
+static void wait_idle(struct hull_virtio *v, unsigned q)
 {
+	v->idling |= BIT(q);
 	hull_store_relaxed(&v->resetting, true);
 	if (v->ops->quiesce)
 		v->ops->quiesce(v);
-	hull_store_relaxed(&v->resetting, false);
+	v->idling &= ~BIT(q);
+	/* Other vCPUs may be waiting for other queues. */
+	hull_store_relaxed(&v->resetting, v->idling != 0);
+}
+
+/* May no part of queue `q` be set up now, as a reset waits for what is in flight? */
+static bool waits_for(const struct hull_virtio *v, const struct hull_virtq *q)
+{
+	return v->resetting && (!v->idling || v->idling & BIT(q - v->queue));
 }
 
 /*
@@ -380,7 +389,8 @@ void hull_virtio_set_status(struct hull_virtio *v, uint8_t val)
 		hull_virtio_reset(&v->dev);
 		return;
 	}
-	if (v->resetting)
+	/* A whole reset sets it to 0 in the end. */
+	if (v->resetting && !v->idling)
 		return;
 	set = change_status(v, val);
 	if (set & HULL_VIRTIO_FEATURES_OK)
@@ -411,7 +421,7 @@ struct hull_virtq *hull_virtio_setup(struct hull_virtio *v)
 {
 	struct hull_virtq *q = hull_virtio_selected(v);
 
-	if (q && !q->ready && !v->resetting)
+	if (q && !q->ready && !waits_for(v, q))
 		return q;
 	hull_guest_error(&v->dev, "set-up of a queue that is in use or does not exist",
 	                 v->queue_sel);
@@ -426,14 +436,16 @@ void hull_virtio_set_half(hull_gpa *reg, bool high, uint32_t val)
 /* 4.2.2.1: when it reads as not ready, nothing of it is in flight any more. */
 static void disable_queue(struct hull_virtio *v, struct hull_virtq *q)
 {
-	bool waits = q->ready && !v->resetting;
+	bool waits = q->ready && (!v->resetting || v->idling);
 
 	reset_queue(v, (unsigned)(q - v->queue));
 	if (!waits)
 		return;
-	wait_idle(v);
+	wait_idle(v, (unsigned)(q - v->queue));
 	if (v->ops->queue_reset)
 		v->ops->queue_reset(v, (unsigned)(q - v->queue));
+	if (v->resetting)
+		return; /* the last to wait does the rest */
 	if (v->reset_again)
 		hull_virtio_reset(&v->dev);
 	/* What came for the other queues meanwhile was not looked at. */
@@ -447,8 +459,12 @@ void hull_virtio_enable_queue(struct hull_virtio *v, struct hull_virtq *q, bool 
 		disable_queue(v, q);
 		return;
 	}
-	if (q->ready || v->resetting)
+	if (q->ready)
 		return;
+	if (waits_for(v, q)) {
+		hull_guest_error(&v->dev, "queue enabled while it is reset", v->queue_sel);
+		return;
+	}
 	if (!(v->status & HULL_VIRTIO_FEATURES_OK) || !hull_virtq_valid(q)) {
 		hull_guest_error(&v->dev, "queue enabled before FEATURES_OK or set up wrongly",
 		                 v->queue_sel);

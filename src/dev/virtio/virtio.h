@@ -99,6 +99,8 @@ struct hull_virtio {
 	 */
 	bool (*message)(struct hull_virtio *v, unsigned q);
 	void *transport; /* the transport's */
+	/* Bits of queues: `resetting` is for these alone, and the others may be set up. */
+	uint64_t idling;
 };
 
 /* The saved state of a device whose state struct `type` begins with `v`, queues excluded. */
