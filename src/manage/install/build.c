@@ -141,6 +141,10 @@ static int put_ours(struct hull_install *in, struct hull_err *err)
 	if (!r)
 		r = put(in, "etc/modprobe.d/no-wireless.conf", 0644,
 		        "alias net-pf-16-proto-16-family-nl80211 off\n", err);
+	/* On a busy host the console may take longer than systemd's 90 s, and then has no login. */
+	if (!r)
+		r = put(in, "etc/systemd/system.conf.d/90-hull.conf", 0644,
+		        "[Manager]\nDefaultDeviceTimeoutSec=900\n", err);
 	if (!r && in->o.cloud_init)
 		r = put(in, "etc/cloud/cloud.cfg.d/90-hull.cfg", 0644, cloud_config, err);
 	/* Until everything is configured no package may start a service. */
