@@ -8,8 +8,13 @@ import sys
 
 import _host
 
-# How many vCPUs besides one; what the console is called.
-GUESTS = {"aarch64": (4, "ttyAMA0"), "riscv64": (4, "ttyS0")}
+# What the host is; how many vCPUs besides one; what the console is called.
+GUESTS = {
+    "aarch64": ("aarch64", {}, 4, "ttyAMA0"),
+    "aarch64, VHE, SVE": ("aarch64", {"cpu": "max,pauth-impdef=on"}, 2, "ttyAMA0"),
+    "aarch64, GICv2": ("aarch64", {"machine": "virt,virtualization=on,gic-version=2"}, 2, "ttyAMA0"),
+    "riscv64": ("riscv64", {}, 4, "ttyS0"),
+}
 
 SCRIPT = """
 run() {
@@ -44,28 +49,28 @@ def part(told, name):
     return (found[1], int(found[2])) if found else ("", None)
 
 
-def check(tap, arch):
-    cpus, console = GUESTS[arch]
+def check(tap, name):
+    arch, options, cpus, console = GUESTS[name]
     why = _host.missing(arch)
     if why:
-        tap.skip(arch, why)
+        tap.skip(name, why)
         return
     disk = bytes(range(256)) * 4096
-    result = _host.run(arch, SCRIPT % (console, cpus), files=[("/disk", disk, 0o644)])
+    result = _host.run(arch, SCRIPT % (console, cpus), files=[("/disk", disk, 0o644)], **options)
     told, story = _host.nested.text_of(result), _host.story(result)
     one, code = part(told, "one")
-    tap.check(code == 0 and "hull: cpus 1" in one and "hull: done" in one, arch + ": one vCPU", story)
-    tap.check("hull: sha256 " + hashlib.sha256(disk).hexdigest() in one, arch + ": its disk", story)
+    tap.check(code == 0 and "hull: cpus 1" in one and "hull: done" in one, name + ": one vCPU", story)
+    tap.check("hull: sha256 " + hashlib.sha256(disk).hexdigest() in one, name + ": its disk", story)
     many, code = part(told, "many")
     counted = re.findall(r"^hull: cpu (\d+) counted 20000$", many, re.M)
     tap.check(code == 0 and sorted(counted) == sorted(map(str, range(cpus))),
-              "%s: %d vCPUs" % (arch, cpus), story)
+              "%s: %d vCPUs" % (name, cpus), story)
     resets = re.search(r"^== resets (\d+)$", told, re.M)
-    tap.check(resets and int(resets[1]) >= 3, arch + ": resets", story)
+    tap.check(resets and int(resets[1]) >= 3, name + ": resets", story)
 
 
 if __name__ == "__main__":
     results = _host.Tap()
-    for name in sorted(GUESTS):
-        check(results, name)
+    for guest in GUESTS:
+        check(results, guest)
     sys.exit(results.end())
