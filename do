@@ -131,11 +131,20 @@ cross() {
 	configure "build-$arch" --buildtype=debugoptimized --cross-file "$cross/cross.ini" "$@"
 }
 
-# The engine's unit tests for aarch64, under UBSan.
-build_aarch64() {
-	cross aarch64 -Db_sanitize=undefined
+# cross_as ARCH: as all tests want it; UBSan where there is a cross library of it.
+cross_as() {
+	case $1 in
+	aarch64) cross aarch64 -Db_sanitize=undefined ;;
+	*) cross "$1" ;;
+	esac
+}
+
+# The engine's unit tests for ARCH; adds to $crosses what runs them.
+build_cross() {
+	cross_as "$1"
 	# shellcheck disable=SC2046
-	compile build-aarch64 $(python3 tools/run_tests.py --suite aarch64 --cross build-aarch64 --list)
+	compile "build-$1" $(python3 tools/run_tests.py --suite "$1" --cross "$1:build-$1:" --list)
+	crosses="$crosses --suite $1 --cross $1:build-$1:$cross/run"
 }
 
 # Emulators of hosts with KVM, and hull for them.
@@ -146,10 +155,10 @@ need_nested() {
 }
 
 build_nested() {
-	cross aarch64 -Db_sanitize=undefined
-	compile build-aarch64 hull
-	cross riscv64
-	compile build-riscv64 hull
+	for arch in aarch64 riscv64; do
+		cross_as $arch
+		compile build-$arch hull
+	done
 }
 
 # The hypervisor as an image for an emulated machine.
@@ -218,13 +227,14 @@ tests() {
 		build_nested
 		suites="--suite nested $suites"
 	fi
-	cross=
-	case " $* " in
-	"  " | *aarch64*) build_aarch64 && suites="$suites --suite aarch64" ;;
-	esac
+	crosses=
+	for arch in aarch64 riscv64; do
+		case " $* " in
+		"  " | *"$arch"*) build_cross $arch ;;
+		esac
+	done
 	# shellcheck disable=SC2086
-	exec python3 tools/run_tests.py --build build-asan --fast build --cross build-aarch64 \
-		--emulator "$cross/run" $suites -- "$@"
+	exec python3 tools/run_tests.py --build build-asan --fast build $suites $crosses -- "$@"
 }
 
 fuzz() {

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Run tests and sum them up.
 
-  run_tests.py [--build DIR] [--fast DIR] [--cross DIR --emulator PROGRAM] --suite NAME [--suite NAME]... [-- PATTERN...]
+  run_tests.py [--build DIR] [--fast DIR] [--cross ARCH:DIR:EMULATOR]... --suite NAME [--suite NAME]... [-- PATTERN...]
 
 Suites: unit (the programs that Meson knows in --build), check (tools/check_*.py), selftest
-(tools/*_selftest.py), cli, guest, nested, metal, smp and long (tests/cli/*.py and so on), aarch64 (unit tests
-of the engine in --cross, run by --emulator).  A test speaks TAP
+(tools/*_selftest.py), cli, guest, nested, metal, smp and long (tests/cli/*.py and so on), aarch64 and
+riscv64 (unit tests of the engine in the build folder DIR, run by EMULATOR).  A test speaks TAP
 or answers by its exit code: 0 passed, 77 skipped, anything else failed.  docs/testing.md has
 the conventions.  The last line is "N passed, N failed[, N skipped]".
 """
@@ -26,8 +26,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SKIPPED = 77
 PATTERNS = {"check": "check_*.py", "selftest": "*_selftest.py"}
 
-# Unit tests whose subject depends on the processor that they run on.
-CROSS = r"test_(rv_|ir$|fp$|hardfloat$|jit_)"
+# Unit tests whose subject depends on the processor that they run on; no code is generated for riscv64.
+CROSS = {"aarch64": r"test_(rv_|ir$|fp$|hardfloat$|jit_)",
+         "riscv64": r"test_(rv_(asm|csr|engine|insn|judge|mmu|rows)$|ir$|fp$|hardfloat$)"}
 EMULATION_TAKES = 4  # times as long
 
 Test = collections.namedtuple("Test", "name command env timeout")
@@ -42,11 +43,11 @@ def unit_tests(build):
         yield Test("unit/" + row["name"], row["cmd"], env, row["timeout"])
 
 
-def cross_tests(build, emulator):
+def cross_tests(arch, build, emulator):
     for test in unit_tests(build):
         name = test.name.replace("unit/", "")
-        if re.match(CROSS, name):
-            yield Test("aarch64/" + name, [emulator, *test.command], test.env,
+        if re.match(CROSS[arch], name):
+            yield Test("%s/%s" % (arch, name), [emulator, *test.command], test.env,
                        test.timeout * EMULATION_TAKES)
 
 
@@ -71,12 +72,13 @@ def collect(args):
         native = arch == os.uname().machine
         env["HULL_" + arch.upper()] = hull(args.fast if native else os.path.join(ROOT, "build-" + arch))
     env["HULL_METAL"] = os.path.join(ROOT, "build-metal", "src", "metal", "hull-metal.img")
+    crosses = {arch: where for arch, *where in (item.split(":", 2) for item in args.cross)}
     tests = []
     for suite in args.suite:
         if suite == "unit":
             tests += unit_tests(args.build)
-        elif suite == "aarch64":
-            tests += cross_tests(args.cross, args.emulator)
+        elif suite in CROSS:
+            tests += cross_tests(suite, *crosses[suite])
         elif suite in ("check", "selftest"):
             tests += script_tests(suite, "tools", PATTERNS[suite], {})
         else:
@@ -153,12 +155,11 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--build", default="")
     parser.add_argument("--fast", default="")
-    parser.add_argument("--cross", default="")
-    parser.add_argument("--emulator", default="")
-    parser.add_argument("--list", action="store_true", help="only the programs in --cross")
+    parser.add_argument("--cross", action="append", default=[])
+    parser.add_argument("--list", action="store_true", help="only the programs of the tests")
     parser.add_argument("--suite", action="append", required=True,
-                        choices=["unit", "check", "selftest", "cli", "guest", "nested", "metal", "smp", "aarch64",
-                                 "long"])
+                        choices=["unit", "check", "selftest", "cli", "guest", "nested", "metal", "smp", "long",
+                                 *CROSS])
     parser.add_argument("pattern", nargs="*")
     args = parser.parse_args()
     # A runner that was started in the background or by nohup ignores signals that tests send to
@@ -168,7 +169,7 @@ def main():
             signal.signal(number, lambda *_: None)
     tests = collect(args)
     if args.list:
-        print("\n".join(os.path.relpath(t.command[-1], args.cross) for t in tests))
+        print("\n".join(os.path.relpath(t.command[-1], args.cross[0].split(":")[1]) for t in tests))
         return
     if not tests:
         print("no test matches")
