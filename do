@@ -157,7 +157,7 @@ need_nested() {
 build_nested() {
 	for arch in aarch64 riscv64; do
 		cross_as $arch
-		compile build-$arch hull
+		compile build-$arch hull tests/test_kvm_host
 	done
 }
 

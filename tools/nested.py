@@ -33,6 +33,7 @@ import subprocess
 import sys
 import time
 
+import cross
 import elf
 import guest
 
@@ -97,6 +98,14 @@ def shared(path, folders):
             else:
                 raise NestedError("%s needs %s, which is in none of %s" % (path, name, " ".join(folders)))
     return found
+
+
+def needs(program, arch):
+    """What a program that is not hull needs in the host, as shared() gives it."""
+    folders = list(LIBRARIES[arch])
+    if arch != os.uname().machine:
+        folders.append(os.path.join(cross.ensure(arch), "usr/lib/%s-linux-gnu" % arch))
+    return shared(program, folders)
 
 
 def kept_archive(arch, modules):

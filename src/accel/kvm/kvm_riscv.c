@@ -366,7 +366,8 @@ int hull_kvm_arch_load(struct hull_kvm_vcpu *v, const void *buf, size_t len)
 int hull_kvm_arch_debug(struct hull_kvm_vcpu *v, const struct hull_debug *d,
                         struct kvm_guest_debug *ret)
 {
-	return d->n ? HULL_ENOTSUP : 0;
+	/* KVM accepts any kind of stop and makes one: at ebreak. */
+	return d->n || d->step ? HULL_ENOTSUP : 0;
 }
 
 /* The counter of the guest goes on by itself: put it back to where guest time stopped. */
