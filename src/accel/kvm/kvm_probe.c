@@ -19,6 +19,7 @@ enum {
 	ENOUGH_NS = 500000, /* long enough to be exact */
 	FAST_MIPS = 1000,   /* above this nobody needs to know exactly */
 	SLOW_MIPS = 100,
+	TRIES = 3,
 	PATIENCE_S = 5,
 };
 
@@ -115,11 +116,14 @@ static int judge(struct hull_vm *vm, struct hull_accel_caps *caps, struct hull_e
 {
 	struct hull_err why = { 0 };
 	const char *failed;
-	uint64_t rate, ns;
+	uint64_t rate = 0, again, ns;
 	int r = hull_vm_boot(vm, err);
 
-	if (!r)
-		r = measure(vm, &rate, err);
+	/* On a busy host another program may have had the processor meanwhile. */
+	for (unsigned i = 0; !r && i < TRIES && rate < SLOW_MIPS * UINT64_C(1000); i++) {
+		r = measure(vm, &again, err);
+		rate = r ? rate : MAX(rate, again);
+	}
 	if (r)
 		return r;
 	caps->mips = rate / 1000;
