@@ -81,6 +81,7 @@ struct hull_dev_type {
 	uint64_t region_size;
 	uint8_t access_sizes; /* OR of the sizes 1, 2, 4, 8 that the guest may use */
 	unsigned irqs;        /* interrupt outputs, at most HULL_DEV_IRQS */
+	bool refuses;         /* calls hull_dev_refuse() */
 	bool irqchip;         /* its lane has HULL_RANK_IRQCHIP, input() is called */
 	enum hull_backend_kind backend;
 

@@ -83,6 +83,16 @@ static void irq_set(struct hull_irq_sink *sink, uint32_t input, bool level)
 	irq->level[input] = level;
 }
 
+static void msi_send(struct hull_msi_sink *sink, uint64_t addr, uint32_t data)
+{
+	struct rig_msi *m = (struct rig_msi *)sink;
+
+	if (m->n == RIG_MSIS)
+		return;
+	m->addr[m->n] = addr;
+	m->data[m->n++] = data;
+}
+
 struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const uint64_t *args,
                         unsigned nargs, void *backend)
 {
@@ -109,6 +119,8 @@ struct rig_dev *rig_add(struct rig *r, const struct hull_dev_type *type, const u
 		die(type->name, &err);
 	for (unsigned i = 0; i < type->irqs && !r->off_bus; i++)
 		hull_dev_wire(d->dev, i, (struct hull_irq){ &d->irq.sink, i });
+	d->msi.sink.send = msi_send;
+	hull_dev_wire_msi(d->dev, &d->msi.sink);
 	rig_reset(d);
 	return d;
 }

@@ -12,7 +12,7 @@
 #include "core/dev_impl.h"
 #include "support/fake_hal.h"
 
-enum { RIG_DEVS = 4, RIG_CHARS = 4096 };
+enum { RIG_DEVS = 4, RIG_CHARS = 4096, RIG_MSIS = 64 };
 
 #define RIG_RAM      UINT64_C(0x80000000)
 #define RIG_RAM_SIZE UINT64_C(0x80000) /* the second half is a region of its own */
@@ -35,10 +35,19 @@ struct rig_irq {
 	unsigned rises[HULL_DEV_IRQS];
 };
 
+/* Messages that the device has sent, the oldest first; those beyond RIG_MSIS are lost. */
+struct rig_msi {
+	struct hull_msi_sink sink;
+	uint64_t addr[RIG_MSIS];
+	uint32_t data[RIG_MSIS];
+	unsigned n;
+};
+
 struct rig_dev {
 	struct rig *rig;
 	struct hull_dev *dev;
 	struct rig_irq irq;
+	struct rig_msi msi;
 	struct rig_char ch;
 	uint64_t features; /* virtio: as last negotiated (vdriver.h) */
 	hull_gpa pci_regs; /* virtio: BAR 0 of its PCI function (pcirig.h); 0: it is on mmio */

@@ -139,6 +139,27 @@ static void do_rises(struct run *t)
 	t->dev->irq.rises[n] = 0;
 }
 
+/* The next message that was sent, or "-" for none. */
+static void do_msi(struct run *t)
+{
+	struct rig_msi *m = &t->dev->msi;
+	unsigned n = word_is(t, 1, "-") ? 0 : 1;
+
+	if (n && !m->n) {
+		fail(t, "no message");
+		return;
+	}
+	if (!n) {
+		expect(t, "count", m->n, 0);
+		return;
+	}
+	expect(t, "address", m->addr[0], number(t, 1, 16));
+	expect(t, "data", m->data[0], number(t, 2, 16));
+	m->n--;
+	memmove(m->addr, m->addr + 1, m->n * sizeof(m->addr[0]));
+	memmove(m->data, m->data + 1, m->n * sizeof(m->data[0]));
+}
+
 static size_t unescape(const char *s, uint8_t *out)
 {
 	size_t n = 0;
@@ -291,6 +312,8 @@ static void other_command(struct run *t)
 		do_irq(t);
 	else if (word_is(t, 0, "rises"))
 		do_rises(t);
+	else if (word_is(t, 0, "msi"))
+		do_msi(t);
 	else if (word_is(t, 0, "input"))
 		rig_input(t->dev, (uint32_t)number(t, 1, 10), number(t, 2, 10));
 	else if (word_is(t, 0, "guest-errors"))

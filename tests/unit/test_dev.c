@@ -235,11 +235,14 @@ static void test_every_boundary(void **state)
 			for (unsigned n = 1; n <= 8; n *= 2) {
 				bool fits = (*t)->access_sizes & n && off + n <= size &&
 				            is_aligned(off, n);
+				bool may = fits && (*t)->refuses;
+				bool got = rig_read(e.dev[0], off, n, &val);
 
-				assert_int_equal(rig_read(e.dev[0], off, n, &val), fits);
-				if (fits && n < 8)
+				assert_true(got == fits || may);
+				if (got && n < 8)
 					assert_int_equal(val >> 8 * n, 0);
-				assert_int_equal(rig_write(e.dev[0], off, n, UINT64_MAX), fits);
+				got = rig_write(e.dev[0], off, n, UINT64_MAX);
+				assert_true(got == fits || may);
 			}
 		}
 		assert_false(rig_read(e.dev[0], size, 4, &val));
