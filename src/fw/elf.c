@@ -18,6 +18,7 @@ enum {
 	ET_DYN = 3,
 	PT_LOAD = 1,
 	PT_INTERP = 3,
+	PT_NOTE = 4,
 	SHT_SYMTAB = 2,
 	STT_OBJECT = 1,
 	STT_SECTION = 3,
@@ -181,6 +182,44 @@ static int choose_shift(const struct image_job *job, uint64_t *ret)
 	return 0;
 }
 
+/*
+ * The entry point of PVH, in a note of the owner "Xen" (public/elfnote.h: PHYS32_ENTRY).  Owner and
+ * contents are padded to 4 bytes.
+ */
+static bool pvh_in(const uint8_t *p, uint64_t left, hull_gpa *ret)
+{
+	enum { HEAD = 12, PHYS32_ENTRY = 18 };
+
+	while (left >= HEAD) {
+		uint64_t name = align_up(load_le32(p), 4), desc = load_le32(p + 4);
+		uint64_t bytes = HEAD + name + align_up(desc, 4);
+		const uint8_t *value = p + HEAD + name;
+
+		if (bytes > left)
+			return false;
+		if (load_le32(p + 8) == PHYS32_ENTRY && load_le32(p) == 4 &&
+		    !memcmp(p + HEAD, "Xen", 4) && (desc == 4 || desc == 8)) {
+			*ret = desc == 4 ? load_le32(value) : load_le64(value);
+			return true;
+		}
+		p += bytes;
+		left -= bytes;
+	}
+	return false;
+}
+
+static bool pvh_entry(const struct image_job *job, hull_gpa *ret)
+{
+	for (unsigned i = 0; i < load_le16(job->data + 56); i++) {
+		struct segment s = phdr(job, i);
+
+		if (s.type == PT_NOTE && hull_range_within(s.offset, s.filesz, 0, job->size) &&
+		    pvh_in(job->data + s.offset, s.filesz, ret))
+			return true;
+	}
+	return false;
+}
+
 int hull_elf_plan(struct image_job *job)
 {
 	unsigned i, count;
@@ -209,6 +248,10 @@ int hull_elf_plan(struct image_job *job)
 			return rc;
 		if (hull_range_within(entry, 1, s.vaddr, s.memsz))
 			physical = out.gpa + (entry - s.vaddr);
+	}
+	if (job->t->isa == HULL_ISA_X86_64 && !job->t->has_entry && pvh_entry(job, &entry)) {
+		job->plan->pvh = true;
+		physical = entry + shift;
 	}
 	return hull_image_seal(job, physical);
 }

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/mem.h"
+#include "fw/bzimage.h"
 #include "fw/elf.h"
 #include "fw/image_impl.h"
 
@@ -297,14 +298,6 @@ static int refuse(const struct image_job *job, const struct hull_image_info *inf
 		          info->name);
 		hull_err_fix(job->err, "unpack it first, or use the distribution's plain Image");
 		return HULL_ENOTSUP;
-	case HULL_IMAGE_BZIMAGE:
-		hull_fail(
-			job->err, HULL_ENOTSUP, 718,
-			"%s is of the kind \"%s\", boot protocol %u.%02u, which cannot be started "
-			"directly here",
-			job->name, info->name, job->data[0x207], job->data[0x206]);
-		hull_err_fix(job->err, "use the ELF file vmlinux of the same kernel");
-		return HULL_ENOTSUP;
 	default:
 		hull_fail(job->err, HULL_ENOTSUP, 712,
 		          "%s is not a kernel: it is of the kind \"%s\"", job->name, info->name);
@@ -349,7 +342,7 @@ int hull_image_plan(const void *data, size_t size, const struct hull_image_targe
 			                 "%s is truncated inside the kernel's header", job.name);
 		rc = plan_linux(&job);
 		break;
-	case HULL_IMAGE_BZIMAGE:
+	case HULL_IMAGE_BZIMAGE: rc = hull_bzimage_plan(&job); break;
 	case HULL_IMAGE_GZIP:
 	case HULL_IMAGE_COMPRESSED:
 	case HULL_IMAGE_FOREIGN:

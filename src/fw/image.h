@@ -31,7 +31,7 @@ enum hull_image_kind {
 	HULL_IMAGE_RAW, /* nothing known: a flat binary */
 	HULL_IMAGE_RISCV,
 	HULL_IMAGE_ARM64,
-	HULL_IMAGE_BZIMAGE, /* recognised only */
+	HULL_IMAGE_BZIMAGE,
 	HULL_IMAGE_ELF,
 	HULL_IMAGE_GZIP,       /* unpack it first: host/file.h */
 	HULL_IMAGE_COMPRESSED, /* by something else, or an EFI self-extracting kernel */
@@ -75,6 +75,7 @@ struct hull_image_plan {
 	enum hull_image_kind kind;
 	enum hull_isa isa; /* of the file, or of the target if the file does not say */
 	hull_gpa entry;
+	bool pvh;      /* x86_64: the entry is that of PVH, in 32-bit protected mode */
 	hull_gpa low;  /* lowest address used */
 	uint64_t span; /* from there to the end of the highest segment */
 	unsigned count;
@@ -86,9 +87,9 @@ struct hull_image_plan {
  *
  * Linux Images go to the first 2 MiB boundary of RAM plus their text_offset.
  * A file longer than the image_size in its header (appended data) occupies
- * its own length.  ELF segments go to their physical addresses; position
- * independent ones that lie outside RAM move to the first 2 MiB boundary.  A raw
- * binary goes to the start of RAM.  Segments in the plan do not overlap.
+ * its own length.  A bzImage goes where it prefers to be.  ELF segments go to their physical
+ * addresses; position independent ones that lie outside RAM move to the first 2 MiB boundary.  A
+ * raw binary goes to the start of RAM.  Segments in the plan do not overlap.
  *
  * HULL_EINVAL for a bad target or placement, HULL_EFORMAT for a bad file,
  * HULL_ENOTSUP for a good file of the wrong kind; catalogue numbers above.

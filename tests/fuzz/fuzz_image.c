@@ -6,7 +6,9 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "fw/boot.h"
+#include "fw/bzimage.h"
 #include "fw/elf.h"
+#include "fw/x86boot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,6 +56,23 @@ static void lay_out(const struct hull_image_plan *p, const struct hull_image_tar
 		abort();
 }
 
+/* What is taken over from the header of a kernel that was accepted stays within one page. */
+static void make_params(const uint8_t *data, size_t size)
+{
+	static const struct hull_e820 map = { 0, 0x1000, HULL_E820_RAM };
+	const struct hull_x86_boot boot = { .map = &map, .nmap = 1, .cmdline = 0x20000 };
+	struct hull_bzimage head;
+	uint8_t *page;
+
+	if (hull_bzimage_check(data, size, "kernel", &head, NULL))
+		return;
+	page = malloc(4096);
+	hull_x86_boot_params(&boot, data, page);
+	if (load_le32(page + 0x228) != 0x20000 || page[0x1e8] != 1)
+		abort();
+	free(page);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct hull_image_target t = { .ram_base = 0x80000000, .ram_size = 0x10000000 };
@@ -78,6 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!hull_image_plan(data, size, &t, &plan, &err)) {
 		verify(&plan, &t, size);
 		lay_out(&plan, &t, data + size);
+		if (plan.kind == HULL_IMAGE_BZIMAGE)
+			make_params(data, size);
 	} else if (!err.code || !err.id || !err.text[0]) {
 		abort();
 	}

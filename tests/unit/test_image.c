@@ -163,7 +163,7 @@ static void wrong_architecture(void **state)
 	memcpy(file + 0x202, "HdrS\x0f\x02", 6);
 	expect_error(4096, &t, 104, "an x86_64 kernel");
 	t.isa = HULL_ISA_X86_64;
-	expect_error(4096, &t, 718, "protocol 2.15");
+	expect_error(4096, &t, 714, "boot_flag");
 	assert_true(hull_image_probe(file, 4096).has_isa);
 }
 
