@@ -69,6 +69,9 @@ int hull_kvm_x86_cpuid_init(struct hull_kvm_vm *k, struct hull_err *err)
 	basic = hull_x86_cpuid_find(rows, n, 1, 0);
 	if (basic && hull_kvm_cap(k, KVM_CAP_TSC_DEADLINE_TIMER))
 		basic->reg[X86_ECX] |= 1u << 24; /* which KVM leaves to us, api 4.46 */
+	/* Likewise; without it guests do not look for KVM's clock. */
+	if (basic)
+		basic->reg[X86_ECX] |= 1u << 31;
 	r = hull_x86_cpuid_filter(&cpu, rows, &n, err);
 	if (r)
 		return r;
