@@ -114,7 +114,8 @@ static int choose_place(const struct hull_places *p, const struct hull_dev_type 
 	hull_gpa virtio_end = m->virtio + m->virtio_slots * HULL_PAGE_SIZE;
 	uint32_t first = m->irq;
 
-	if (!*gpa && is_serial(p, t) && !blocked_until(p, m->serial_at, t->region_size))
+	if (!*gpa && is_serial(p, t) && m->serial_at &&
+	    !blocked_until(p, m->serial_at, t->region_size))
 		*gpa = m->serial_at;
 	if (!*gpa && is_virtio(t))
 		*gpa = hull_place_find(p, m->virtio, virtio_end, t->region_size);
@@ -133,6 +134,8 @@ static int choose_place(const struct hull_places *p, const struct hull_dev_type 
 		first = m->virtio_irq + (uint32_t)((*gpa - m->virtio) / HULL_PAGE_SIZE);
 	*irq = hull_place_irqs(p, first, t->irqs);
 	if (!*irq)
+		*irq = hull_place_irqs(p, m->irq, t->irqs);
+	if (!*irq)
 		return hull_fail(err, HULL_ENOMEM, 906, "there is no free interrupt for a \"%s\"",
 		                 t->name);
 	return 0;
@@ -149,6 +152,7 @@ static int add_configured(struct hull_places *p, const struct hull_device_config
 		                    .backend = backend };
 	char name[HULL_NAME_MAX];
 	uint32_t irq = dc->irq, last = p->map->last_irq;
+	struct hull_dev_place ports;
 	struct hull_dev *d;
 	int r;
 
@@ -162,6 +166,12 @@ static int add_configured(struct hull_places *p, const struct hull_device_config
 		                 dc->type, last);
 	if (dc->bus == HULL_BUS_PCI)
 		return hull_board_pci_add(p, dc, &s, err);
+	if (is_serial(p, s.type) && p->map->choose_ports &&
+	    p->map->choose_ports(p, &s, &ports, &irq)) {
+		s.gpa = ports.base;
+		s.places = &ports;
+		s.nplaces = 1;
+	}
 	r = choose_place(p, s.type, &s.gpa, &irq, err);
 	if (r)
 		return r;

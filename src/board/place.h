@@ -11,6 +11,8 @@
 
 enum { HULL_PLACES = HULL_MAX_DEVICES + 8, HULL_PLACE_IRQS = 256 };
 
+struct hull_places;
+
 /* Addresses and interrupt numbers that a board gives away. */
 struct hull_place_map {
 	const char *serial; /* device type; the first one goes to: */
@@ -23,6 +25,12 @@ struct hull_place_map {
 	hull_gpa large, large_end;        /* the rest */
 	uint32_t irq, last_irq;           /* interrupts of others: from, and the highest of all */
 	const struct hull_place_pci *pci; /* NULL: no PCI */
+	/*
+	 * Serial ports at ports of the processor instead of serial_at: fills in *place and, unless
+	 * it is given, *irq (0: any), or answers false.  NULL: the machine has no such ports.
+	 */
+	bool (*choose_ports)(const struct hull_places *p, struct hull_dev_setup *s,
+	                     struct hull_dev_place *place, uint32_t *irq);
 };
 
 /* Where PCI goes (board/pci.h), if a device is on it. */

@@ -177,6 +177,8 @@ static int attach(struct hull_dev *d, const struct hull_dev_setup *setup, struct
 	unsigned n = setup->nplaces ? setup->nplaces : d->size ? 1 : 0;
 	int r = 0;
 
+	if (n)
+		d->first = p[0];
 	for (unsigned i = 0; !r && i < n; i++)
 		r = hull_bus_attach_part(d->vm, &p[i], d, err);
 	return r;

@@ -56,6 +56,7 @@ struct hull_dev {
 	const char *name;
 	hull_gpa gpa;
 	uint64_t size;
+	struct hull_dev_place first; /* where its registers are, or the first of several ranges */
 	uint32_t index;
 	unsigned nirqs;
 	struct hull_irq *irq;          /* outputs: type->irqs of them */
@@ -75,6 +76,7 @@ struct hull_dev_type {
 	const char *summary;    /* one line for help and documentation */
 	const char *compatible; /* device tree; several separated by ';' */
 	const char *node;       /* device-tree node name without address: "serial", "rtc" */
+	const char *acpi_id;    /* _HID in ACPI; NULL: the guest knows it otherwise */
 	const struct hull_dt_prop *dt;
 	unsigned ndt;
 	size_t state_size; /* of a struct that begins with struct hull_dev */

@@ -31,7 +31,7 @@ struct hull_fake_op {
 	void *arg;
 };
 
-enum { HULL_FAKE_REGS = 8, HULL_FAKE_OTHERS = 32, HULL_FAKE_MAPS = 64 };
+enum { HULL_FAKE_REGS = 8, HULL_FAKE_OTHERS = 96, HULL_FAKE_MAPS = 64 };
 
 struct hull_fake_vcpu {
 	const struct hull_fake_op *ops;

@@ -393,6 +393,7 @@ HULL_DEVICE(uart16550) = {
 	.summary = "16550A serial port",
 	.compatible = "ns16550a",
 	.node = "serial",
+	.acpi_id = "PNP0501",
 	.dt = uart_dt,
 	.ndt = ARRAY_LEN(uart_dt),
 	.state_size = sizeof(struct uart),

@@ -375,6 +375,7 @@ HULL_DEVICE(cmos_rtc) = {
 	.name = "cmos-rtc",
 	.summary = "MC146818 real-time clock and CMOS memory",
 	.node = "rtc",
+	.acpi_id = "PNP0B00",
 	.state_size = sizeof(struct rtc),
 	.region_size = 2,
 	.access_sizes = 1,
