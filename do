@@ -180,7 +180,7 @@ need_check() {
 need_judges() {
 	need mke2fs e2fsprogs sfdisk fdisk isoinfo genisoimage dtc device-tree-compiler pkg-config pkg-config qemu-img qemu-utils nbdinfo libnbd-bin iperf3 iperf3 curl curl \
 		qemu-riscv64 qemu-user qemu-system-riscv64 qemu-system-misc llvm-mc-19 llvm-19 \
-		tcpdump tcpdump passt passt /usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
+		iasl acpica-tools tcpdump tcpdump passt passt /usr/riscv64-linux-gnu/include/stdio.h libc6-dev-riscv64-cross
 }
 
 tests() {

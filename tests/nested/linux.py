@@ -14,6 +14,7 @@ GUESTS = {
     "aarch64, VHE, SVE": ("aarch64", {"cpu": "max,pauth-impdef=on"}, 2, "ttyAMA0"),
     "aarch64, GICv2": ("aarch64", {"machine": "virt,virtualization=on,gic-version=2"}, 2, "ttyAMA0"),
     "riscv64": ("riscv64", {}, 4, "ttyS0"),
+    "x86_64": ("x86_64", {"cpu": "max"}, 4, "ttyS0"),
 }
 
 SCRIPT = """

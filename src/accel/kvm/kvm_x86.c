@@ -30,7 +30,6 @@ const int hull_kvm_arch_needs[] = { KVM_CAP_EXT_CPUID,
 	                            KVM_CAP_VCPU_EVENTS,
 	                            KVM_CAP_DEBUGREGS,
 	                            KVM_CAP_XSAVE,
-	                            KVM_CAP_XCRS,
 	                            0 };
 
 unsigned long hull_kvm_arch_vm_type(struct hull_kvm_vm *k)

@@ -31,13 +31,19 @@ static const struct group groups[] = {
 	{ HULL_KVM_XSAVE, offsetof(struct hull_kvm_regs, xsave), KVM_GET_XSAVE, KVM_SET_XSAVE },
 };
 
+/* Processors without XSAVE have no XCR0. */
+static bool has_group(const struct hull_kvm_vcpu *v, uint32_t bit)
+{
+	return bit != HULL_KVM_XCRS || hull_kvm_cap(v->vm, KVM_CAP_XCRS);
+}
+
 static int read_groups(struct hull_kvm_vcpu *v, uint32_t bits)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
 		const struct group *g = &groups[i];
 		int r;
 
-		if (!(bits & ~v->arch.have & g->bit))
+		if (!(bits & ~v->arch.have & g->bit) || !has_group(v, g->bit))
 			continue;
 		r = hull_kvm_vcpu_ioctl(v, g->get, (char *)&v->arch.now + g->offset);
 		if (r < 0)
@@ -52,7 +58,7 @@ void hull_kvm_x86_flush(struct hull_kvm_vcpu *v)
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
 		int r = 0;
 
-		if (v->arch.dirty & groups[i].bit)
+		if (v->arch.dirty & groups[i].bit && has_group(v, groups[i].bit))
 			r = hull_kvm_vcpu_ioctl(v, groups[i].set,
 			                        (char *)&v->arch.now + groups[i].offset);
 		if (r < 0)

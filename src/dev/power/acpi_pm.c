@@ -16,6 +16,8 @@
 /* Offsets; core of the FADT: PM1a_EVT_BLK, PM1a_CNT_BLK, PM_TMR_BLK, RESET_REG. */
 enum { STATUS = 0, ENABLE = 2, CONTROL = 4, TIMER = 8, RESET = 12, SIZE = 16 };
 enum { STS_BUTTON = 1 << 8, STS_ALL = STS_BUTTON, CNT_SCI = 1, CNT_SLEEP = 1 << 13 };
+/* What may be enabled even if it never happens: software looks whether it could (4.8.3.1.2). */
+enum { ENABLE_KEPT = 0x0721 };
 enum { TYPE_OFF = 5, CNT_KEPT = 7 << 10 | 1 << 1 };
 
 static const uint64_t timer_hz = 3579545, second_ns = 1000000000;
@@ -78,7 +80,7 @@ static void write_word(struct pm *s, uint64_t off, uint16_t val)
 {
 	switch (off) {
 	case STATUS: s->status &= (uint16_t)~val; break;
-	case ENABLE: s->enable = val & STS_ALL; break;
+	case ENABLE: s->enable = val & ENABLE_KEPT; break;
 	case CONTROL: write_control(s, val); break;
 	case RESET:
 		if (val == 1)
@@ -143,7 +145,7 @@ static void pm_restored(struct hull_dev *d)
 	struct pm *s = (struct pm *)d;
 
 	s->status &= STS_ALL;
-	s->enable &= STS_ALL;
+	s->enable &= ENABLE_KEPT;
 	s->control &= CNT_KEPT;
 	s->pressed = !!s->pressed;
 	update(s);
