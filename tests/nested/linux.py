@@ -70,8 +70,24 @@ def check(tap, name):
     tap.check(resets and int(resets[1]) >= 3, name + ": resets", story)
 
 
+def check_controllers(tap):
+    """x86_64: with the interrupt controllers in Hull, or only those of the CPUs below."""
+    if _host.missing("x86_64"):
+        return
+    words = "console=ttyS0 quiet panic=-1 mitigations=off hull.run=smp"
+    for place in ("split", "user"):
+        result = _host.run("x86_64", "hull run --accel kvm --kernel /guest/Image --memory 256M"
+                           " --initrd /guest/initramfs.gz --cpus 2 --irqchip %s --append '%s'"
+                           % (place, words), cpu="max")
+        told = _host.nested.text_of(result)
+        counted = re.findall(r"^hull: cpu (\d+) counted 20000$", told, re.M)
+        tap.check(result.status == 0 and sorted(counted) == ["0", "1"], "x86_64: --irqchip " + place,
+                  _host.story(result))
+
+
 if __name__ == "__main__":
     results = _host.Tap()
     for guest in GUESTS:
         check(results, guest)
+    check_controllers(results)
     sys.exit(results.end())
