@@ -16,6 +16,7 @@ usage() {
 ./do check [PATTERN]          the rules of the code: layers, freestanding, headers, budgets, ...
 ./do bench [GROUP]            benchmarks beside QEMU: int ctl fp mem sys boot start; --quick, --smp
 ./do bench io [SECTION]        disks, networks and shares beside their peers
+./do bench kvm                 exits, start and memory on this host's KVM; --quick
 ./do bench stress             Linux for an hour in a small code cache: memory, pauses; --seconds S
 ./do fuzz [TARGET] [SECONDS]  libFuzzer targets of tests/fuzz (default: all, 60 s each)
 ./do build [clang]            only compile, with gcc into build/ or clang-19 into build-clang/
@@ -269,6 +270,13 @@ bench)
 		build
 		compile build bench-blk
 		exec python3 bench/io/run.py --build build "$@"
+	fi
+	if [ "${1:-}" = kvm ]; then
+		shift
+		need qemu-system-x86_64 qemu-system-x86
+		build
+		compile build bench-kvm
+		exec python3 bench/kvm/run.py --build build "$@"
 	fi
 	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring \
 		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu \

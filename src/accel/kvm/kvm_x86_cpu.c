@@ -130,6 +130,46 @@ static bool is_state(uint32_t msr)
 	return false;
 }
 
+enum { RANGE_MSRS = 0x2000 };
+
+static void allow(uint8_t *bitmap, uint32_t base)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (uint32_t k = 0; k < rows[i].count; k++) {
+			uint32_t n = rows[i].first + k - base;
+
+			if (n < RANGE_MSRS)
+				bitmap[n / 8] |= (uint8_t)(1u << n % 8);
+		}
+}
+
+/*
+ * Others than those of msr.def (api 4.97) are asked of the board, and a fault if it does not have
+ * them. Without such filters (before Linux 5.10) guests see what KVM lets them.
+ */
+static int filter_msrs(struct hull_kvm_vm *k, struct hull_err *err)
+{
+	static const uint32_t bases[] = { 0, 0x4b564000, 0xc0000000, 0xc0010000 };
+	uint8_t bitmaps[ARRAY_LEN(bases)][RANGE_MSRS / 8] = { 0 };
+	struct kvm_msr_filter f = { .flags = KVM_MSR_FILTER_DEFAULT_DENY };
+	int r;
+
+	if (!hull_kvm_cap(k, KVM_CAP_X86_MSR_FILTER))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(bases); i++) {
+		allow(bitmaps[i], bases[i]);
+		f.ranges[i].flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+		f.ranges[i].nmsrs = RANGE_MSRS;
+		f.ranges[i].base = bases[i];
+		f.ranges[i].bitmap = bitmaps[i];
+	}
+	r = hull_kvm_enable(k, KVM_CAP_X86_USER_SPACE_MSR,
+	                    KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER);
+	if (r >= 0)
+		r = hull_kvm_vm_ioctl(k, KVM_X86_SET_MSR_FILTER, &f);
+	return r < 0 ? hull_kvm_refused(err, "a list of MSRs", -r) : 0;
+}
+
 /* The MSRs of msr.def that this KVM can save. */
 int hull_kvm_x86_msr_init(struct hull_kvm_vm *k, struct hull_err *err)
 {
@@ -145,7 +185,7 @@ int hull_kvm_x86_msr_init(struct hull_kvm_vm *k, struct hull_err *err)
 	for (uint32_t i = 0; i < MIN(list.n, (uint32_t)MAX_LIST); i++)
 		if (is_state(list.indices[i]) && m->nmsrs < HULL_KVM_MSRS_MAX)
 			m->entries[m->nmsrs++].index = list.indices[i];
-	return 0;
+	return filter_msrs(k, err);
 }
 
 /* The offset between the host's time stamp counter and the guest's (Linux 5.16). */

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""./do bench kvm: exits, start, memory, many lives of machines on this host's KVM.
+
+  run.py --build DIR [--quick]
+
+Prints one line per figure with its bar; exits with 1 if a bar is missed.
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+RAM_KIB = 48 << 10
+# figure: (bar, what it is)
+BARS = {
+    "port_more": (3, "% more than a minimal KVM loop, port exits"),
+    "memory_more": (3, "% more than a minimal KVM loop, memory exits"),
+    "start_median": (2000, "us from exec to the guest's first instruction"),
+    "private": (3 << 10, "KiB private beyond the guest's memory"),
+    "descriptors_grown": (0, "descriptors more after all lives"),
+    "threads_grown": (0, "threads more after all lives"),
+    "memory_grown": (256, "KiB more after all lives"),
+}
+missed = []
+
+
+def figures(*command):
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line}
+
+
+def show(name, value, note=""):
+    bar = BARS.get(name)
+    late = bar and value > bar[0]
+    if late:
+        missed.append(name)
+    print("%-22s %12.1f  %s%s%s" % (name, value, note or (bar[1] if bar else ""),
+                                    ", bar %g" % bar[0] if bar else "", "  MISSED" if late else ""))
+
+
+def start(args, work):
+    first = os.path.join(work, "first")
+    tool = os.path.join(work, "start")
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x200000", "-Wl,--build-id=none", "-o", first,
+                    os.path.join(HERE, "first.S")], check=True)
+    subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", "-o", tool, os.path.join(HERE, "start.c")], check=True)
+    runs = "11" if args.quick else "41"
+    hull = [os.path.join(args.build, "hull"), "run", first, "--memory", "%dK" % RAM_KIB, "--no-input", "--net", "none"]
+    for name, value in figures(tool, runs, str(RAM_KIB), *hull, "--accel", "kvm").items():
+        show(name, value)
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        print("# no qemu-system-x86_64 here to compare with")
+        return
+    peer = [qemu, "-M", "microvm,rtc=off", "-accel", "kvm", "-m", str(RAM_KIB >> 10), "-nodefaults", "-no-user-config",
+            "-display", "none", "-serial", "stdio", "-kernel", first]
+    for name, value in figures(tool, "11", str(RAM_KIB), *peer).items():
+        show("qemu_" + name, value, "QEMU's microvm beside it")
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("# no /dev/kvm here: nothing to measure")
+        return 0
+    bench = os.path.join(args.build, "bench-kvm")
+    for name, value in figures(bench, "exits").items():
+        show(name, value, "" if name in BARS else "ns per exit")
+    grown = figures(bench, "lives", "100" if args.quick else "1000")
+    show("life", grown["life"], "us to create, boot, run and destroy a machine")
+    for name in ("descriptors", "threads", "memory"):
+        show(name + "_grown", grown[name + "_more"])
+    with tempfile.TemporaryDirectory() as work:
+        start(args, work)
+    return 1 if missed else 0
+
+
+sys.exit(main())
