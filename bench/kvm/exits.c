@@ -264,7 +264,7 @@ static void lives(unsigned n)
 int main(int argc, char *argv[])
 {
 	if (argc > 2 && !strcmp(argv[1], "lives")) {
-		lives((unsigned)atoi(argv[2]));
+		lives((unsigned)strtoul(argv[2], NULL, 10));
 		return 0;
 	}
 	exits("port", port_loop, sizeof(port_loop));

@@ -91,7 +91,7 @@ static double once(char **command, long without, long *ret_kib)
 int main(int argc, char *argv[])
 {
 	double times[RUNS_MAX];
-	int runs = argc > 3 ? atoi(argv[1]) : 0;
+	int runs = argc > 3 ? (int)strtol(argv[1], NULL, 10) : 0;
 	long kib = 0;
 
 	if (runs < 1 || runs > RUNS_MAX) {
@@ -99,7 +99,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	for (int i = 0; i < runs; i++)
-		times[i] = once(argv + 3, atol(argv[2]), &kib);
+		times[i] = once(argv + 3, strtol(argv[2], NULL, 10), &kib);
 	qsort(times, (size_t)runs, sizeof(times[0]), compare);
 	printf("start_median %.0f us\nstart_least %.0f us\nprivate %ld KiB\n", times[runs / 2],
 	       times[0], kib);

@@ -110,6 +110,30 @@ __asm__(".section .rodata\n"
         "	hlt\n"
         "end steps\n"
 
+        /* An MSR of the list, then one that is not in it: vector 13 ends, with what it was. */
+        "guest msrs\n"
+        "	mov $0x8000, %esp\n"
+        "	mov $0x80000 + (2f - guest_msrs + 0x1000), %eax\n"
+        "	mov %eax, 0x6000 + 13 * 8\n"
+        "	movl $0x8e00, 0x6004 + 13 * 8\n"
+        "	lgdt 5f - guest_msrs + 0x1000\n"
+        "	lidt 6f - guest_msrs + 0x1000\n"
+        "	mov $0x277, %ecx\n"
+        "	rdmsr\n"
+        "	mov %eax, 0x5000\n"
+        "	mov $0x1ad, %ecx\n"
+        "	rdmsr\n"
+        "	jmp 3f\n"
+        "2:	mov %ecx, 0x5004\n"
+        "3:	mov $0x40f, %edx\n"
+        "	out %al, %dx\n"
+        "	hlt\n"
+        "	.balign 8\n"
+        "8:	.quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff\n"
+        "5:	.word 23\n	.long 8b - guest_msrs + 0x1000\n"
+        "6:	.word 0x7ff\n	.long 0x6000\n"
+        "end msrs\n"
+
         /* Counts for ever, reading from 0x9f000 */
         "guest spin\n"
         "1:	incl 0x5000\n"
@@ -124,6 +148,7 @@ GUEST(interrupts);
 GUEST(doorbells);
 GUEST(dirty);
 GUEST(steps);
+GUEST(msrs);
 GUEST(spin);
 #define BYTES(name) guest_##name, (size_t)(end_##name - guest_##name)
 
@@ -416,6 +441,18 @@ static void test_breakpoints(void **state)
 	kvmrig_unmake(&r);
 }
 
+static void test_msrs_are_listed(void **state)
+{
+	struct hull_vm_config c = kvmrig_config(1);
+
+	c.hw.irqchip = HULL_IRQCHIP_USER;
+	start(&c, BYTES(msrs));
+	assert_int_equal(kvmrig_run(&r), HULL_EXIT_SYSTEM);
+	assert_int_equal(word_at(0x5000), 0x00070406); /* the PAT as it is after a reset */
+	assert_int_equal(word_at(0x5004), 0x1ad);
+	kvmrig_unmake(&r);
+}
+
 static void *loop_thread(void *arg)
 {
 	hull_vm_vcpu_loop(r.vm, 0);
@@ -499,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_dirty_ring),
 		cmocka_unit_test(test_single_steps),
 		cmocka_unit_test(test_breakpoints),
+		cmocka_unit_test(test_msrs_are_listed),
 		cmocka_unit_test(test_spinning_guest),
 		cmocka_unit_test(test_many_lives),
 	};

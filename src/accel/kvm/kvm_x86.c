@@ -128,6 +128,7 @@ int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err)
 
 	pthread_mutex_init(&k->arch.route_lock, NULL);
 	k->irqchip = choose_irqchip(k);
+	k->arch.has_xcrs = hull_kvm_cap(k, KVM_CAP_XCRS);
 	r = hull_kvm_vm_ioctl(k, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	if (r >= 0)
 		r = hull_kvm_vm_ioctl(k, KVM_SET_TSS_ADDR, (void *)(uintptr_t)TSS_ADDR);

@@ -59,6 +59,7 @@ struct hull_kvm_arch_vm {
 	struct kvm_irqchip ioapic;   /* KERNEL: as created */
 	struct kvm_pit_state2 pit;
 	bool has_pit;
+	bool has_xcrs;                               /* processors before XSAVE have none */
 	struct hull_kvm_route routes[HULL_KVM_PINS]; /* SPLIT: of the board's I/O APIC */
 	pthread_mutex_t route_lock;
 	/* While guest time stands: */

@@ -39,6 +39,11 @@ static bool has_group(const struct hull_kvm_vcpu *v, uint32_t bit)
 
 static int read_groups(struct hull_kvm_vcpu *v, uint32_t bits)
 {
+	if (!v->vm->arch.has_xcrs) {
+		if (bits == HULL_KVM_XCRS)
+			return HULL_ENOENT;
+		bits &= ~(uint32_t)HULL_KVM_XCRS;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
 		const struct group *g = &groups[i];
 		int r;
@@ -92,7 +97,7 @@ void hull_kvm_x86_restore_reset(struct hull_kvm_vcpu *v)
 	struct hull_kvm_arch_vcpu *a = &v->arch;
 
 	a->now = a->reset;
-	a->have = a->dirty = UINT32_MAX;
+	a->have = a->dirty = v->vm->arch.has_xcrs ? UINT32_MAX : ~(uint32_t)HULL_KVM_XCRS;
 	hull_kvm_x86_flush(v);
 	(void)hull_kvm_vcpu_ioctl(v, KVM_SET_MSRS, &a->reset_msrs);
 	if (v->vm->irqchip != HULL_IRQCHIP_USER)
