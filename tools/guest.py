@@ -29,8 +29,8 @@ import apt  # noqa: E402
 import initramfs  # noqa: E402
 
 LAYOUT = 1  # of the cache folder; a change fetches anew
-TOOLS = ("curl", "dpkg", "e2fsprogs", "fio", "iperf3")  # a change raises TOOLS_LAYOUT
-TOOLS_LAYOUT = 1
+TOOLS = ("curl", "dpkg", "e2fsprogs", "fio", "iperf3", "pciutils")  # a change raises TOOLS_LAYOUT
+TOOLS_LAYOUT = 2
 
 GUESTS = {
     "riscv64": {
