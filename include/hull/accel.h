@@ -97,6 +97,7 @@ enum {
 	HULL_BELOW_GICV2 = 2, /* isa/aarch64/gic.h says where */
 	HULL_BELOW_GICV3 = 4,
 	HULL_BELOW_ITS = 8,
+	HULL_BELOW_VGIC = 16, /* the last step of a GICv3 model: core/irqchip.h, struct hull_vgic */
 };
 
 enum hull_space { HULL_SPACE_MMIO, HULL_SPACE_PIO, HULL_SPACE_SYSREG, HULL_SPACES };

@@ -4,8 +4,8 @@
  *
  * The memory map is the one that arm64 kernels know from other emulators.  A device of the
  * configuration without an address or interrupt gets the next free one; its interrupt is the
- * number of an SPI, of which 0 is left out.  The GIC is the accelerator's (isa/aarch64/gic.h),
- * PSCI too, or else Hull's.
+ * number of an SPI, of which 0 is left out.  GIC (isa/aarch64/gic.h) and PSCI are the
+ * accelerator's, or else Hull's.
  *
  * Spec of what the kernel finds: Linux Documentation/arch/arm64/booting.rst.
  */
@@ -16,6 +16,7 @@
 #include "core/aspace.h"
 #include "core/irqchip.h"
 #include "core/vcpu.h"
+#include "dev/irqchip/gicv3.h"
 #include "isa/aarch64/gic.h"
 #include "isa/aarch64/regs.h"
 
@@ -32,7 +33,37 @@ enum { IRQ_UART = 1, IRQ_RTC = 2, IRQ_VIRTIO = 16, IRQ_OTHER = 48, VIRTIO_SLOTS 
 
 static struct hull_irq spi(const struct hull_places *p, uint32_t irq)
 {
-	return hull_vm_line(p->machine->vm, irq);
+	const struct arm_virt *v = (const struct arm_virt *)(const void *)p;
+
+	return v->gic ? hull_dev_input(v->gic, irq) : hull_vm_line(p->machine->vm, irq);
+}
+
+/* Hull's own GICv3, of which the processor does the last step. */
+static int add_gic(struct arm_virt *v, struct hull_err *err)
+{
+	struct hull_vm *vm = v->places.machine->vm;
+	uint32_t n = hull_vm_vcpu_count(vm);
+	static const uint64_t spis = HULL_GIC_SPIS;
+	const struct hull_dev_place at[] = {
+		{ HULL_SPACE_MMIO, HULL_GIC_DIST, HULL_GICV3_DIST_BYTES, HULL_GICV3_DIST },
+		{ HULL_SPACE_MMIO, HULL_GIC_REDIST, (uint64_t)n * HULL_GICV3_REDIST_BYTES,
+		  HULL_GICV3_REDIST },
+		{ HULL_SPACE_SYSREG, A64_ICC_SGI1R, HULL_GICV3_ICC_REGS, HULL_GICV3_ICC },
+	};
+	struct hull_dev_setup s = { .type = hull_dev_type_find("gicv3"),
+		                    .name = "gic",
+		                    .args = &spis,
+		                    .nargs = 1,
+		                    .places = at,
+		                    .nplaces = ARRAY_LEN(at) };
+	int r;
+
+	if (!s.type)
+		return hull_fail(err, HULL_ENOTSUP, 903, "this build has no GICv3");
+	r = hull_dev_create(vm, &s, &v->gic, err);
+	for (uint32_t i = 0; !r && i < n; i++)
+		hull_dev_wire(v->gic, i, hull_vcpu_line(hull_vm_vcpu(vm, i), A64_IRQ));
+	return r;
 }
 
 static int put_tree(struct arm_virt *v, const struct hull_boot_layout *layout, struct hull_err *err)
@@ -139,7 +170,7 @@ static int check(const struct arm_virt *v, struct hull_err *err)
 		hull_err_fix(err, "hull run --kernel FILE");
 		return HULL_ENOTSUP;
 	}
-	if (!(v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3))) {
+	if (!(v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3 | HULL_BELOW_VGIC))) {
 		hull_fail(err, HULL_ENOTSUP, 1301,
 		          "the accelerator has no interrupt controller, and this build has none");
 		hull_err_fix(err, "leave --irqchip away");
@@ -180,6 +211,8 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 	v->places = (struct hull_places){ .machine = m, .map = &map, .line = spi };
 	v->below = hull_vm_below(m->vm);
 	r = check(v, err);
+	if (!r && !(v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3)))
+		r = add_gic(v, err);
 	if (!r)
 		r = add_rtc(&v->places, err);
 	if (!r)

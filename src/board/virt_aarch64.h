@@ -9,6 +9,7 @@
 struct arm_virt {
 	struct hull_places places; /* first */
 	uint32_t below;            /* HULL_BELOW_*: what the accelerator has */
+	struct hull_dev *gic;      /* Hull's own GICv3; NULL: it is below */
 };
 
 /* Bytes that the device tree needs at most. */

@@ -52,12 +52,17 @@ static void write_cpus(struct hull_fdt_writer *w, struct hull_vm *vm)
 	hull_fdt_end_node(w);
 }
 
+static bool is_v3(const struct arm_virt *v)
+{
+	return v->gic || v->below & HULL_BELOW_GICV3;
+}
+
 /* GICv2 wants to know which processors a PPI goes to (arm,gic.yaml). */
 static uint32_t ppi_flags(const struct arm_virt *v, uint32_t flags)
 {
 	uint32_t n = hull_vm_vcpu_count(v->places.machine->vm);
 
-	return v->below & HULL_BELOW_GICV3 ? flags : flags | ((1u << MIN(n, 8u)) - 1) << 8;
+	return is_v3(v) ? flags : flags | ((1u << MIN(n, 8u)) - 1) << 8;
 }
 
 static void write_timer(struct hull_fdt_writer *w, const struct arm_virt *v)
@@ -100,7 +105,7 @@ static void write_its(struct hull_fdt_writer *w)
 
 static void write_gic(struct hull_fdt_writer *w, const struct arm_virt *v)
 {
-	bool v3 = v->below & HULL_BELOW_GICV3;
+	bool v3 = is_v3(v);
 	uint64_t vcpus = hull_vm_vcpu_count(v->places.machine->vm);
 	const uint32_t own[] = { GIC_PPI, PPI_GIC, ppi_flags(v, LEVEL_HIGH) };
 

@@ -72,3 +72,13 @@ int hull_vm_lazy_writes(struct hull_vm *vm, enum hull_space space, uint64_t addr
 	return vm->accel->lazy_writes ? vm->accel->lazy_writes(vm, space, addr, size, on)
 	                              : HULL_ENOTSUP;
 }
+
+void hull_vm_set_vgic(struct hull_vm *vm, const struct hull_vgic *g)
+{
+	vm->vgic = g;
+}
+
+const struct hull_vgic *hull_vm_vgic(const struct hull_vm *vm)
+{
+	return vm->vgic;
+}

@@ -14,6 +14,8 @@
 #include <hull/accel.h>
 #include "core/irq.h"
 
+struct hull_vcpu;
+
 /* Where they are in this VM: never HULL_IRQCHIP_AUTO. */
 enum hull_irqchip hull_vm_irqchip(struct hull_vm *vm);
 
@@ -40,5 +42,28 @@ int hull_vm_irq_event(struct hull_vm *vm, uint32_t line, int fd, bool on);
 int hull_vm_doorbell(struct hull_vm *vm, const struct hull_doorbell *d, bool on);
 int hull_vm_lazy_writes(struct hull_vm *vm, enum hull_space space, uint64_t addr, uint64_t size,
                         bool on);
+
+/*
+ * USER, where the processor itself hands interrupts of a model to the guest (list registers): the
+ * accelerator takes interrupts out of the model, and brings each back, in whatever state it is
+ * then, before it takes others.  On the vCPU's thread, without a lane.
+ */
+struct hull_vgic_irq {
+	uint32_t intid;
+	uint8_t priority; /* 0: highest */
+	bool level;       /* its end is to be told: it may be pending again */
+	bool pending, active;
+};
+struct hull_vgic {
+	/* What this vCPU has active, then what is pending, best first; false: nothing. */
+	bool (*pull)(void *arg, struct hull_vcpu *vcpu, struct hull_vgic_irq *ret);
+	void (*push)(void *arg, struct hull_vcpu *vcpu, const struct hull_vgic_irq *irq);
+	/* An interrupt of the vCPU's own (16..31) changes its level: timers. */
+	void (*line)(void *arg, struct hull_vcpu *vcpu, uint32_t intid, bool level);
+	void *arg;
+};
+/* By the model, in the build phase; `g` lives as long as the VM.  NULL: there is none. */
+void hull_vm_set_vgic(struct hull_vm *vm, const struct hull_vgic *g);
+const struct hull_vgic *hull_vm_vgic(const struct hull_vm *vm);
 
 #endif

@@ -20,6 +20,12 @@
 /* The affinity fields of MPIDR_EL1 (D19.2.104), which device trees and PSCI name vCPUs by. */
 #define A64_MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
+/* ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1, in the space of system registers. */
+#define A64_ICC_SGI1R (A64_SYS_REG(3, 0, 12, 11, 5) - HULL_A64_REG_SYS)
+
+/* Interrupt inputs of a vCPU. */
+enum { A64_IRQ = 0 };
+
 /* PSTATE of a kernel's first instruction: EL1 with its own stack, DAIF masked. */
 enum { A64_PSTATE_EL1H_MASKED = 0x3c5 };
 
