@@ -13,4 +13,6 @@ int hull_app_run(int argc, char *const argv[], char *const envp[], uint64_t star
 int hull_app_jit(int argc, char *const argv[], char *const envp[], uint64_t started_ns);
 int hull_app_doctor(int argc, char *const argv[]);
 
+int hull_app_build(int argc, char *const argv[], char *const envp[]);
+
 #endif

@@ -65,6 +65,8 @@ static int dispatch(int argc, char *const argv[], uint64_t started_ns)
 		return hull_app_run(argc, argv, environ, started_ns);
 	if (!strcmp(word, "jit"))
 		return hull_app_jit(argc, argv, environ, started_ns);
+	if (!strcmp(word, "build"))
+		return hull_app_build(argc, argv, environ);
 	if (!strcmp(word, "doctor"))
 		return hull_app_doctor(argc, argv);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
