@@ -196,8 +196,10 @@ tests() {
 		;;
 	metal)
 		shift
+		need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+		build
 		build_metal
-		exec python3 tools/run_tests.py --suite metal -- "$@"
+		exec python3 tools/run_tests.py --fast build --suite metal -- "$@"
 		;;
 	--quick | --tsan | --long) mode=${1#--} && shift ;;
 	-*) die "unknown option $1; see ./do help" ;;

@@ -14,6 +14,7 @@
 #include "metal/common/spin.h"
 
 #define CTL_ENABLE BIT(0)
+#define CTL_MASK   BIT(1)
 
 void el2_fp_save(struct el2_fp *fp);
 void el2_fp_restore(const struct el2_fp *fp);
@@ -61,26 +62,50 @@ static bool has_keys(void)
 }
 
 /* APIAKeyLo_EL1 and on, S3_0_C2_C1_0 to S3_0_C2_C3_1: only where they exist. */
-#define EL2_KEY_REGS(X)                                                             \
-	X(0, s3_0_c2_c1_0)                                                          \
-	X(1, s3_0_c2_c1_1)                                                          \
-	X(2, s3_0_c2_c1_2)                                                          \
-	X(3, s3_0_c2_c1_3) X(4, s3_0_c2_c2_0) X(5, s3_0_c2_c2_1) X(6, s3_0_c2_c2_2) \
-		X(7, s3_0_c2_c2_3) X(8, s3_0_c2_c3_0) X(9, s3_0_c2_c3_1)
+#define EL2_KEY_REGS(X)    \
+	X(0, s3_0_c2_c1_0) \
+	X(1, s3_0_c2_c1_1) \
+	X(2, s3_0_c2_c1_2) \
+	X(3, s3_0_c2_c1_3) \
+	X(4, s3_0_c2_c2_0) \
+	X(5, s3_0_c2_c2_1) \
+	X(6, s3_0_c2_c2_2) \
+	X(7, s3_0_c2_c2_3) \
+	X(8, s3_0_c2_c3_0) \
+	X(9, s3_0_c2_c3_1)
+
+/* Wake it when its timer would have fired. */
+static void watch_timer(struct el2_vcpu *v)
+{
+	uint64_t ctl = v->sys[EL2_cntv_ctl_el0], cval = v->sys[EL2_cntv_cval_el0];
+	uint64_t now = sysreg_read(cntpct_el0) - v->vm->cntvoff;
+
+	if ((ctl & (CTL_ENABLE | CTL_MASK)) != CTL_ENABLE)
+		return;
+	v->timer_watched = true;
+	hull_timer_set(v->vm->vm, &v->vcpu->timer,
+	               hull_clock_now(v->vm->vm) + (cval > now ? metal_ns(cval - now) : 0));
+}
 
 /* `v` is in this CPU, whose `resident` does not name it any more. */
 static void take_out(struct el2_vcpu *v)
 {
 	save_sys(v->sys);
-	/* It may not fire into the next one. */
+	/* It may not fire into the next one, nor keep its interrupt active. */
 	sysreg_write(cntv_ctl_el0, 0);
 	isb();
+	if (v->timer_high || v->timer_fired)
+		metal_gic_deactivate(v->timer_intid);
+	v->vmcr = sysreg_read(ich_vmcr_el2);
+	v->ap0r0 = sysreg_read(ich_ap0r0_el2);
+	v->ap1r0 = sysreg_read(ich_ap1r0_el2);
 	el2_fp_save(&v->fp);
 	if (has_keys()) {
 #define X(n, name) v->keys[n] = sysreg_read(name);
 		EL2_KEY_REGS(X)
 #undef X
 	}
+	watch_timer(v);
 	hull_store_release(&v->where, (struct metal_cpu *)NULL);
 }
 
@@ -119,6 +144,11 @@ void el2_load(struct el2_vcpu *v)
 	other = hull_swap_acqrel(&cpu->resident, NULL);
 	if (other)
 		take_out(other);
+	if (v->timer_watched) {
+		v->timer_watched = false;
+		hull_timer_set(v->vm->vm, &v->vcpu->timer, HULL_NEVER);
+	}
+	sysreg_write(cntvoff_el2, v->vm->cntvoff);
 	restore_sys(v->sys);
 	el2_fp_restore(&v->fp);
 	if (has_keys()) {
@@ -126,10 +156,14 @@ void el2_load(struct el2_vcpu *v)
 		EL2_KEY_REGS(X)
 #undef X
 	}
-	/* Bit 31 is RES1; U and MT stay clear: more than one CPU, no threads (D19.2.100). */
-	sysreg_write(vmpidr_el2, BIT(31) | v->vcpu->phys_id);
+	if (v->timer_high || v->timer_fired)
+		metal_gic_activate(v->timer_intid);
+	sysreg_write(ich_hcr_el2, 1);
+	sysreg_write(ich_vmcr_el2, v->vmcr);
+	sysreg_write(ich_ap0r0_el2, v->ap0r0);
+	sysreg_write(ich_ap1r0_el2, v->ap1r0);
+	sysreg_write(vmpidr_el2, el2_mpidr(v->vcpu));
 	sysreg_write(vpidr_el2, sysreg_read(midr_el1));
-	sysreg_write(cntvoff_el2, v->vm->cntvoff);
 	sysreg_write(vtcr_el2, v->vm->vtcr);
 	sysreg_write(vttbr_el2, v->vm->vttbr);
 	sysreg_write(hcr_el2, v->hcr);

@@ -8,8 +8,10 @@
 #include "metal/aarch64/cpu.h"
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/mem.h"
+#include "metal/aarch64/el2.h"
 #include "metal/aarch64/gic.h"
 #include "metal/aarch64/mmu.h"
 #include "metal/aarch64/sysreg.h"
@@ -61,12 +63,17 @@ void metal_cpu_init(struct metal_cpu *cpu, const struct metal_board *b)
 	virtual_timer = b->virtual_timer;
 	psci_hvc = b->psci_hvc;
 	cpu->mpidr = sysreg_read(mpidr_el1);
-	cpu->tick = HULL_NEVER;
 	sysreg_write(tpidr_el2, (uintptr_t)cpu);
 	sysreg_write(vbar_el2, (uintptr_t)metal_vectors);
 	/* RW: EL1 is AArch64.  Interrupts come here, and wake WFI, though they are masked. */
 	sysreg_write(hcr_el2, BIT(31) | BIT(5) | BIT(4) | BIT(3));
 	sysreg_write(cnthp_ctl_el2, 0);
+	/* EL1 reads the physical counter; its physical timer traps. */
+	sysreg_write(cnthctl_el2, 1);
+	/* Debug registers and the PMU trap, SVE and trace, too. */
+	sysreg_write(mdcr_el2, BIT(11) | BIT(10) | BIT(9) | BIT(6) | BIT(5));
+	sysreg_write(cptr_el2, 0x33ff | BIT(20));
+	sysreg_write(hstr_el2, 0);
 	isb();
 }
 
@@ -93,34 +100,44 @@ void metal_poke(uint32_t cpu)
 		metal_gic_kick(metal_cpus[cpu].mpidr);
 }
 
-void metal_serve_interrupts(bool *ret_virtual)
+uint32_t metal_virtual_timer(void)
+{
+	return virtual_timer;
+}
+
+void metal_serve_interrupts(void)
 {
 	uint32_t intid;
 
-	*ret_virtual = false;
 	while ((intid = metal_gic_take()) != METAL_INTID_NONE) {
 		if (intid == virtual_timer) {
-			*ret_virtual = true;
+			el2_timer_fired(metal_this_cpu()->resident);
 			continue;
 		}
-		if (intid == hyp_timer)
+		if (intid == hyp_timer) {
 			sysreg_write(cnthp_ctl_el2, 0);
+			hull_store_relaxed(&metal_this_cpu()->dirty, 1);
+		}
 		metal_gic_deactivate(intid);
 	}
 }
 
+void metal_alarm(uint64_t at)
+{
+	sysreg_write(cnthp_ctl_el2, 0);
+	if (at != HULL_NEVER) {
+		sysreg_write(cnthp_cval_el2, metal_ticks(at));
+		sysreg_write(cnthp_ctl_el2, CTL_ENABLE);
+	}
+	isb();
+}
+
 void metal_idle(uint64_t deadline)
 {
-	bool timer;
-
-	if (deadline != HULL_NEVER) {
-		sysreg_write(cnthp_cval_el2, metal_ticks(deadline));
-		sysreg_write(cnthp_ctl_el2, CTL_ENABLE);
-		isb();
-	}
+	metal_alarm(deadline);
 	wfi();
-	metal_serve_interrupts(&timer);
-	HULL_ASSERT(!timer); /* no vCPU is in: its timer is off */
+	metal_serve_interrupts();
+	el2_timer_wake(metal_this_cpu()->resident);
 }
 
 static uint64_t firmware(uint64_t fn, uint64_t a, uint64_t b, uint64_t c)

@@ -19,10 +19,11 @@ uint64_t metal_ns(uint64_t ticks);
 uint64_t metal_ticks(uint64_t ns);
 
 /*
- * Serve what the GIC has for this CPU.  The virtual timer's interrupt is not served here: it stays
- * active, and *ret_virtual is true.
+ * Serve what the GIC has for this CPU.  The virtual timer's interrupt is left active, for
+ * el2_timer_fired().
  */
-void metal_serve_interrupts(bool *ret_virtual);
+void metal_serve_interrupts(void);
+uint32_t metal_virtual_timer(void); /* its interrupt id */
 
 /* PSCI of the firmware below (DEN 0022): start a CPU; stop the machine. */
 int metal_psci_cpu_on(uint64_t mpidr, struct metal_cpu *cpu);

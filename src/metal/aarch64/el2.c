@@ -6,35 +6,36 @@
  */
 #include "metal/aarch64/el2.h"
 
-#include <hull/regs.h>
-
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/mem.h"
+#include "core/irqchip.h"
+#include "isa/aarch64/regs.h"
 #include "metal/aarch64/gic.h"
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/frames.h"
 #include "metal/common/spin.h"
 
 /* HCR_EL2 (D19.2.48). */
-#define HCR_VM   BIT(0)
-#define HCR_SWIO BIT(1)
-#define HCR_FMO  BIT(3)
-#define HCR_IMO  BIT(4)
-#define HCR_AMO  BIT(5)
-#define HCR_VI   BIT(7)
-#define HCR_TWI  BIT(13)
-#define HCR_TID3 BIT(18)
-#define HCR_TSC  BIT(19)
-#define HCR_TACR BIT(21)
-#define HCR_RW   BIT(31)
-#define HCR_APK  BIT(40)
-#define HCR_API  BIT(41)
+#define HCR_VM    BIT(0)
+#define HCR_SWIO  BIT(1)
+#define HCR_FMO   BIT(3)
+#define HCR_IMO   BIT(4)
+#define HCR_AMO   BIT(5)
+#define HCR_VI    BIT(7)
+#define HCR_TWI   BIT(13)
+#define HCR_TID3  BIT(18)
+#define HCR_TSC   BIT(19)
+#define HCR_TIDCP BIT(20)
+#define HCR_TACR  BIT(21)
+#define HCR_RW    BIT(31)
+#define HCR_APK   BIT(40)
+#define HCR_API   BIT(41)
 
 /* PSTATE after reset: EL1h, everything masked. */
 #define RESET_PSTATE UINT64_C(0x3c5)
 
-enum { IPA_BITS = 40, MAX_VMIDS = 256, IRQ_LINE = 0 };
+enum { IPA_BITS = 40, MAX_VMIDS = 256 };
 
 /* The address spaces in use; 0 is the hypervisor's own. */
 static uint8_t vmids[MAX_VMIDS];
@@ -89,6 +90,7 @@ static int el2_vm_init(struct hull_vm *vm, struct hull_err *err)
 	if (!vmid)
 		return hull_fail(err, HULL_EBUSY, 0, "there are %u VMs already", MAX_VMIDS - 1);
 	s->vm = vm;
+	s->stopped = s->cntvoff = sysreg_read(cntpct_el0);
 	s->vttbr = (uint64_t)vmid << 48;
 	r = hull_a64_s2_init(&s->s2, &el2_s2_ops, s, bits);
 	if (r) {
@@ -106,6 +108,30 @@ static void el2_vm_fini(struct hull_vm *vm)
 
 	hull_a64_s2_fini(&s->s2);
 	hull_store_relaxed(&vmids[s->vttbr >> 48], (uint8_t)0);
+}
+
+/* The virtual counter stands still with the rest. */
+static void el2_clock(struct hull_vm *vm, bool running)
+{
+	struct el2_vm *s = hull_vm_accel_state(vm);
+	uint64_t now = sysreg_read(cntpct_el0);
+
+	if (running && s->stopped) {
+		s->cntvoff += now - s->stopped;
+		s->stopped = 0;
+	} else if (!running && !s->stopped) {
+		s->stopped = now;
+	}
+}
+
+static enum hull_irqchip el2_irqchip(struct hull_vm *vm)
+{
+	return HULL_IRQCHIP_USER;
+}
+
+static uint32_t el2_below(struct hull_vm *vm)
+{
+	return HULL_BELOW_VGIC;
 }
 
 static int el2_map(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, unsigned attr)
@@ -139,14 +165,18 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	struct el2_vcpu *v = state(vcpu);
 
 	el2_drop(v);
-	v->timer_high = false;
+	v->timer_high = v->timer_fired = false;
+	v->timer_intid = metal_virtual_timer();
+	v->nlrs = 0;
+	v->again = false;
+	v->vmcr = v->ap0r0 = v->ap1r0 = 0;
 	memset(&v->regs, 0, sizeof(v->regs));
 	memcpy(v->sys, reset, sizeof(v->sys));
 	memset(v->keys, 0, sizeof(v->keys));
 	memset(&v->fp, 0, sizeof(v->fp));
 	v->regs.pstate = RESET_PSTATE;
-	v->hcr = HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TSC | HCR_TACR |
-	         HCR_RW | HCR_APK | HCR_API | HCR_TID3;
+	v->hcr = HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TSC | HCR_TIDCP |
+	         HCR_TACR | HCR_RW | HCR_APK | HCR_API | HCR_TID3;
 }
 
 static int el2_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
@@ -155,7 +185,7 @@ static int el2_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 
 	v->vcpu = vcpu;
 	v->vm = hull_vm_accel_state(vcpu->vm);
-	hull_timer_init(&vcpu->timer, NULL);
+	hull_timer_init(&vcpu->timer, el2_timer_due);
 	el2_vcpu_reset(vcpu);
 	return 0;
 }
@@ -168,8 +198,7 @@ static void el2_vcpu_fini(struct hull_vcpu *vcpu)
 /* The interrupt line goes to the CPU as a virtual interrupt. */
 static void show_lines(struct el2_vcpu *v)
 {
-	uint64_t hcr =
-		hull_vcpu_lines(v->vcpu) & BIT(IRQ_LINE) ? v->hcr | HCR_VI : v->hcr & ~HCR_VI;
+	uint64_t hcr = hull_vcpu_lines(v->vcpu) & BIT(A64_IRQ) ? v->hcr | HCR_VI : v->hcr & ~HCR_VI;
 
 	if (hcr == v->hcr)
 		return;
@@ -182,7 +211,6 @@ unsigned metal_enter(struct a64_regs *regs);
 static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	struct el2_vcpu *v = state(vcpu);
-	bool timer;
 
 	for (;;) {
 		unsigned kind;
@@ -192,17 +220,27 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 
 			hull_vcpu_done(vcpu, r & ~(uint32_t)HULL_REQ_STOP);
 			if (r & HULL_REQ_STOP) {
+				el2_put(v);
 				exit->kind = HULL_EXIT_KICKED;
 				return 0;
 			}
 		}
 		el2_load(v);
-		show_lines(v);
+		if (v->timer_fired)
+			el2_timer_tell(v);
+		if (hull_vm_vgic(vcpu->vm))
+			el2_gic_in(v);
+		else
+			show_lines(v);
+		if (hull_load_relaxed(&metal_this_cpu()->dirty))
+			metal_plan(metal_this_cpu());
 		kind = metal_enter(&v->regs);
+		if (v->nlrs)
+			el2_gic_out(v);
 		if (kind == 0 && !el2_handle(v, exit))
 			return 0;
 		if (kind == 1)
-			metal_serve_interrupts(&timer);
+			metal_serve_interrupts();
 		if (kind == 3) {
 			exit->kind = HULL_EXIT_FAIL;
 			exit->fail.code = (int64_t)sysreg_read(esr_el2);
@@ -296,11 +334,21 @@ static uint64_t *place(struct el2_vcpu *v, uint32_t reg, int *ret_error)
 	return hull_load_acquire(&v->where) ? NULL : at ? at : &v->sys[n];
 }
 
+/* Bit 31 is RES1; U and MT stay clear: more than one CPU, no threads (D19.2.100). */
+uint64_t el2_mpidr(const struct hull_vcpu *vcpu)
+{
+	return BIT(31) | vcpu->phys_id;
+}
+
 static int el2_reg_get(struct hull_vcpu *vcpu, uint32_t reg, uint64_t *ret)
 {
 	int error;
 	const uint64_t *at = place(state(vcpu), reg, &error);
 
+	if (reg == A64_MPIDR) {
+		*ret = el2_mpidr(vcpu);
+		return 0;
+	}
 	if (!at)
 		return error;
 	*ret = *at;
@@ -339,4 +387,7 @@ HULL_ACCEL(el2) = {
 	.reg_get = el2_reg_get,
 	.reg_set = el2_reg_set,
 	.irq_update = el2_irq_update,
+	.irqchip = el2_irqchip,
+	.below = el2_below,
+	.clock = el2_clock,
 };

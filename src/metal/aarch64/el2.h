@@ -62,6 +62,7 @@ struct el2_vm {
 	struct hull_vm *vm;
 	uint64_t vttbr, vtcr;
 	uint64_t cntvoff;
+	uint64_t stopped; /* the counter when guest time stopped */
 };
 
 struct el2_vcpu {
@@ -73,8 +74,14 @@ struct el2_vcpu {
 	uint64_t sys[EL2_NSYSREGS]; /* while it is not resident */
 	uint64_t keys[EL2_KEYS];
 	struct el2_fp fp;
-	bool timer_high; /* its virtual timer's interrupt is active in the GIC */
-	uint64_t esr;    /* of the exit that is being completed */
+	uint32_t timer_intid;
+	bool timer_high;             /* its virtual timer's interrupt is active in the GIC */
+	bool timer_fired;            /* the same, and the model does not know yet */
+	bool timer_watched;          /* by the core: el2_timer_due() */
+	unsigned nlrs;               /* list registers in use: only while it executes */
+	bool again;                  /* there are active interrupts to put into them */
+	uint64_t vmcr, ap0r0, ap1r0; /* its CPU interface, while it is not resident */
+	uint64_t esr;                /* of the exit that is being completed */
 	uint64_t far;
 	uint64_t aborts; /* that were injected */
 };
@@ -87,6 +94,9 @@ void el2_load(struct el2_vcpu *v);
 void el2_put(struct el2_vcpu *v);
 void el2_drop(struct el2_vcpu *v);
 
+/* What a vCPU reads as its MPIDR_EL1. */
+uint64_t el2_mpidr(const struct hull_vcpu *vcpu);
+
 /* A system register of a vCPU by its place in the list; resident or not. */
 uint64_t el2_sys_get(struct el2_vcpu *v, enum el2_sysreg n);
 void el2_sys_set(struct el2_vcpu *v, enum el2_sysreg n, uint64_t value);
@@ -94,6 +104,24 @@ void el2_sys_set(struct el2_vcpu *v, enum el2_sysreg n, uint64_t value);
 /* What the hardware would do: exceptions to EL1 (resident). */
 void el2_inject_undefined(struct el2_vcpu *v);
 void el2_inject_abort(struct el2_vcpu *v, bool instruction, uint64_t va);
+
+/* Before and after the guest executes: list registers. */
+void el2_gic_in(struct el2_vcpu *v);
+void el2_gic_out(struct el2_vcpu *v);
+/*
+ * The virtual timer's interrupt came on this CPU, where `v` (or nobody: NULL) is resident: noted,
+ * as this may be in the middle of anything.  Then the vCPU is woken if it waits, and on its own
+ * thread tells the model.
+ */
+void el2_timer_fired(struct el2_vcpu *v);
+void el2_timer_wake(struct el2_vcpu *v);
+void el2_timer_tell(struct el2_vcpu *v);
+
+/*
+ * While a vCPU is not resident its virtual timer is one of the core's (hull_vcpu.timer), which
+ * wakes it: back in the CPU the timer fires by itself.
+ */
+void el2_timer_due(struct hull_timer *t);
 
 /* Deal with a synchronous exception from the guest; true: go on. */
 bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit);

@@ -12,6 +12,7 @@ enum {
 	GICR_IGROUPR0 = GICR_SGI + 0x80,
 	GICR_ISENABLER0 = GICR_SGI + 0x100,
 	GICR_ICENABLER0 = GICR_SGI + 0x180,
+	GICR_ISACTIVER0 = GICR_SGI + 0x300,
 	GICR_IPRIORITYR = GICR_SGI + 0x400,
 	GICR_STRIDE = 0x20000,
 };
@@ -106,6 +107,11 @@ uint32_t metal_gic_take(void)
 void metal_gic_deactivate(uint32_t intid)
 {
 	sysreg_write(icc_dir_el1, intid);
+}
+
+void metal_gic_activate(uint32_t intid)
+{
+	mmio_write32(mine() + GICR_ISACTIVER0, 1U << intid % 32);
 }
 
 void metal_gic_kick(uint64_t mpidr)

@@ -2,14 +2,18 @@
 /* From head.S to the first VM. */
 #include <hull/vm.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
+#include "core/package.h"
 #include "fw/fdt.h"
 #include "metal/aarch64/cpu.h"
 #include "metal/aarch64/gic.h"
 #include "metal/aarch64/mmu.h"
+#include "metal/aarch64/sysreg.h"
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
 #include "metal/common/random.h"
+#include "metal/common/spin.h"
 #include "metal/common/start.h"
 #include "metal/drivers/pl011.h"
 
@@ -18,6 +22,7 @@ void metal_main(hull_hpa dtb, hull_hpa image);
 void metal_main_secondary(struct metal_cpu *cpu);
 
 static struct metal_board board;
+static uint64_t package_bytes; /* behind the image; 0: there is none */
 
 static void uart(const char *text, size_t len)
 {
@@ -70,7 +75,7 @@ static bool map_device(struct hull_fdt_range r)
  */
 static int memory(struct hull_fdt_range tree, struct hull_err *err)
 {
-	hull_hpa from = at(image_end);
+	hull_hpa from = at(image_end) + package_bytes;
 	bool ok = true;
 
 	for (uint32_t i = 0; i < board.nram; i++) {
@@ -89,6 +94,43 @@ static int memory(struct hull_fdt_range tree, struct hull_err *err)
 	return 0;
 }
 
+/* How much the boot loader has put behind the image; the package's own header says the same. */
+static uint64_t find_package(void)
+{
+	struct hull_package p;
+
+	/* The first tables show so much. */
+	if (hull_package_open(image_end, UINT64_C(1) << 30, &p, NULL))
+		return 0;
+	return align_up(p.bytes, HULL_PAGE_SIZE);
+}
+
+/* The other CPUs, each after the last: they share what they are started with. */
+static void start_cpus(void)
+{
+	uint64_t boot = sysreg_read(mpidr_el1) & UINT64_C(0xff00ffffff);
+
+	for (uint32_t i = 0; i < board.ncpus; i++) {
+		struct metal_cpu *cpu = &metal_cpus[metal_ncpus];
+		char *stack;
+
+		if (board.mpidr[i] == boot)
+			continue;
+		stack = metal_frames_alloc(METAL_STACK, METAL_STACK);
+		if (!stack)
+			return;
+		cpu->index = metal_ncpus;
+		cpu->stack_top = (uintptr_t)stack + METAL_STACK;
+		if (metal_psci_cpu_on(board.mpidr[i], cpu)) {
+			metal_frames_free(stack, METAL_STACK);
+			continue;
+		}
+		while (!hull_load_acquire(&cpu->boot.id))
+			metal_relax();
+		metal_ncpus++;
+	}
+}
+
 static int find_board(hull_hpa dtb, struct hull_fdt_range *ret_tree, struct hull_err *err)
 {
 	struct hull_fdt t;
@@ -105,7 +147,7 @@ static int find_board(hull_hpa dtb, struct hull_fdt_range *ret_tree, struct hull
 void metal_main(hull_hpa dtb, hull_hpa image)
 {
 	struct metal_cpu *cpu = &metal_cpus[0];
-	struct hull_fdt_range tree;
+	struct hull_fdt_range tree = { 0 };
 	struct hull_err err = { 0 };
 	int r;
 
@@ -113,6 +155,7 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 	r = find_board(dtb, &tree, &err);
 	if (board.uart.length)
 		metal_console_set(uart);
+	package_bytes = find_package();
 	if (!r)
 		r = memory(tree, &err);
 	if (!r) {
@@ -130,12 +173,14 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 	metal_gic_enable_ppi(board.virtual_timer);
 	metal_say("hull: %u CPU%s, %llu MiB free, at EL2", board.ncpus, board.ncpus == 1 ? "" : "s",
 	          (unsigned long long)(metal_frames_left() >> 20));
-	metal_start();
+	start_cpus();
+	metal_start(image_end, package_bytes);
 	metal_psci_off();
 }
 
 void metal_main_secondary(struct metal_cpu *cpu)
 {
+	static const uint32_t idle_word;
 	struct hull_err err;
 
 	metal_cpu_init(cpu, &board);
@@ -144,5 +189,7 @@ void metal_main_secondary(struct metal_cpu *cpu)
 	metal_thread_adopt(cpu);
 	metal_gic_enable_ppi(board.hyp_timer);
 	metal_gic_enable_ppi(board.virtual_timer);
-	metal_thread_end();
+	/* Where the CPU idles when its threads have ended. */
+	for (;;)
+		metal_wait(&idle_word, 0, HULL_NEVER);
 }

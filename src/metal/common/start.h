@@ -3,7 +3,9 @@
 #ifndef HULL_METAL_COMMON_START_H
 #define HULL_METAL_COMMON_START_H
 
-/* Make and run the VMs of the image; returns when the last has stopped. */
-void metal_start(void);
+#include <hull/types.h>
+
+/* Make and run the VMs of the package, `bytes` at most; returns when the last has stopped. */
+void metal_start(const void *package, uint64_t bytes);
 
 #endif

@@ -14,9 +14,19 @@ static struct metal_thread *all;
 static uint32_t last_id;
 static struct metal_spin spin;
 
+/* How long a thread runs while others are ready. */
+static const uint64_t slice_ns = 5000000;
+
+/* Something about the threads of `cpu` changed. */
+static void touch(uint32_t cpu)
+{
+	hull_store_relaxed(&metal_cpus[cpu].dirty, 1);
+}
+
 static void add(struct metal_thread *t, uint32_t cpu)
 {
 	metal_spin_lock(&spin);
+	touch(cpu);
 	t->cpu = cpu;
 	t->id = ++last_id;
 	t->next = all;
@@ -49,8 +59,8 @@ struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void 
 	return t;
 }
 
-/* Unlink what has ended on this CPU: its stack is not in use any more.  Returns it. */
-static struct metal_thread *reap(const struct metal_cpu *cpu)
+/* Give back what has ended on this CPU: its stack is not in use any more. */
+static void reap(const struct metal_cpu *cpu)
 {
 	for (struct metal_thread **at = &all; *at; at = &(*at)->next) {
 		struct metal_thread *t = *at;
@@ -58,9 +68,9 @@ static struct metal_thread *reap(const struct metal_cpu *cpu)
 		if (t->state != METAL_ENDED || t->cpu != cpu->index || t == cpu->current)
 			continue;
 		*at = t->next;
-		return t;
+		metal_frames_free(t->stack, METAL_STACK);
+		return;
 	}
-	return NULL;
 }
 
 static bool is_ready(struct metal_thread *t, uint64_t now)
@@ -70,7 +80,10 @@ static bool is_ready(struct metal_thread *t, uint64_t now)
 	return t->state == METAL_READY;
 }
 
-/* The next thread of the CPU behind the current one, which comes last; NULL: nobody is ready. */
+/*
+ * The next thread of the CPU behind the current one, which comes last; NULL: nobody is ready.
+ * *ret_deadline: the earliest of those that were passed by.
+ */
 static struct metal_thread *pick(const struct metal_cpu *cpu, uint64_t *ret_deadline)
 {
 	struct metal_thread *t = cpu->current, *start = t;
@@ -81,35 +94,39 @@ static struct metal_thread *pick(const struct metal_cpu *cpu, uint64_t *ret_dead
 		if (t->cpu != cpu->index)
 			continue;
 		if (is_ready(t, now))
-			return t;
+			break;
 		if (t->state == METAL_WAITING)
 			deadline = MIN(deadline, t->deadline);
 	} while (t != start);
 	*ret_deadline = deadline;
-	return NULL;
+	return t->cpu == cpu->index && t->state == METAL_READY ? t : NULL;
 }
 
 /* Run somebody else, or nobody until somebody is ready.  `spin` is held, and given up. */
 static void reschedule(struct metal_cpu *cpu)
 {
-	struct metal_thread *from = cpu->current, *to, *dead;
+	struct metal_thread *from = cpu->current, *to;
 	uint64_t deadline;
 
 	while (!(to = pick(cpu, &deadline))) {
+		/* Nobody idles on a stack that is to be given back. */
+		if (from->state == METAL_ENDED) {
+			to = &cpu->boot;
+			break;
+		}
 		metal_spin_unlock(&spin);
 		metal_idle(deadline);
 		metal_spin_lock(&spin);
 	}
 	cpu->current = to;
+	touch(cpu->index);
 	metal_spin_unlock(&spin);
 	if (to != from)
 		metal_switch(&from->sp, to->sp);
 	/* On another thread's behalf, perhaps: what has ended can go now. */
 	metal_spin_lock(&spin);
-	dead = reap(cpu);
+	reap(cpu);
 	metal_spin_unlock(&spin);
-	if (dead)
-		metal_frames_free(dead->stack, METAL_STACK);
 }
 
 void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
@@ -137,6 +154,7 @@ void metal_wake(const uint32_t *word, uint32_t count)
 		if (t->state != METAL_WAITING || t->word != word)
 			continue;
 		t->state = METAL_READY;
+		touch(t->cpu);
 		pokes |= UINT32_C(1) << t->cpu;
 		count--;
 	}
@@ -150,6 +168,40 @@ void metal_yield(void)
 {
 	metal_spin_lock(&spin);
 	reschedule(metal_this_cpu());
+}
+
+void metal_plan(struct metal_cpu *cpu)
+{
+	struct metal_thread *t;
+	uint64_t deadline = HULL_NEVER;
+
+	metal_spin_lock(&spin);
+	hull_store_relaxed(&cpu->dirty, 0);
+	t = pick(cpu, &deadline);
+	metal_spin_unlock(&spin);
+	/* The current one is found last. */
+	metal_alarm(t && t != cpu->current ? metal_now() + slice_ns : deadline);
+}
+
+/* Threads that were made, not adopted. */
+static bool any_made(void)
+{
+	bool any = false;
+
+	metal_spin_lock(&spin);
+	for (struct metal_thread *t = all; t; t = t->next)
+		any |= t->stack != NULL;
+	metal_spin_unlock(&spin);
+	return any;
+}
+
+void metal_threads_settle(void)
+{
+	static const uint32_t never;
+	const uint64_t pause_ns = 100000;
+
+	while (any_made())
+		metal_wait(&never, 0, metal_now() + pause_ns);
 }
 
 bool metal_others_ready(void)

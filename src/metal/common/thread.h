@@ -34,7 +34,7 @@ struct metal_cpu {
 	struct metal_thread *current;
 	struct metal_thread boot; /* what the CPU ran on when it came */
 	void *resident;           /* the vCPU whose registers are in the CPU */
-	uint64_t tick;            /* next end of a time slice; HULL_NEVER */
+	uint32_t dirty;           /* atomic: threads came, waited or woke since metal_plan() */
 };
 
 extern struct metal_cpu metal_cpus[METAL_MAX_CPUS];
@@ -48,6 +48,8 @@ void metal_poke(uint32_t cpu);      /* make it look */
 void metal_switch(uint64_t *save_sp, uint64_t sp);
 void metal_thread_start(void);
 
+void metal_alarm(uint64_t at); /* leave a guest then; HULL_NEVER */
+
 /* The code that runs becomes a thread of this CPU. */
 void metal_thread_adopt(struct metal_cpu *cpu);
 
@@ -58,10 +60,15 @@ struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void 
 void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline);
 void metal_wake(const uint32_t *word, uint32_t count);
 
+/* Wait until all threads that were made have ended and what they had is free again. */
+void metal_threads_settle(void);
+
 /* Let others run on this CPU. */
 void metal_yield(void);
 /* Is somebody else ready on this CPU? */
 bool metal_others_ready(void);
+/* Before a guest runs, if the CPU is dirty: leave it when another thread wants to run. */
+void metal_plan(struct metal_cpu *cpu);
 /* The CPU of a thread; UINT32_MAX: there is none with this id. */
 uint32_t metal_thread_cpu(uint32_t id);
 
