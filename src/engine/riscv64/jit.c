@@ -591,6 +591,8 @@ call_code(struct rv_hart *h, const void *code)
  */
 static uint64_t slice_at(uint64_t retired)
 {
+	/* A held page grows by at most so many steps before attention is looked at. */
+	_Static_assert((int)RV_JIT_SLICE < (int)ENGINE_HELD_INSNS, "held pages end within a slice");
 	return RV_JIT_SLICE - (retired * UINT64_C(0x9e3779b97f4a7c15) >> 54);
 }
 
