@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <hull/host.h>
 #include "base/bits.h"
@@ -30,14 +31,19 @@ static const char *firmware_path(const struct app_machine *m)
 	return kind && strcmp(kind, "none") ? kind : text(m, HULL_OPT_BOOT_BIOS);
 }
 
-static int read_blob(const char *path, bool kernel, struct hull_file *f, struct hull_blob *blob,
-                     struct hull_err *err)
+static int read_blob(const char *path, struct hull_open_file *o, bool kernel, struct hull_file *f,
+                     struct hull_blob *blob, struct hull_err *err)
 {
 	int r = 0;
 
-	if (path && !f->data)
-		r = kernel ? hull_file_read_kernel(path, HULL_FILE_MAX_IMAGE, f, err)
-		           : hull_file_read(path, HULL_FILE_MAX_IMAGE, f, err);
+	if (path && !f->data) {
+		if (!o->path)
+			r = hull_file_open(path, HULL_FILE_MAX_IMAGE, o, err);
+		if (!r)
+			r = hull_file_read_open(o, f, err);
+		if (!r && kernel)
+			r = hull_file_unpack_kernel(path, HULL_FILE_MAX_IMAGE, f, err);
+	}
 	blob->data = f->data;
 	blob->size = f->size;
 	blob->name = path;
@@ -70,13 +76,16 @@ static int open_files(struct hull_boot *b, struct hull_err *err)
 	}
 	if (!dtb && machine_dtb && strcmp(machine_dtb, "generated") && strcmp(machine_dtb, "none"))
 		dtb = machine_dtb;
-	r = read_blob(text(m, HULL_OPT_BOOT_KERNEL), true, &m->kernel, &b->kernel, err);
+	r = read_blob(text(m, HULL_OPT_BOOT_KERNEL), &m->files[0], true, &m->kernel, &b->kernel,
+	              err);
 	if (!r)
-		r = read_blob(firmware_path(m), true, &m->firmware, &b->firmware, err);
+		r = read_blob(firmware_path(m), &m->files[1], true, &m->firmware, &b->firmware,
+		              err);
 	if (!r)
-		r = read_blob(text(m, HULL_OPT_BOOT_INITRD), false, &m->initrd, &b->initrd, err);
+		r = read_blob(text(m, HULL_OPT_BOOT_INITRD), &m->files[2], false, &m->initrd,
+		              &b->initrd, err);
 	if (!r)
-		r = read_blob(dtb, false, &m->dtb, &b->dtb, err);
+		r = read_blob(dtb, &m->files[3], false, &m->dtb, &b->dtb, err);
 	if (r)
 		close_files(b);
 	return r;
@@ -593,6 +602,9 @@ void hull_app_machine_close(struct app_machine *m)
 		hull_char_close(m->ports[i]);
 	if (m->options)
 		close_files(&m->machine.boot);
+	for (unsigned i = 0; i < ARRAY_LEN(m->files); i++)
+		if (m->files[i].path)
+			close(m->files[i].fd);
 	free(m->machine.state);
 	memset(m, 0, sizeof(*m));
 }

@@ -26,6 +26,7 @@ struct app_machine {
 	struct hull_err passed_over; /* why a better one was not taken; code 0: none was */
 	struct hull_machine machine;
 	struct hull_file kernel, initrd, dtb, firmware; /* while they are in memory */
+	struct hull_open_file files[4];                 /* a reset of the guest reads them again */
 	struct hull_char *ports[APP_PORTS];             /* of serial ports, consoles, channels */
 	uint32_t nports, nserials, nconsoles;           /* in this order */
 	struct app_disks disks;

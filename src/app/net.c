@@ -15,6 +15,7 @@
 #include "host/net/switch.h"
 #include "host/net/tap.h"
 #include "host/net/user.h"
+#include "host/sandbox/jail.h"
 
 enum { DENIED = 32, SLOWEST = 1000 };
 
@@ -158,12 +159,27 @@ static int open_user(struct card *c, struct hull_net_end **ret)
 	r = read_ip(c, &u);
 	if (!r)
 		r = read_restrict(c, &u);
-	return r ? r : hull_user_open(&u, ret, c->err);
+	if (!r)
+		r = hull_user_open(&u, ret, c->err);
+	/* Where the host's name server is; a host need not have one. */
+	if (!r && hull_jail_allow("/etc/resolv.conf", HULL_LANDLOCK_READ, NULL))
+		return 0;
+	return r;
+}
+
+/* Whoever stays on a switch takes over from the one that leaves: socket and lock are made anew. */
+static int allow_path(const struct hull_net_end *e, enum hull_landlock_use use,
+                      struct hull_err *err)
+{
+	const char *path = hull_switch_path(e);
+
+	return path ? hull_jail_allow_folder(path, use, err) : 0;
 }
 
 static int open_link(struct card *c, struct hull_net_end **ret)
 {
 	struct hull_link_options o = { .mtu = c->mtu, .fd = -1 };
+	int r;
 
 	memcpy(o.mac, c->mac, 6);
 	if (!strcmp(c->mode, "passt"))
@@ -174,7 +190,8 @@ static int open_link(struct card *c, struct hull_net_end **ret)
 		o.connect = c->mode + 13;
 	else
 		o.listen = c->mode + 12;
-	return hull_link_open(&o, ret, c->err);
+	r = hull_link_open(&o, ret, c->err);
+	return r ? r : allow_path(*ret, HULL_LANDLOCK_SOCKET, c->err);
 }
 
 static bool is_link(const char *mode)
@@ -186,6 +203,7 @@ static bool is_link(const char *mode)
 static int open_end(struct card *c, struct hull_net_end **ret)
 {
 	struct hull_switch_options s = { .mtu = c->mtu };
+	int r;
 
 	if (c->npublish && strcmp(c->mode, "user") && strcmp(c->mode, "passt"))
 		return senseless(c, "publish", c->mode, "publish ports with user or passt only");
@@ -206,7 +224,8 @@ static int open_end(struct card *c, struct hull_net_end **ret)
 		                 "link:listen:PATH, none");
 	s.name = c->mode + 7;
 	memcpy(s.mac, c->mac, 6);
-	return hull_switch_join(&s, ret, c->err);
+	r = hull_switch_join(&s, ret, c->err);
+	return r ? r : allow_path(*ret, HULL_LANDLOCK_CHANGE, c->err);
 }
 
 /* Percent with up to four decimals, in parts per million. */

@@ -18,6 +18,7 @@
 
 #include <hull/host.h>
 #include "app/boot_doctor.h"
+#include "app/jail.h"
 #include "app/lockstep.h"
 #include "app/machine.h"
 #include "app/stats.h"
@@ -29,6 +30,7 @@
 #include "fw/image.h"
 #include "host/os/os.h"
 #include "host/run.h"
+#include "host/sandbox/jail.h"
 #include "manage/cmd.h"
 #include "manage/json.h"
 #include "manage/report.h"
@@ -180,7 +182,7 @@ static void supervise(struct session *s)
 			/* Only the wake-up matters. */
 		}
 		if (hull_signals_taken() || hull_load_acquire(&s->escaped) ||
-		    hull_load_acquire(&s->matched)) {
+		    hull_load_acquire(&s->matched) || hull_jail_violation(NULL)) {
 			stop(s);
 			break;
 		}
@@ -479,6 +481,16 @@ static void say_accel(struct session *s)
 		                 hull_engine_store_note(s->machine.machine.vm));
 }
 
+static void say_jail(struct session *s)
+{
+	char text[512];
+
+	if (!hull_options_num(&s->options, HULL_OPT_OUTPUT_VERBOSE))
+		return;
+	hull_jail_describe(text, sizeof(text));
+	note(s, text);
+}
+
 static int go(struct session *s, struct hull_err *err)
 {
 	enum hull_stop_reason reason;
@@ -494,11 +506,17 @@ static int go(struct session *s, struct hull_err *err)
 	say_accel(s);
 	r = hull_app_machine_prepare(&s->machine, err);
 	if (!r)
+		r = hull_app_jail_enter(&s->machine, err);
+	if (!r)
 		r = hull_run_start(s->machine.machine.vm, s->events, &s->run, err);
 	if (r)
 		return r;
 	s->running_ns = now_ns();
 	r = hull_app_machine_start(&s->machine, err);
+	if (!r)
+		r = hull_jail_settle(err);
+	if (!r)
+		say_jail(s);
 	if (!r)
 		supervise(s);
 	else
@@ -519,6 +537,17 @@ static int go(struct session *s, struct hull_err *err)
 		hull_app_print_stats(stderr, s->machine.machine.vm, s->style,
 		                     s->ended_ns - s->running_ns);
 	return code;
+}
+
+static int begin_jail(struct session *s, struct hull_err *err)
+{
+	const char *lacking;
+	int r = hull_app_jail_begin(&s->options, s->events, &lacking, err);
+
+	if (!r && lacking)
+		hull_report_note(stderr, s->style, "the jail is weaker than usual: no %s here",
+		                 lacking);
+	return r;
 }
 
 static int session_run(struct session *s, int argc, char *const argv[])
@@ -547,6 +576,8 @@ static int session_run(struct session *s, int argc, char *const argv[])
 		r = escape_key(hull_options_text(&s->options, HULL_OPT_RUN_ESCAPE), &escape.key,
 		               &err);
 	if (!r)
+		r = begin_jail(s, &err);
+	if (!r)
 		r = hull_app_machine_open(&s->machine, &s->options, &escape, &err);
 	if (!r && watch_texts(s))
 		r = hull_fail(&err, HULL_EINVAL, 5, "the text of --exit-on is empty or too long");
@@ -555,6 +586,10 @@ static int session_run(struct session *s, int argc, char *const argv[])
 	if (r < 0)
 		r = hull_cmd_fail(&s->options, argc, argv, stderr, &err);
 	hull_app_machine_close(&s->machine);
+	if (hull_jail_violation(&err)) {
+		fresh_line(s);
+		r = hull_cmd_fail(&s->options, argc, argv, stderr, &err);
+	}
 	close(s->events);
 	return r;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "host/sandbox/jail.h"
 
 static const char *text(const struct hull_options *o, enum hull_option id, uint32_t i)
 {
@@ -98,10 +99,12 @@ int hull_app_share_open(const struct hull_options *o, uint32_t i, bool at_once,
 		.tag = tag,
 		.read_only = hull_options_item(o, HULL_OPT_SHARE_READONLY, i)->num,
 		.at_once = at_once,
+		.never_now = hull_jail_is_on(),
 		.max_fds = hull_share_raise_limit(o->nitems[HULL_GROUP_SHARE]),
 	};
+	struct hull_err refused = { 0 };
 	char *path;
-	int r = tag_of(o, i, tag, err);
+	int r = tag_of(o, i, tag, err), allowed;
 
 	if (!r)
 		r = check_tag(o, i, tag, err);
@@ -113,7 +116,14 @@ int hull_app_share_open(const struct hull_options *o, uint32_t i, bool at_once,
 	if (!path)
 		return hull_fail(err, HULL_ENOMEM, 120, "no memory for a path");
 	so.path = path;
+	/* Its threads are confined from their start; what is wrong with the path is said below. */
+	allowed = hull_jail_allow(path, so.read_only ? HULL_LANDLOCK_READ : HULL_LANDLOCK_CHANGE,
+	                          &refused);
 	r = hull_share_open(&so, ret, err);
+	if (!r && allowed) {
+		*err = refused;
+		r = allowed;
+	}
 	free(path);
 	return r;
 }

@@ -39,6 +39,10 @@ const char *hull_engine_store_note(struct hull_vm *vm);
  */
 int hull_engine_save_code(struct hull_vm *vm, struct hull_err *err) HULL_CHECK_RESULT;
 
+/* `begins` is called in each thread that the engine starts, with the thread's name; NULL: nothing.
+ */
+void hull_engine_thread_hook(void (*begins)(const char *name));
+
 /* A piece of code that the engine has, decoded or translated. */
 struct hull_code {
 	hull_va pc; /* of its first instruction */

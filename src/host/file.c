@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -112,7 +113,7 @@ static int check(int fd, const char *path, uint64_t max_bytes, uint64_t *ret_siz
 	return 0;
 }
 
-/* Read up to `room` bytes; the number read, or -1 with errno. */
+/* Read up to `room` bytes from the start; the number read, or -1 with errno. */
 static ssize_t read_all(int fd, uint8_t *data, size_t room)
 {
 	size_t done = 0;
@@ -120,7 +121,8 @@ static ssize_t read_all(int fd, uint8_t *data, size_t room)
 
 	while (done < room) {
 		/* Linux transfers at most 2 GiB - 4 KiB at a time; macOS refuses more. */
-		n = read(fd, data + done, MIN(room - done, (size_t)1 << 30));
+		n = preadv(fd, &(struct iovec){ data + done, MIN(room - done, (size_t)1 << 30) }, 1,
+		           (off_t)done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -132,42 +134,58 @@ static ssize_t read_all(int fd, uint8_t *data, size_t room)
 	return (ssize_t)done;
 }
 
-int hull_file_read(const char *path, uint64_t max_bytes, struct hull_file *ret,
+int hull_file_open(const char *path, uint64_t max_bytes, struct hull_open_file *ret,
                    struct hull_err *err)
 {
-	uint64_t size = 0;
-	uint8_t *data;
-	ssize_t n;
-	int rc, fd;
-
 	/* O_NONBLOCK: a FIFO without a writer must be refused, not waited for. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
+	uint64_t size = 0;
+
 	if (fd < 0)
 		return cannot_open(path, errno, err);
 	rc = check(fd, path, max_bytes, &size, err);
 	if (rc)
-		goto close_file;
-	data = malloc((size_t)size + 1);
-	if (!data) {
-		rc = hull_fail(err, HULL_ENOMEM, 226, "not enough memory to read %s (%llu bytes)",
-		               path, (unsigned long long)size);
-		goto close_file;
-	}
+		close(fd);
+	else
+		*ret = (struct hull_open_file){ .path = path, .fd = fd, .size = size };
+	return rc;
+}
+
+int hull_file_read_open(const struct hull_open_file *o, struct hull_file *ret, struct hull_err *err)
+{
+	uint8_t *data = malloc((size_t)o->size + 1);
+	ssize_t n;
+	int rc = 0;
+
+	if (!data)
+		return hull_fail(err, HULL_ENOMEM, 226, "not enough memory to read %s (%llu bytes)",
+		                 o->path, (unsigned long long)o->size);
 	/* One byte more than there should be, to notice that the file is growing. */
-	n = read_all(fd, data, (size_t)size + 1);
+	n = read_all(o->fd, data, (size_t)o->size + 1);
 	if (n < 0) {
-		rc = hull_fail(err, HULL_EIO, 225, "cannot read %s: %s", path, strerror(errno));
-	} else if ((uint64_t)n != size) {
-		rc = hull_fail(err, HULL_EIO, 225, "%s changed while it was read", path);
+		rc = hull_fail(err, HULL_EIO, 225, "cannot read %s: %s", o->path, strerror(errno));
+	} else if ((uint64_t)n != o->size) {
+		rc = hull_fail(err, HULL_EIO, 225, "%s changed while it was read", o->path);
 		hull_err_fix(err, "wait until whatever writes it is done");
 	} else {
-		data[size] = 0;
-		*ret = (struct hull_file){ data, (size_t)size };
+		data[n] = 0;
+		*ret = (struct hull_file){ data, (size_t)n };
 		data = NULL;
 	}
 	free(data);
-close_file:
-	close(fd);
+	return rc;
+}
+
+int hull_file_read(const char *path, uint64_t max_bytes, struct hull_file *ret,
+                   struct hull_err *err)
+{
+	struct hull_open_file o = { .fd = -1 };
+	int rc = hull_file_open(path, max_bytes, &o, err);
+
+	if (rc)
+		return rc;
+	rc = hull_file_read_open(&o, ret, err);
+	close(o.fd);
 	return rc;
 }
 
@@ -214,24 +232,34 @@ static int find_payload(const char *path, const struct hull_file *f, struct hull
 	return 0;
 }
 
+int hull_file_unpack_kernel(const char *path, uint64_t max_bytes, struct hull_file *f,
+                            struct hull_err *err)
+{
+	struct hull_file packed = *f, unpacked;
+	int rc = 0;
+
+	if (is_zboot(f))
+		rc = find_payload(path, f, &packed, err);
+	else if (!hull_file_is_gzip(f))
+		return 0;
+	if (!rc)
+		rc = hull_gunzip(path, &packed, max_bytes, &unpacked, err);
+	hull_file_free(f);
+	if (!rc)
+		*f = unpacked;
+	return rc;
+}
+
 int hull_file_read_kernel(const char *path, uint64_t max_bytes, struct hull_file *ret,
                           struct hull_err *err)
 {
-	struct hull_file whole, packed;
+	struct hull_file whole;
 	int rc = hull_file_read(path, max_bytes, &whole, err);
 
-	if (rc)
-		return rc;
-	packed = whole;
-	if (is_zboot(&whole)) {
-		rc = find_payload(path, &whole, &packed, err);
-	} else if (!hull_file_is_gzip(&whole)) {
-		*ret = whole;
-		return 0;
-	}
 	if (!rc)
-		rc = hull_gunzip(path, &packed, max_bytes, ret, err);
-	hull_file_free(&whole);
+		rc = hull_file_unpack_kernel(path, max_bytes, &whole, err);
+	if (!rc)
+		*ret = whole;
 	return rc;
 }
 

@@ -44,6 +44,22 @@ struct hull_file {
 int hull_file_read(const char *path, uint64_t max_bytes, struct hull_file *ret,
                    struct hull_err *err) HULL_CHECK_RESULT;
 
+/*
+ * The same in two steps, for a file that is read again when nothing may be opened any more: open
+ * it, then read it as often as needed.  All of that is the file that was opened, in the size that
+ * it had.  The caller closes `fd`; `path` has to live as long.
+ */
+struct hull_open_file {
+	const char *path;
+	int fd;
+	uint64_t size;
+};
+
+int hull_file_open(const char *path, uint64_t max_bytes, struct hull_open_file *ret,
+                   struct hull_err *err) HULL_CHECK_RESULT;
+int hull_file_read_open(const struct hull_open_file *o, struct hull_file *ret,
+                        struct hull_err *err) HULL_CHECK_RESULT;
+
 /* Does it begin like gzip data (RFC 1952)? */
 bool hull_file_is_gzip(const struct hull_file *f);
 
@@ -60,6 +76,10 @@ int hull_gunzip(const char *name, const struct hull_file *in, uint64_t max_bytes
  */
 int hull_file_read_kernel(const char *path, uint64_t max_bytes, struct hull_file *ret,
                           struct hull_err *err) HULL_CHECK_RESULT;
+
+/* The second half of that: unpack *f in place; it is freed if that fails. */
+int hull_file_unpack_kernel(const char *path, uint64_t max_bytes, struct hull_file *f,
+                            struct hull_err *err) HULL_CHECK_RESULT;
 
 /* Release and zero *f; NULL and zeroed objects are fine. */
 void hull_file_free(struct hull_file *f);

@@ -87,8 +87,6 @@ struct rv_regions {
 
 /* --- collecting, on the vCPU's thread --- */
 
-static bool have_thread(struct rv_regions *r);
-
 static struct jit_code *block_code(struct rv_hart *h, uint64_t gpa)
 {
 	struct jit_code *c = NULL;
@@ -339,7 +337,7 @@ void rv_regions_sample(struct rv_hart *h, uint64_t pc, uint64_t gpa)
 
 	if (!head || (!head->heat && restored(h, pc, gpa)) ||
 	    !r->promotion->sample(&r->heat, &head->heat) || hull_load_acquire(&r->state) != FREE ||
-	    !have_thread(r) || restored(h, pc, gpa))
+	    !r->started || restored(h, pc, gpa))
 		return;
 	r->va = pc & ~HULL_PAGE_MASK;
 	r->epoch = h->code_epoch;
@@ -529,10 +527,22 @@ static enum jit_bail compile(struct rv_regions *r)
 	return JIT_BAIL_NONE;
 }
 
+static void (*thread_begins)(const char *name); /* atomic */
+
+void hull_engine_thread_hook(void (*begins)(const char *name))
+{
+	hull_store_release(&thread_begins, begins);
+}
+
 static void *work(void *arg)
 {
+	static const char name[] = "hull-compile";
+	void (*begins)(const char *) = hull_load_acquire(&thread_begins);
 	struct rv_regions *r = arg;
 
+	pthread_setname_np(pthread_self(), name);
+	if (begins)
+		begins(name);
 	pthread_mutex_lock(&r->lock);
 	while (!r->stop) {
 		struct jit_cache *reclaim = r->reclaim;
@@ -562,7 +572,7 @@ static void *work(void *arg)
 
 void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache)
 {
-	if (!have_thread(r)) /* then nobody copies in the background */
+	if (!r->started) /* then nobody copies in the background */
 		return;
 	pthread_mutex_lock(&r->lock);
 	r->reclaim = cache;
@@ -570,18 +580,16 @@ void rv_regions_reclaim(struct rv_regions *r, struct jit_cache *cache)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* The thread is there, from now on.  Signals are for the threads of whoever runs the VM. */
-static bool have_thread(struct rv_regions *r)
+/* Signals are for the threads of whoever runs the VM, but for what a sandbox refuses (SIGSYS). */
+static void start(struct rv_regions *r)
 {
 	sigset_t all, old;
 
-	if (r->started)
-		return true;
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r->started = !pthread_create(&r->thread, NULL, work, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r->started;
 }
 
 struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_config *config)
@@ -607,6 +615,8 @@ struct rv_regions *rv_regions_new(struct rv_hart *h, const struct hull_engine_co
 		rv_regions_free(r);
 		return NULL;
 	}
+	/* Now, since later nobody may be allowed to: without it there are no regions. */
+	start(r);
 	return r;
 }
 

@@ -4,8 +4,10 @@
  *
  * Waking a thread costs more than a write into the host's cache takes, and
  * such writes to one file exclude each other in the kernel.  So one thread
- * works through a list of them; another is woken (or started) only while all
- * that run do what may wait for the medium ("slow").
+ * works through a list of them; another is woken only while all that run do
+ * what may wait for the medium ("slow").  Who begins such a request leaves
+ * another thread behind that can be woken: only these threads start threads,
+ * as a vCPU may not be allowed to.
  */
 #include "base/atomic.h"
 #include "host/block/disk_impl.h"
@@ -19,19 +21,20 @@ static bool may_wait(const struct disk *d, const struct hull_block_req *req)
 static void *worker(void *arg);
 
 /*
- * With the mutex: somebody must look at the list.  True: signal that, after unlocking.  A thread
+ * With the mutex: must somebody look at the list?  Then signal that, after unlocking.  A thread
  * that is not slow looks soon; its next look is behind this mutex.
  */
-static bool call(struct disk_queue *q)
+static bool must_wake(const struct disk_queue *q)
 {
-	if (!q->todo.first || q->nthreads - q->idle > hull_load_relaxed(&q->slow))
-		return false;
-	if (q->idle)
-		return true;
-	if (q->nthreads < q->most && !q->quit &&
+	return q->todo.first && q->idle && q->nthreads - q->idle <= hull_load_relaxed(&q->slow);
+}
+
+/* With the mutex: one more, if none waits for work and the host has room. */
+static void leave_another(struct disk_queue *q)
+{
+	if (!q->idle && q->nthreads < q->most && !q->quit &&
 	    !hull_os_thread(&q->threads[q->nthreads], "hull-disk", worker, q, NULL))
 		q->nthreads++;
-	return false;
 }
 
 static void *worker(void *arg)
@@ -52,9 +55,11 @@ static void *worker(void *arg)
 		if (!req)
 			break;
 		slow = may_wait(q->disk, req);
-		if (slow)
+		if (slow) {
 			hull_add_relaxed(&q->slow, 1u);
-		wake = call(q);
+			leave_another(q);
+		}
+		wake = must_wake(q);
 		pthread_mutex_unlock(&q->mutex);
 		if (wake)
 			pthread_cond_signal(&q->work);
@@ -92,7 +97,7 @@ void hull_disk_threads_add(struct disk_queue *q, struct disk_list *l)
 	else
 		q->todo.first = l->first;
 	q->todo.last = l->last;
-	wake = call(q);
+	wake = must_wake(q);
 	pthread_mutex_unlock(&q->mutex);
 	l->first = NULL;
 	if (wake)

@@ -35,9 +35,9 @@ enum kind { STDIO, FILE_OUT, PTY, SOCKET, NONE };
 struct stream {
 	struct hull_char chr;
 	enum kind kind;
-	int in, out, listener, slave, wake; /* -1: none */
-	bool socket_out;                    /* send() instead of write() */
-	bool blocking_out;                  /* only poll() protects us */
+	int in, out, listener, slave, wake, lost; /* -1: none; lost: an output without a reader */
+	bool socket_out;                          /* send() instead of write() */
+	bool blocking_out;                        /* only poll() protects us */
 	bool terminal;
 	bool patient;
 	bool running, prepared;
@@ -126,7 +126,7 @@ static size_t put_all(struct stream *s, const uint8_t *buf, size_t len)
 		} else {
 			/* Nobody to wait for: left behind, gone, or the disk is full. */
 			if (n < 0 && errno == EPIPE && s->kind == STDIO) {
-				close(s->out);
+				s->lost = s->out; /* to be closed by who may */
 				s->out = -1;
 			}
 			break;
@@ -414,7 +414,7 @@ int hull_char_open(const struct hull_char_options *o, struct hull_char **ret, st
 		return hull_fail(err, HULL_ENOMEM, 0, "no memory for a serial port");
 	s->chr.write = stream_write;
 	s->chr.read = stream_read;
-	s->in = s->out = s->listener = s->slave = -1;
+	s->in = s->out = s->lost = s->listener = s->slave = -1;
 	s->patient = o->patient;
 	s->escape = o->escape;
 	s->escaped = o->escaped;
@@ -488,6 +488,8 @@ void hull_char_close(struct hull_char *c)
 	hull_char_stop(c);
 	if (s->kind == SOCKET && s->listener >= 0)
 		unlink(s->place);
+	if (s->lost >= 0)
+		close(s->lost);
 	if (s->out >= 0 && s->out != s->in)
 		close(s->out);
 	if (s->in >= 0)
@@ -501,6 +503,11 @@ void hull_char_close(struct hull_char *c)
 	pthread_mutex_destroy(&s->mutex);
 	pthread_mutex_destroy(&s->out_mutex);
 	free(s);
+}
+
+const char *hull_char_socket(const struct hull_char *c)
+{
+	return of(c)->kind == SOCKET ? of(c)->place : NULL;
 }
 
 const char *hull_char_place(const struct hull_char *c)

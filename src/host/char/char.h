@@ -57,6 +57,8 @@ void hull_char_stop(struct hull_char *c);
 void hull_char_close(struct hull_char *c);
 
 /* Where a user finds it: "/dev/pts/4" for a pty, otherwise the target. */
+/* The path of its socket; NULL: it is none. */
+const char *hull_char_socket(const struct hull_char *c);
 const char *hull_char_place(const struct hull_char *c);
 
 /* Is it standard input and a terminal? */

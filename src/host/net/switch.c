@@ -585,6 +585,13 @@ void hull_switch_free(struct hull_switch *sw)
 	free(sw);
 }
 
+const char *hull_switch_path(const struct hull_net_end *e)
+{
+	const char *path = ((const struct hull_switch_port *)e)->sw->path;
+
+	return *path ? path : NULL;
+}
+
 void hull_switch_stats(const struct hull_net_end *e, struct hull_switch_stats *ret)
 {
 	struct hull_switch *sw = ((const struct hull_switch_port *)e)->sw;

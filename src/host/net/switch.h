@@ -61,6 +61,8 @@ struct hull_switch_stats {
 	uint64_t dropped; /* frames for which a port had no room */
 	uint64_t spoofed; /* frames from somebody else's address */
 };
+/* Its socket's path, for a port of a switch or link; NULL: it has none. */
+const char *hull_switch_path(const struct hull_net_end *e);
 void hull_switch_stats(const struct hull_net_end *e, struct hull_switch_stats *ret);
 
 #endif

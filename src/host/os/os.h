@@ -9,6 +9,8 @@
 #define HULL_HOST_OS_OS_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <hull/error.h>
 
 /* The signal of hal->cpu_kick, counted from SIGRTMIN. */
@@ -28,6 +30,18 @@ const char *hull_os_reason(int error, char *buf, size_t size);
  */
 int hull_os_thread(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg,
                    struct hull_err *err) HULL_CHECK_RESULT;
+
+/* Called in each new thread, before its function, with its name.  NULL: nothing is. */
+typedef void (*hull_os_thread_fn)(const char *name);
+void hull_os_thread_hook(hull_os_thread_fn fn);
+
+/* What the kernel calls this architecture (AUDIT_ARCH_...); 0: it is none that we know. */
+uint32_t hull_os_audit_arch(void);
+/*
+ * In a handler of SIGSYS, with its third argument: the call that was stopped returns `error`
+ * (an errno value) to whoever made it.
+ */
+void hull_os_refuse_call(void *context, int error);
 
 /*
  * The terminal of the process; there is one, so this is process-wide state.

@@ -196,9 +196,7 @@ static void *worker(void *arg)
 		if (!req) {
 			if (s->quit)
 				break;
-			s->idle_workers++;
 			pthread_cond_wait(&s->work, &s->lock);
-			s->idle_workers--;
 			continue;
 		}
 		s->first = req->waiting;
@@ -215,18 +213,6 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* Under the lock: somebody will look at the queue soon. */
-static void wake_worker(struct share *s)
-{
-	if (s->idle_workers || s->nworkers == WORKERS) {
-		pthread_cond_signal(&s->work);
-		return;
-	}
-	/* One runs since hull_share_open(), so that nothing is lost if the host refuses. */
-	if (!hull_os_thread(&s->worker[s->nworkers], "hull-share", worker, s, NULL))
-		s->nworkers++;
-}
-
 static void enqueue(struct share *s, struct hull_share_req *req)
 {
 	req->waiting = NULL;
@@ -235,7 +221,7 @@ static void enqueue(struct share *s, struct hull_share_req *req)
 	else
 		s->first = req;
 	s->last = req;
-	wake_worker(s);
+	pthread_cond_signal(&s->work);
 }
 
 /* Tflush: 1: answered; 0: it waits for the request that it names. */
@@ -274,7 +260,7 @@ static int submit(struct hull_share *base, struct hull_share_req *req)
 	req->tag = load_le16(req->msg + 5);
 	if (req->msg[4] == P9_TFLUSH)
 		return flush(s, req);
-	if (!s->at_once && perform(s, req, true) != LATER)
+	if (!s->at_once && !s->never_now && perform(s, req, true) != LATER)
 		return 1;
 	pthread_mutex_lock(&s->lock);
 	link_active(s, req);
@@ -433,8 +419,8 @@ static int start(struct share *s, const struct hull_share_options *o, struct hul
 	r = open_root(s, o, err);
 	if (r)
 		return r;
-	r = hull_os_thread(&s->worker[0], "hull-share", worker, s, err);
-	s->nworkers = !r;
+	for (s->nworkers = 0; !r && s->nworkers < WORKERS; s->nworkers += !r)
+		r = hull_os_thread(&s->worker[s->nworkers], "hull-share", worker, s, err);
 	return r;
 }
 
@@ -458,6 +444,7 @@ int hull_share_open(const struct hull_share_options *o, struct hull_share **ret,
 	s->base.reset = reset;
 	s->read_only = o->read_only;
 	s->at_once = o->at_once;
+	s->never_now = o->never_now;
 	s->uid = o->uid;
 	s->gid = o->gid;
 	s->max_fds = o->max_fds ? o->max_fds : FDS_DEFAULT;

@@ -27,6 +27,7 @@ struct hull_share_options {
 	const char *path;
 	const char *tag; /* 1 to HULL_SHARE_TAG_MAX characters */
 	bool read_only;
+	bool never_now;    /* threads answer all requests: who asks may not use paths */
 	bool at_once;      /* every request is answered when submit() returns: repeatable runs */
 	uint32_t uid, gid; /* who owns everything, as the guest sees it; or HULL_SHARE_KEEP_IDS */
 	uint32_t max_fds;  /* descriptors that the guest may hold, 0: a default */

@@ -67,7 +67,7 @@ struct fid {
 
 struct share {
 	struct hull_share base;
-	bool read_only, at_once;
+	bool read_only, at_once, never_now;
 	bool local;  /* a file system whose cached inodes never wait for anything */
 	bool cached; /* the kernel knows RESOLVE_CACHED */
 	uint32_t uid, gid;
@@ -93,7 +93,7 @@ struct share {
 	struct hull_share_req *first, *last; /* waiting for a worker */
 	struct hull_share_req *active;       /* all that are not answered yet */
 	unsigned pending;                    /* those, and those whose done() runs */
-	unsigned nworkers, idle_workers;
+	unsigned nworkers;
 	pthread_t worker[WORKERS];
 	bool quit;
 };

@@ -30,6 +30,7 @@
 
 static _Thread_local unsigned thread_id;
 static _Thread_local uint32_t ranks;
+static pid_t process_id;
 
 static void *pages_alloc(const struct hull_hal *hal, uint64_t bytes, uint64_t align, bool guest_ram)
 {
@@ -179,7 +180,7 @@ static void cpu_kick(const struct hull_hal *hal, unsigned id)
 {
 	/* The thread may be gone: ESRCH is fine. */
 	if (id)
-		syscall(SYS_tgkill, getpid(), (int)id, SIGRTMIN + HULL_KICK_SIGNAL);
+		syscall(SYS_tgkill, process_id, (int)id, SIGRTMIN + HULL_KICK_SIGNAL);
 }
 
 static void wait_word(const struct hull_hal *hal, const uint32_t *word, uint32_t expected,
@@ -270,6 +271,7 @@ static void kicked(int sig)
 static void forget_thread(void)
 {
 	thread_id = 0;
+	process_id = getpid();
 }
 
 static void set_up(void)
@@ -277,6 +279,7 @@ static void set_up(void)
 	/* No SA_RESTART: to interrupt is the only purpose. */
 	struct sigaction sa = { .sa_handler = kicked };
 
+	process_id = getpid();
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGRTMIN + HULL_KICK_SIGNAL, &sa, NULL);
 	pthread_atfork(NULL, NULL, forget_thread);

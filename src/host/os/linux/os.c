@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <hull/host.h>
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/text.h"
 
@@ -58,37 +61,73 @@ const char *hull_os_reason(int error, char *buf, size_t size)
 	return buf;
 }
 
-int hull_os_thread(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg,
-                   struct hull_err *err)
+struct start {
+	void *(*fn)(void *arg);
+	void *arg;
+	char name[16];
+};
+
+static hull_os_thread_fn begins; /* atomic */
+
+void hull_os_thread_hook(hull_os_thread_fn fn)
 {
-	char label[16], reason[64];
+	hull_store_release(&begins, fn);
+}
+
+static void *begin(void *arg)
+{
+	struct start s = *(struct start *)arg;
+	hull_os_thread_fn hook = hull_load_acquire(&begins);
+
+	free(arg);
+	pthread_setname_np(pthread_self(), s.name);
+	hull_host_hal()->cpu_id(hull_host_hal()); /* which asks the kernel the first time only */
+	if (hook)
+		hook(s.name);
+	return s.fn(s.arg);
+}
+
+static int create(pthread_t *ret, struct start *s)
+{
+	static const int wanted[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS };
 	sigset_t block, old;
 	pthread_attr_t attr;
-	pthread_t thread;
 	int error;
 
 	sigfillset(&block);
 	sigdelset(&block, SIGRTMIN + HULL_KICK_SIGNAL);
-	sigdelset(&block, SIGSEGV);
-	sigdelset(&block, SIGBUS);
-	sigdelset(&block, SIGILL);
-	sigdelset(&block, SIGFPE);
-	sigdelset(&block, SIGTRAP);
-	sigdelset(&block, SIGABRT);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		sigdelset(&block, wanted[i]);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_sigmask(SIG_SETMASK, &block, &old);
-	error = pthread_create(&thread, &attr, fn, arg);
+	error = pthread_create(ret, &attr, begin, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
+	return error;
+}
+
+int hull_os_thread(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg,
+                   struct hull_err *err)
+{
+	struct start *s = calloc(1, sizeof(*s));
+	char reason[64];
+	pthread_t thread;
+	int error = ENOMEM;
+
+	if (s) {
+		s->fn = fn;
+		s->arg = arg;
+		hull_format(s->name, sizeof(s->name), "%s", name);
+		error = create(&thread, s);
+	}
 	if (error) {
+		free(s);
 		hull_fail(err, HULL_ENOMEM, 801, "cannot start the thread %s: %s", name,
 		          hull_os_reason(error, reason, sizeof(reason)));
 		hull_err_fix(err, "raise the limit on processes (ulimit -u) or free memory");
 		return HULL_ENOMEM;
 	}
-	hull_format(label, sizeof(label), "%s", name);
-	pthread_setname_np(thread, label);
 	*ret = thread;
 	return 0;
 }

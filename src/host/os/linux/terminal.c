@@ -23,6 +23,7 @@
 /* Process-wide, as the terminal is; `raw` and `taken` are also used in handlers. */
 static struct termios cooked, uncooked;
 static int tty = -1;
+static pid_t group;  /* the process's own: a thread in a handler may not be allowed to ask */
 static uint32_t raw; /* atomic: the modes of `uncooked` are wanted */
 static int notify = -1;
 static int taken;         /* atomic: the stop signal that came */
@@ -34,9 +35,16 @@ static const int deadly[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 static struct sigaction before_deadly[ARRAY_LEN(deadly)];
 static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
+static pid_t own_group(void)
+{
+	if (!group)
+		group = getpgrp();
+	return group;
+}
+
 static bool foreground(void)
 {
-	return tcgetpgrp(tty) == getpgrp();
+	return tcgetpgrp(tty) == own_group();
 }
 
 void hull_terminal_restore(void)
@@ -53,7 +61,8 @@ static void on_deadly(int sig, siginfo_t *info, void *context)
 {
 	hull_terminal_restore();
 	for (size_t i = 0; i < ARRAY_LEN(deadly); i++) {
-		if (deadly[i] == sig)
+		/* SA_RESETHAND has brought back the default. */
+		if (deadly[i] == sig && before_deadly[i].sa_handler != SIG_DFL)
 			sigaction(sig, &before_deadly[i], NULL);
 	}
 	/* A fault comes again when the instruction is repeated; a sent signal must be. */
@@ -107,7 +116,7 @@ bool hull_terminal_away(int fd)
 	pid_t owner = tcgetpgrp(fd);
 
 	/* One that is not our session's has no foreground job for us. */
-	return owner > 0 && owner != getpgrp();
+	return owner > 0 && owner != own_group();
 }
 
 void hull_terminal_again(void)
@@ -136,7 +145,8 @@ static void handle(int sig, void (*fn)(int))
 static void install(void)
 {
 	static bool installed;
-	struct sigaction sa = { .sa_sigaction = on_deadly, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction sa = { .sa_sigaction = on_deadly,
+		                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND };
 
 	if (installed)
 		return;
@@ -166,6 +176,8 @@ int hull_terminal_raw(int fd, struct hull_err *err)
 	uncooked.c_cc[VMIN] = 1;
 	uncooked.c_cc[VTIME] = 0;
 	tty = fd;
+	group = 0;
+	(void)own_group();
 	install();
 	/* From here on a signal may restore; `raw` first, so that none is missed. */
 	hull_store_release(&raw, 1);
