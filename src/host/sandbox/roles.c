@@ -110,12 +110,15 @@ static const struct hull_jail_rule vcpu_kvm[] = {
 	IF(ioctl, IS(1, KVM_SET_GSI_ROUTING)),
 	IF(ioctl, IS(1, KVM_GET_CLOCK)),
 	IF(ioctl, IS(1, KVM_SET_CLOCK)),
+#ifdef __KVM_HAVE_VCPU_EVENTS
 	IF(ioctl, IS(1, KVM_GET_VCPU_EVENTS)),
 	IF(ioctl, IS(1, KVM_SET_VCPU_EVENTS)),
+#endif
 	IF(ioctl, IS(1, KVM_GET_ONE_REG)),
 	IF(ioctl, IS(1, KVM_SET_ONE_REG)),
 	IF(ioctl, IS(1, KVM_INTERRUPT)),
-#ifdef KVM_GET_LAPIC
+	IF(ioctl, IS(1, KVM_SET_DEVICE_ATTR)),
+#ifdef __KVM_HAVE_XSAVE /* x86 */
 	IF(ioctl, IS(1, KVM_NMI)),
 	IF(ioctl, IS(1, KVM_GET_SREGS)),
 	IF(ioctl, IS(1, KVM_SET_SREGS)),
@@ -134,7 +137,6 @@ static const struct hull_jail_rule vcpu_kvm[] = {
 	IF(ioctl, IS(1, KVM_SET_IRQCHIP)),
 	IF(ioctl, IS(1, KVM_GET_IRQCHIP)),
 	IF(ioctl, IS(1, KVM_SET_PIT2)),
-	IF(ioctl, IS(1, KVM_SET_DEVICE_ATTR)),
 #endif
 };
 
@@ -212,7 +214,9 @@ static const struct hull_jail_rule share[] = {
 	CALL(symlinkat),
 	CALL(linkat),
 	CALL(unlinkat),
+#ifdef __NR_renameat
 	CALL(renameat),
+#endif
 	CALL(renameat2),
 	CALL(fstatfs),
 	CALL(fsync),
@@ -315,7 +319,9 @@ static const struct hull_jail_rule control[] = {
 	CALL(lseek),
 	CALL(newfstatat),
 	UNLINK,
+#ifdef __NR_renameat
 	CALL(renameat),
+#endif
 	CALL(flock),
 	CALL(fsync),
 	CALL(fdatasync),
