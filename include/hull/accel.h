@@ -202,7 +202,8 @@ struct hull_accel {
 	 * HULL_ENOTSUP if that controller is not below.  NULL: it never is.
 	 */
 	int (*irq_line)(struct hull_vm *vm, uint32_t line, bool level);
-	int (*msi)(struct hull_vm *vm, uint64_t addr, uint32_t data);
+	/* `requester`: of a PCI function, for controllers that tell senders apart; else 0. */
+	int (*msi)(struct hull_vm *vm, uint32_t requester, uint64_t addr, uint32_t data);
 	/*
 	 * SPLIT: the message that input `line` of the board's I/O controller stands for; addr and
 	 * data 0: none.  After each change of it: only so the end of a level-triggered interrupt

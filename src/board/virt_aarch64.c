@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * virt-aarch64: GIC, generic timer, PL011, PL031, virtio-mmio; direct kernel boot.
+ * virt-aarch64: GIC, generic timer, PL011, PL031, virtio-mmio, PCI; direct kernel boot.
  *
  * The memory map is the one that arm64 kernels know from other emulators.  A device of the
  * configuration without an address or interrupt gets the next free one; its interrupt is the
  * number of an SPI, of which 0 is left out.  GIC (isa/aarch64/gic.h) and PSCI are the
- * accelerator's, or else Hull's.
+ * accelerator's, or else Hull's.  Messages of PCI go to an ITS below; without one there are none.
  *
  * Spec of what the kernel finds: Linux Documentation/arch/arm64/booting.rst.
  */
@@ -27,8 +27,12 @@
 #define SMALL_END UINT64_C(0x0a200000)
 #define LARGE     UINT64_C(0x0b000000)
 #define LARGE_END UINT64_C(0x40000000)
+#define PCI_MEM   UINT64_C(0x10000000) /* within LARGE, like the next two */
+#define PCI_IO    UINT64_C(0x3eff0000)
+#define PCI_ECAM  UINT64_C(0x3f000000)
 #define RAM_BASE  UINT64_C(0x40000000)
 
+enum { PCI_MEM_BYTES = 0x20000000, PCI_IO_BYTES = 0x10000, IRQ_PCI = 3 };
 enum { IRQ_UART = 1, IRQ_RTC = 2, IRQ_VIRTIO = 16, IRQ_OTHER = 48, VIRTIO_SLOTS = 32 };
 
 static struct hull_irq spi(const struct hull_places *p, uint32_t irq)
@@ -191,6 +195,16 @@ static int add_rtc(struct hull_places *p, struct hull_err *err)
 
 static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
 {
+	static const struct hull_place_pci pci = {
+		.ecam = PCI_ECAM,
+		.ecam_end = LARGE_END,
+		.mem = PCI_MEM,
+		.mem_bytes = PCI_MEM_BYTES,
+		.io_space = HULL_SPACE_MMIO,
+		.io = PCI_IO,
+		.io_bytes = PCI_IO_BYTES,
+		.irq = IRQ_PCI,
+	};
 	static const struct hull_place_map map = {
 		.serial = "pl011",
 		.serial_at = UART,
@@ -204,6 +218,7 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 		.large_end = LARGE_END,
 		.irq = IRQ_OTHER,
 		.last_irq = HULL_GIC_SPIS - 1,
+		.pci = &pci,
 	};
 	struct arm_virt *v = m->state;
 	int r;
@@ -219,6 +234,8 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 		r = hull_place_configured(&v->places, backends, err);
 	if (r)
 		return r;
+	if (v->places.pci && v->below & HULL_BELOW_ITS)
+		hull_dev_wire_msi(v->places.pci, hull_vm_msi_sink(m->vm));
 	hull_vm_set_hypercall(m->vm, hull_psci_call, NULL);
 	hull_board_set_loader(m, load);
 	return 0;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "board/arm_psci.h"
+#include "board/pci.h"
 #include "core/irqchip.h"
 #include "isa/aarch64/gic.h"
 
@@ -160,6 +161,20 @@ static void write_device(struct hull_fdt_writer *w, const struct hull_place *pla
 	hull_fdt_end_node(w);
 }
 
+static void write_pci(struct hull_fdt_writer *w, const struct arm_virt *v)
+{
+	struct hull_board_pci_irqs irqs = { .intc = PHANDLE_GIC, .ncells = 5 };
+
+	for (uint32_t i = 0; i < HULL_PCI_PINS; i++) {
+		/* Two cells of the GIC's unit address come first. */
+		irqs.cells[i][2] = GIC_SPI;
+		irqs.cells[i][3] = v->places.pci_irq + i;
+		irqs.cells[i][4] = LEVEL_HIGH;
+	}
+	irqs.msi = v->below & HULL_BELOW_ITS ? PHANDLE_ITS : 0;
+	hull_board_pci_fdt(w, v->places.pci, &irqs);
+}
+
 static void write_soc(struct hull_fdt_writer *w, const struct arm_virt *v)
 {
 	hull_tree_begin_soc(w);
@@ -167,9 +182,11 @@ static void write_soc(struct hull_fdt_writer *w, const struct arm_virt *v)
 		const struct hull_place *place = &v->places.at[i];
 
 		/* A device without a binding is one that the guest has to know by itself. */
-		if (place->dev->type->compatible && place->dev->type->node)
+		if (hull_tree_has(place->dev))
 			write_device(w, place);
 	}
+	if (v->places.pci)
+		write_pci(w, v);
 	hull_fdt_end_node(w);
 }
 

@@ -12,8 +12,17 @@ static void drive(struct hull_irq_sink *sink, uint32_t input, bool level)
 		(void)vm->accel->irq_line(vm, input, level);
 }
 
+static void send(struct hull_msi_sink *sink, uint32_t requester, uint64_t addr, uint32_t data)
+{
+	struct hull_vm *vm = CONTAINER_OF(sink, struct hull_vm, below_msi);
+
+	if (vm->accel->msi)
+		(void)vm->accel->msi(vm, requester, addr, data);
+}
+
 void hull_irqchip_init(struct hull_vm *vm)
 {
+	vm->below_msi.send_from = send;
 	vm->below.set = drive;
 }
 
@@ -34,9 +43,14 @@ struct hull_irq hull_vm_line(struct hull_vm *vm, uint32_t line)
 	return (struct hull_irq){ .sink = &vm->below, .input = line };
 }
 
+struct hull_msi_sink *hull_vm_msi_sink(struct hull_vm *vm)
+{
+	return &vm->below_msi;
+}
+
 int hull_vm_msi(struct hull_vm *vm, uint64_t addr, uint32_t data)
 {
-	return vm->accel->msi ? vm->accel->msi(vm, addr, data) : HULL_ENOTSUP;
+	return vm->accel->msi ? vm->accel->msi(vm, 0, addr, data) : HULL_ENOTSUP;
 }
 
 void hull_vm_set_eoi(struct hull_vm *vm, hull_eoi_fn fn, void *arg)

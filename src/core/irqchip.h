@@ -25,6 +25,9 @@ uint32_t hull_vm_below(struct hull_vm *vm);
 /* Input `line` of the controller below (hull_accel.irq_line), as a line to wire devices to. */
 struct hull_irq hull_vm_line(struct hull_vm *vm, uint32_t line);
 
+/* Who takes messages below, to wire devices to; those that nobody understands are lost. */
+struct hull_msi_sink *hull_vm_msi_sink(struct hull_vm *vm);
+
 /* Deliver a message of `data` to `addr`.  HULL_ENOTSUP (USER), HULL_EINVAL (nobody took it). */
 int hull_vm_msi(struct hull_vm *vm, uint64_t addr, uint32_t data);
 

@@ -110,10 +110,12 @@ struct hull_vm {
 	hull_eoi_fn eoi;
 	void *eoi_arg;
 	const struct hull_vgic *vgic; /* NULL: none */
-	struct hull_irq_sink below;   /* irqchip.c: lines into the accelerator's controller */
-	uint32_t sync_word;           /* atomic: counts performed requests */
-	uint32_t sync_waiters;        /* atomic */
-	uint32_t host_word;           /* atomic: what timer and deterministic loops sleep on */
+	/* irqchip.c: lines and messages into the accelerator's controller */
+	struct hull_irq_sink below;
+	struct hull_msi_sink below_msi;
+	uint32_t sync_word;    /* atomic: counts performed requests */
+	uint32_t sync_waiters; /* atomic */
+	uint32_t host_word;    /* atomic: what timer and deterministic loops sleep on */
 	/* Deterministic loop; but for the atomic ones, of its thread alone. */
 	struct hull_vcpu *turn; /* atomic: whose quantum runs */
 	int64_t quantum;        /* atomic: its length */

@@ -7,6 +7,7 @@ import re
 import sys
 
 import _host
+import guest
 
 # What the host is; how many vCPUs besides one; what the console is called.
 GUESTS = {
@@ -17,11 +18,13 @@ GUESTS = {
     "x86_64": ("x86_64", {"cpu": "max"}, 4, "ttyS0"),
 }
 
+PCI = {"aarch64"}  # with messages through the ITS
+
 SCRIPT = """
 run() {
 	mode=$1
 	shift
-	hull run --accel kvm --kernel /guest/Image --initrd /guest/initramfs.gz --memory 256M \
+	hull run --accel kvm --kernel /guest/Image --initrd ${initrd:-/guest/initramfs.gz} --memory 256M \
 		--append "console=%s quiet panic=-1 mitigations=off hull.run=$mode" "$@"
 }
 guest() {
@@ -34,6 +37,7 @@ guest() {
 cp /disk /tmp/disk
 guest one demo --cpus 1 --disk /tmp/disk
 guest many smp --cpus %d
+[ ! -f /pci.gz ] || initrd=/pci.gz guest pci demo --cpus 1 --disk /tmp/disk --virtio-transport pci
 # It resets for ever: three times are enough.
 run reboot --cpus 2 >/tmp/resets 2>&1 &
 until [ "$(grep -c 'hull: rebooting' /tmp/resets)" -ge 3 ] || ! kill -0 $! 2>/dev/null; do
@@ -57,11 +61,19 @@ def check(tap, name):
         tap.skip(name, why)
         return
     disk = bytes(range(256)) * 4096
-    result = _host.run(arch, SCRIPT % (console, cpus), files=[("/disk", disk, 0o644)], **options)
+    files = [("/disk", disk, 0o644)]
+    pci = name in PCI
+    if pci:
+        files.append(("/pci.gz", guest.make_initramfs(arch, modules=["virtio_pci"]), 0o644))
+    result = _host.run(arch, SCRIPT % (console, cpus), files=files, **options)
     told, story = _host.nested.text_of(result), _host.story(result)
     one, code = part(told, "one")
     tap.check(code == 0 and "hull: cpus 1" in one and "hull: done" in one, name + ": one vCPU", story)
     tap.check("hull: sha256 " + hashlib.sha256(disk).hexdigest() in one, name + ": its disk", story)
+    if pci:
+        other, code = part(told, "pci")
+        tap.check(code == 0 and "hull: sha256 " + hashlib.sha256(disk).hexdigest() in other,
+                  name + ": its disk on PCI", story)
     many, code = part(told, "many")
     counted = re.findall(r"^hull: cpu (\d+) counted 20000$", many, re.M)
     tap.check(code == 0 and sorted(counted) == sorted(map(str, range(cpus))),

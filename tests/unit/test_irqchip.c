@@ -13,6 +13,7 @@ static struct {
 	bool level, running;
 	unsigned lines, clocks, syncs;
 	uint64_t addr;
+	uint32_t requester;
 } seen;
 
 static enum hull_irqchip split(struct hull_vm *vm)
@@ -30,9 +31,10 @@ static int set_line(struct hull_vm *vm, uint32_t line, bool level)
 	return 0;
 }
 
-static int send_msi(struct hull_vm *vm, uint64_t addr, uint32_t data)
+static int send_msi(struct hull_vm *vm, uint32_t requester, uint64_t addr, uint32_t data)
 {
 	(void)vm;
+	seen.requester = requester;
 	seen.addr = addr;
 	seen.data = data;
 	return 0;
@@ -122,6 +124,11 @@ static void test_lines_messages_and_ends(void **state)
 	assert_int_equal(hull_vm_msi(vm, 0xfee01000, 0x4041), 0);
 	assert_int_equal(seen.addr, 0xfee01000);
 	assert_int_equal(seen.data, 0x4041);
+	assert_int_equal(seen.requester, 0);
+	hull_msi_send((struct hull_msi){ hull_vm_msi_sink(vm), 0x08090040, 7, 0x18 });
+	assert_int_equal(seen.addr, 0x08090040);
+	assert_int_equal(seen.data, 7);
+	assert_int_equal(seen.requester, 0x18);
 	hull_vm_set_eoi(vm, ended, NULL);
 	hull_vm_eoi(vm, 0x41);
 	assert_int_equal(seen.vector, 0x41);

@@ -12,6 +12,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/text.h"
+#include "core/irqchip.h"
 
 /* What headers of Linux 6.1 lack, those of some architectures for ever. */
 #define CAP_DIRTY_LOG_RING_ACQ_REL 223
@@ -354,13 +355,18 @@ static int irq_line(struct hull_vm *vm, uint32_t line, bool level)
 	return hull_kvm_arch_irq_line(state_of(vm), line, level);
 }
 
-static int msi(struct hull_vm *vm, uint64_t addr, uint32_t data)
+static int msi(struct hull_vm *vm, uint32_t requester, uint64_t addr, uint32_t data)
 {
 	struct hull_kvm_vm *k = state_of(vm);
 	struct kvm_msi m = { .address_lo = (uint32_t)addr,
 		             .address_hi = (uint32_t)(addr >> 32),
 		             .data = data };
 
+	/* An ITS wants to know the sender; others refuse to be told. */
+	if (hull_vm_below(vm) & HULL_BELOW_ITS) {
+		m.flags = KVM_MSI_VALID_DEVID;
+		m.devid = requester;
+	}
 	if (k->irqchip == HULL_IRQCHIP_USER)
 		return HULL_ENOTSUP;
 	return hull_kvm_vm_ioctl(k, KVM_SIGNAL_MSI, &m) < 0 ? HULL_EINVAL : 0;
