@@ -149,33 +149,46 @@ static void link_active(struct share *s, struct hull_share_req *req)
 	s->pending++;
 }
 
-static void tell(struct share *s, struct hull_share_req *req)
+/* A request of which the device hears now: what it is flushed by has to wait for that, too. */
+struct telling {
+	struct telling *next;
+	struct hull_share_req *flushes;
+	uint16_t tag;
+};
+
+static void forget(struct share *s, const struct telling *t)
 {
-	if (!s->at_once)
-		req->done(req);
-	pthread_mutex_lock(&s->lock);
-	if (!--s->pending)
-		pthread_cond_broadcast(&s->idle);
-	if (s->at_once)
-		pthread_cond_broadcast(&s->answered);
-	pthread_mutex_unlock(&s->lock);
+	struct telling **at = &s->telling;
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
 }
 
 /* A request has its answer: the device hears of it, then of the flushes that waited for it. */
 static void finish(struct share *s, struct hull_share_req *req)
 {
-	struct hull_share_req *flushes;
+	struct telling t = { .tag = req->tag };
 
 	pthread_mutex_lock(&s->lock);
 	unlink_active(s, req);
-	flushes = req->flushes;
-	req->flushes = NULL;
+	t.flushes = req->flushes;
+	t.next = s->telling;
+	s->telling = &t;
 	pthread_mutex_unlock(&s->lock);
-	tell(s, req);
-	while (flushes) {
-		struct hull_share_req *f = flushes;
+	if (!s->at_once)
+		req->done(req);
+	pthread_mutex_lock(&s->lock);
+	forget(s, &t);
+	if (!--s->pending)
+		pthread_cond_broadcast(&s->idle);
+	if (s->at_once)
+		pthread_cond_broadcast(&s->answered);
+	pthread_mutex_unlock(&s->lock);
+	while (t.flushes) {
+		struct hull_share_req *f = t.flushes;
 
-		flushes = f->waiting;
+		t.flushes = f->waiting;
 		set_header(f, P9_HEADER, P9_TFLUSH + 1);
 		finish(s, f);
 	}
@@ -227,7 +240,8 @@ static void enqueue(struct share *s, struct hull_share_req *req)
 /* Tflush: 1: answered; 0: it waits for the request that it names. */
 static int flush(struct share *s, struct hull_share_req *req)
 {
-	struct hull_share_req *t;
+	struct hull_share_req *t, **list = NULL;
+	struct telling *told;
 	uint16_t tag;
 
 	if (req->msg_len < P9_HEADER + 2) {
@@ -236,16 +250,19 @@ static int flush(struct share *s, struct hull_share_req *req)
 	}
 	tag = load_le16(req->msg + P9_HEADER);
 	pthread_mutex_lock(&s->lock);
+	for (told = s->telling; told; told = told->next)
+		if (told->tag == tag)
+			list = &told->flushes;
 	for (t = s->active; t; t = t->next)
 		if (t->tag == tag)
-			break;
-	if (t) {
-		req->waiting = t->flushes;
-		t->flushes = req;
+			list = &t->flushes;
+	if (list) {
+		req->waiting = *list;
+		*list = req;
 		link_active(s, req);
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (t)
+	if (list)
 		return 0;
 	set_header(req, P9_HEADER, P9_TFLUSH + 1);
 	return 1;

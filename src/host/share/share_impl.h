@@ -92,6 +92,7 @@ struct share {
 	uint32_t session, msize;             /* msize 0: no version has been agreed on */
 	struct hull_share_req *first, *last; /* waiting for a worker */
 	struct hull_share_req *active;       /* all that are not answered yet */
+	struct telling *telling;             /* those whose done() runs */
 	unsigned pending;                    /* those, and those whose done() runs */
 	unsigned nworkers;
 	pthread_t worker[WORKERS];
