@@ -7,7 +7,7 @@ import re
 import sys
 
 import _host
-import guest
+import guest as debian
 
 # What the host is; how many vCPUs besides one; what the console is called.
 GUESTS = {
@@ -64,7 +64,7 @@ def check(tap, name):
     files = [("/disk", disk, 0o644)]
     pci = name in PCI
     if pci:
-        files.append(("/pci.gz", guest.make_initramfs(arch, modules=["virtio_pci"]), 0o644))
+        files.append(("/pci.gz", debian.make_initramfs(arch, modules=["virtio_pci"]), 0o644))
     result = _host.run(arch, SCRIPT % (console, cpus), files=files, **options)
     told, story = _host.nested.text_of(result), _host.story(result)
     one, code = part(told, "one")
