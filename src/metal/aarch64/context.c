@@ -118,6 +118,14 @@ void el2_put(struct el2_vcpu *v)
 		take_out(v);
 }
 
+void metal_evict(void)
+{
+	struct el2_vcpu *v = hull_swap_acqrel(&metal_this_cpu()->resident, NULL);
+
+	if (v)
+		take_out(v);
+}
+
 void el2_drop(struct el2_vcpu *v)
 {
 	struct metal_cpu *cpu = hull_load_acquire(&v->where);

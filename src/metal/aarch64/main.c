@@ -71,7 +71,7 @@ static bool map_device(struct hull_fdt_range r)
 
 /*
  * What is behind the image is free, but for the tree; what is before it stays unused, like other
- * memory: the first tables show the GiB around the image only.
+ * memory: the first tables show the GiB of the image and the next only.
  */
 static int memory(struct hull_fdt_range tree, struct hull_err *err)
 {

@@ -55,7 +55,7 @@ struct metal_regime metal_early_map(uint64_t image)
 	uint64_t mine = image >> GIB_SHIFT;
 
 	for (uint64_t i = 0; i < SLOTS; i++) {
-		bool ram = i == mine || i == mine + 1 || i + 1 == mine;
+		bool ram = i == mine || i == mine + 1;
 
 		early[i] = i << GIB_SHIFT | (flags[METAL_DATA] & ~NO_EXEC);
 		if (!ram)

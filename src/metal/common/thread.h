@@ -48,6 +48,7 @@ void metal_poke(uint32_t cpu);      /* make it look */
 void metal_switch(uint64_t *save_sp, uint64_t sp);
 void metal_thread_start(void);
 
+void metal_evict(void);        /* no vCPU is resident on this CPU any more */
 void metal_alarm(uint64_t at); /* leave a guest then; HULL_NEVER */
 
 /* The code that runs becomes a thread of this CPU. */

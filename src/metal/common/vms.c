@@ -161,6 +161,8 @@ static void run_vcpu(void *arg)
 	struct hull_vcpu *vcpu = arg;
 
 	hull_vm_vcpu_loop(vcpu->vm, vcpu->id);
+	/* Its VM may be gone before the CPU's next interrupt. */
+	metal_evict();
 	for (uint32_t i = 0; i < nvms; i++)
 		if (vms[i]->machine.vm == vcpu->vm)
 			ended(vms[i]);
