@@ -32,6 +32,8 @@ enum {
 #define ISS_WNR      BIT(6)
 #define FSC_EXTERNAL 0x10
 
+enum { FSC_PERMISSION = 3 }; /* above the two bits of the level */
+
 #define PSTATE_MODE 0xf
 #define PSTATE_EL0  0x0
 #define PSTATE_EL1T 0x4
@@ -92,7 +94,8 @@ static bool data_abort(struct el2_vcpu *v, uint64_t esr, struct hull_exit *exit)
 	uint64_t va = sysreg_read(far_el2);
 	unsigned size = 1U << bits(esr, 23, 22);
 
-	if (!(esr & ISS_ISV) || esr & ISS_S1PTW) {
+	/* HPFAR_EL2 says nothing of permission faults (D19.2.57). */
+	if (!(esr & ISS_ISV) || esr & ISS_S1PTW || bits(esr, 5, 2) == FSC_PERMISSION) {
 		el2_inject_abort(v, false, va);
 		return true;
 	}
