@@ -160,6 +160,7 @@ metal_switch:
 /* Where a new thread's first switch returns to: x19 is its function, x20 the argument. */
 	.global metal_thread_start
 metal_thread_start:
+	bl	metal_thread_arrived
 	mov	x0, x20
 	blr	x19
 	b	metal_thread_end

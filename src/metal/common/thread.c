@@ -12,6 +12,7 @@ uint32_t metal_ncpus = 1;
 /* All threads, and the state of each: under `spin`. */
 static struct metal_thread *all;
 static uint32_t last_id;
+static uint32_t reaped; /* atomic: how many threads are gone; who joins waits for it */
 static struct metal_spin spin;
 
 /* How long a thread runs while others are ready. */
@@ -23,30 +24,34 @@ static void touch(uint32_t cpu)
 	hull_store_relaxed(&metal_cpus[cpu].dirty, 1);
 }
 
-static void add(struct metal_thread *t, uint32_t cpu)
+static uint32_t add(struct metal_thread *t, uint32_t cpu)
 {
+	uint32_t id;
+
 	metal_spin_lock(&spin);
 	touch(cpu);
 	t->cpu = cpu;
-	t->id = ++last_id;
+	t->id = id = ++last_id;
 	t->next = all;
 	all = t;
 	metal_spin_unlock(&spin);
+	return id;
 }
 
 void metal_thread_adopt(struct metal_cpu *cpu)
 {
 	cpu->current = &cpu->boot;
-	add(&cpu->boot, cpu->index);
+	(void)add(&cpu->boot, cpu->index);
 }
 
-struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg)
+uint32_t metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg)
 {
 	struct metal_thread *t = metal_frames_alloc(METAL_STACK, METAL_STACK);
 	uint64_t *frame;
+	uint32_t id;
 
 	if (!t)
-		return NULL;
+		return 0;
 	/* The record lies at the low end of the stack; metal_switch() pops x19, x20 and x30. */
 	t->stack = t;
 	frame = (uint64_t *)(void *)((char *)t + METAL_STACK - 96);
@@ -54,23 +59,43 @@ struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void 
 	frame[2] = (uint64_t)(uintptr_t)fn;
 	frame[3] = (uint64_t)(uintptr_t)arg;
 	t->sp = (uint64_t)(uintptr_t)frame;
-	add(t, cpu);
+	id = add(t, cpu);
 	metal_poke(cpu);
-	return t;
+	return id;
 }
 
-/* Give back what has ended on this CPU: its stack is not in use any more. */
-static void reap(const struct metal_cpu *cpu)
+/* Give back what has ended on this CPU: its stack is not in use any more.  How many. */
+static uint32_t reap(const struct metal_cpu *cpu)
 {
-	for (struct metal_thread **at = &all; *at; at = &(*at)->next) {
+	struct metal_thread **at = &all;
+	uint32_t n = 0;
+
+	while (*at) {
 		struct metal_thread *t = *at;
 
-		if (t->state != METAL_ENDED || t->cpu != cpu->index || t == cpu->current)
+		if (t->state != METAL_ENDED || t->cpu != cpu->index || t == cpu->current) {
+			at = &t->next;
 			continue;
+		}
 		*at = t->next;
 		metal_frames_free(t->stack, METAL_STACK);
-		return;
+		n++;
 	}
+	return n;
+}
+
+/* After a switch, on another thread's behalf perhaps: what has ended can go now. */
+void metal_thread_arrived(void)
+{
+	uint32_t n;
+
+	metal_spin_lock(&spin);
+	n = reap(metal_this_cpu());
+	metal_spin_unlock(&spin);
+	if (!n)
+		return;
+	hull_add_seqcst(&reaped, n);
+	metal_wake(&reaped, UINT32_MAX);
 }
 
 static bool is_ready(struct metal_thread *t, uint64_t now)
@@ -121,12 +146,10 @@ static void reschedule(struct metal_cpu *cpu)
 	cpu->current = to;
 	touch(cpu->index);
 	metal_spin_unlock(&spin);
-	if (to != from)
-		metal_switch(&from->sp, to->sp);
-	/* On another thread's behalf, perhaps: what has ended can go now. */
-	metal_spin_lock(&spin);
-	reap(cpu);
-	metal_spin_unlock(&spin);
+	if (to == from)
+		return;
+	metal_switch(&from->sp, to->sp);
+	metal_thread_arrived();
 }
 
 void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
@@ -197,11 +220,18 @@ static bool any_made(void)
 
 void metal_threads_settle(void)
 {
-	static const uint32_t never;
-	const uint64_t pause_ns = 100000;
+	uint32_t seen;
 
-	while (any_made())
-		metal_wait(&never, 0, metal_now() + pause_ns);
+	while (seen = hull_load_seqcst(&reaped), any_made())
+		metal_wait(&reaped, seen, HULL_NEVER);
+}
+
+void metal_thread_join(uint32_t id)
+{
+	uint32_t seen;
+
+	while (seen = hull_load_seqcst(&reaped), metal_thread_cpu(id) != UINT32_MAX)
+		metal_wait(&reaped, seen, HULL_NEVER);
 }
 
 bool metal_others_ready(void)

@@ -48,14 +48,20 @@ void metal_poke(uint32_t cpu);      /* make it look */
 void metal_switch(uint64_t *save_sp, uint64_t sp);
 void metal_thread_start(void);
 
+/* For metal_thread_start(): a thread's first step, in place of what follows metal_switch(). */
+void metal_thread_arrived(void);
+
 void metal_evict(void);        /* no vCPU is resident on this CPU any more */
 void metal_alarm(uint64_t at); /* leave a guest then; HULL_NEVER */
 
 /* The code that runs becomes a thread of this CPU. */
 void metal_thread_adopt(struct metal_cpu *cpu);
 
-/* A new thread on `cpu`; NULL: no memory. */
-struct metal_thread *metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg);
+/* A new thread on `cpu`; its id, 0: no memory. */
+uint32_t metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg);
+
+/* Wait until a thread has ended and its stack is free again. */
+void metal_thread_join(uint32_t id);
 
 /* HAL: sleep while *word == expected; wake up to `count`. */
 void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline);

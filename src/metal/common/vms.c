@@ -18,6 +18,12 @@
 
 enum { LINE = 240 };
 
+/* What a vCPU's thread is told. */
+struct seat {
+	struct metal_vm *m;
+	uint32_t vcpu;
+};
+
 /* A VM, in pages of its own. */
 struct metal_vm {
 	struct hull_package_vm package;
@@ -27,12 +33,26 @@ struct metal_vm {
 	size_t nline;
 	void *backends[HULL_MAX_DEVICES];
 	uint32_t threads; /* atomic: that have not ended */
+	struct seat seats[METAL_MAX_CPUS];
+	uint32_t ids[METAL_MAX_CPUS + 1]; /* its threads */
+	uint32_t nids;
 	void *state;
 };
 
-static struct metal_vm *vms[HULL_PACKAGE_VMS];
-static uint32_t nvms, packed_vms;
+/* A VM of the package. */
+struct slot {
+	struct hull_package at; /* where it is read from */
+	char name[HULL_NAME_MAX];
+	bool good;           /* it can be read */
+	struct metal_vm *vm; /* NULL: off; changed by who has set `busy` */
+	uint32_t busy;       /* atomic: somebody changes it */
+};
+
+static struct slot slots[HULL_PACKAGE_VMS];
+static uint32_t packed_vms;
 static const uint8_t *package;
+static uint32_t kept;    /* atomic */
+static uint32_t changes; /* atomic: counts what metal_vms_finish() waits for */
 
 static uint64_t vm_pages(void)
 {
@@ -111,6 +131,37 @@ static void fill_backends(struct metal_vm *m, const char *serial)
 		}
 }
 
+/* Where a vCPU runs for good: one after the other of the CPUs where it may. */
+static uint32_t choose_cpu(const struct hull_vm_config *c, uint32_t vcpu)
+{
+	static uint32_t last; /* atomic */
+	struct hull_vcpu_place place;
+	uint32_t next = hull_add_seqcst(&last, 1), i = 0;
+
+	(void)hull_config_place(c, vcpu, &place);
+	while (i < metal_ncpus && !(place.allow_mask >> (next + i) % metal_ncpus & 1))
+		i++;
+	hull_add_seqcst(&last, i);
+	return (next + i) % metal_ncpus;
+}
+
+/* Each vCPU may run somewhere on this machine. */
+static int check_cpus(const struct hull_vm_config *c, struct hull_err *err)
+{
+	struct hull_vcpu_place place;
+
+	if (c->cpu_num > METAL_MAX_CPUS)
+		return hull_fail(err, HULL_ENOTSUP, 1301, "a VM has at most %u vCPUs here, not %u",
+		                 METAL_MAX_CPUS, c->cpu_num);
+	for (uint32_t i = 0; i < c->cpu_num; i++)
+		if (hull_config_place(c, i, &place) || !(place.allow_mask & low_mask(metal_ncpus)))
+			return hull_fail(err, HULL_EINVAL, 1501,
+			                 "cpu.affinity: vCPU %u may run on none of the machine's "
+			                 "%u CPUs",
+			                 i, metal_ncpus);
+	return 0;
+}
+
 static int make(struct metal_vm *m, struct hull_err *err)
 {
 	struct hull_vm_config *c = &m->package.config;
@@ -121,7 +172,9 @@ static int make(struct metal_vm *m, struct hull_err *err)
 	if (!board)
 		return hull_fail(err, HULL_ENOTSUP, 1301, "this hypervisor has no board \"%s\"",
 		                 m->package.board);
-	r = board->configure(c, m->package.ram_bytes, err);
+	r = check_cpus(c, err);
+	if (!r)
+		r = board->configure(c, m->package.ram_bytes, err);
 	if (r)
 		return r;
 	m->state = metal_frames_alloc(board->state_size, HULL_PAGE_SIZE);
@@ -139,10 +192,13 @@ static int make(struct metal_vm *m, struct hull_err *err)
 	return r ? r : hull_vm_boot(m->machine.vm, err);
 }
 
+/* Nobody but the caller knows `m` any more. */
 static void unmake(struct metal_vm *m)
 {
 	if (m->machine.vm) {
 		(void)hull_vm_shutdown(m->machine.vm, HULL_STOP_FORCED, NULL);
+		for (uint32_t i = 0; i < m->nids; i++)
+			metal_thread_join(m->ids[i]);
 		(void)hull_vm_destroy(m->machine.vm, NULL);
 	}
 	if (m->state)
@@ -150,22 +206,26 @@ static void unmake(struct metal_vm *m)
 	metal_frames_free(m, vm_pages());
 }
 
+static void changed(void)
+{
+	hull_add_seqcst(&changes, 1);
+	metal_wake(&changes, UINT32_MAX);
+}
+
 static void ended(struct metal_vm *m)
 {
-	hull_add_seqcst(&m->threads, UINT32_MAX);
-	metal_wake(&m->threads, UINT32_MAX);
+	if (hull_add_seqcst(&m->threads, UINT32_MAX) == 1)
+		changed();
 }
 
 static void run_vcpu(void *arg)
 {
-	struct hull_vcpu *vcpu = arg;
+	struct seat *seat = arg;
 
-	hull_vm_vcpu_loop(vcpu->vm, vcpu->id);
+	hull_vm_vcpu_loop(seat->m->machine.vm, seat->vcpu);
 	/* Its VM may be gone before the CPU's next interrupt. */
 	metal_evict();
-	for (uint32_t i = 0; i < nvms; i++)
-		if (vms[i]->machine.vm == vcpu->vm)
-			ended(vms[i]);
+	ended(seat->m);
 }
 
 static void run_timers(void *arg)
@@ -176,93 +236,276 @@ static void run_timers(void *arg)
 	ended(m);
 }
 
-/* Where a vCPU runs for good: where it may, else one CPU after the other. */
-static uint32_t choose_cpu(const struct hull_vm_config *c, uint32_t vcpu)
+static bool start_thread(struct metal_vm *m, uint32_t cpu, void (*fn)(void *arg), void *arg)
 {
-	static uint32_t next;
-	struct hull_vcpu_place place;
+	uint32_t id;
 
-	if (!hull_config_place(c, vcpu, &place) && place.allow_mask & low_mask(metal_ncpus))
-		for (uint32_t i = 0; i < metal_ncpus; i++, next++)
-			if (place.allow_mask >> next % metal_ncpus & 1)
-				break;
-	return next++ % metal_ncpus;
+	hull_add_seqcst(&m->threads, 1);
+	id = metal_thread_new(cpu, fn, arg);
+	if (!id) {
+		hull_add_seqcst(&m->threads, UINT32_MAX);
+		return false;
+	}
+	m->ids[m->nids++] = id;
+	return true;
 }
 
 static bool start_threads(struct metal_vm *m)
 {
-	struct hull_vm *vm = m->machine.vm;
+	uint32_t n = hull_vm_vcpu_count(m->machine.vm);
 
-	for (uint32_t i = 0; i < hull_vm_vcpu_count(vm); i++) {
-		hull_add_seqcst(&m->threads, 1);
-		if (!metal_thread_new(choose_cpu(&m->package.config, i), run_vcpu,
-		                      hull_vm_vcpu(vm, i)))
+	for (uint32_t i = 0; i < n; i++) {
+		m->seats[i] = (struct seat){ m, i };
+		if (!start_thread(m, choose_cpu(&m->package.config, i), run_vcpu, &m->seats[i]))
 			return false;
 	}
-	hull_add_seqcst(&m->threads, 1);
-	return metal_thread_new(0, run_timers, m) != NULL;
+	return start_thread(m, 0, run_timers, m);
 }
 
-static void start_one(struct hull_package *p)
+static void take(struct slot *s)
+{
+	uint32_t idle = 0;
+
+	for (; !hull_cas_seqcst(&s->busy, &idle, 1); idle = 0)
+		metal_wait(&s->busy, 1, HULL_NEVER);
+}
+
+static void leave(struct slot *s)
+{
+	hull_store_seqcst(&s->busy, 0);
+	metal_wake(&s->busy, 1);
+	changed();
+}
+
+/* The slot is ours and its VM off. */
+static int start_slot(struct slot *s, struct hull_err *err)
 {
 	struct metal_vm *m = metal_frames_alloc(vm_pages(), HULL_PAGE_SIZE);
-	struct hull_err err = { 0 };
+	struct hull_package at = s->at;
 	int r;
 
-	if (!m) {
-		metal_say("hull: no memory for a VM");
-		return;
-	}
-	r = hull_package_next(p, &m->package, &err);
+	if (!m)
+		return hull_fail(err, HULL_ENOMEM, 120, "no memory for a VM");
+	r = hull_package_next(&at, &m->package, err);
 	if (!r)
-		r = make(m, &err);
+		r = make(m, err);
+	if (!r && !start_threads(m))
+		r = hull_fail(err, HULL_ENOMEM, 120, "no memory for its threads");
 	if (r) {
-		metal_say("hull: vm '%s': %s", m->package.config.name, err.text);
 		unmake(m);
-		return;
+		return r;
 	}
-	vms[nvms++] = m;
-	if (!start_threads(m)) {
-		hull_add_seqcst(&m->threads, UINT32_MAX);
-		metal_say("hull: vm '%s': no memory for its threads", m->package.config.name);
-		(void)hull_vm_shutdown(m->machine.vm, HULL_STOP_FORCED, NULL);
+	s->vm = m;
+	return 0;
+}
+
+static void stop_slot(struct slot *s)
+{
+	struct metal_vm *m = s->vm;
+
+	s->vm = NULL;
+	unmake(m);
+}
+
+static int find(uint32_t i, struct slot **ret, struct hull_err *err)
+{
+	if (i >= packed_vms || !slots[i].good)
+		return hull_fail(err, HULL_ENOENT, 0, "there is no VM %u", i);
+	*ret = &slots[i];
+	take(*ret);
+	return 0;
+}
+
+static int is_off(const struct slot *s, struct hull_err *err)
+{
+	return hull_fail(err, HULL_ESTATE, 401, "vm '%s' is off", s->name);
+}
+
+uint32_t hull_metal_vm_count(void)
+{
+	return packed_vms;
+}
+
+const char *hull_metal_vm_name(uint32_t i)
+{
+	return i < packed_vms ? slots[i].name : "";
+}
+
+enum hull_vm_state hull_metal_vm_state(uint32_t i)
+{
+	enum hull_vm_state state = HULL_VM_STOPPED;
+	struct slot *s;
+
+	if (find(i, &s, NULL))
+		return state;
+	if (s->vm)
+		state = hull_vm_state(s->vm->machine.vm);
+	leave(s);
+	return state;
+}
+
+int hull_metal_vm_start(uint32_t i, struct hull_err *err)
+{
+	struct slot *s;
+	int r = find(i, &s, err);
+
+	if (r)
+		return r;
+	/* One that has stopped is not given back yet: it is as good as off. */
+	if (s->vm && !hull_load_seqcst(&s->vm->threads))
+		stop_slot(s);
+	r = s->vm ? hull_vm_resume(s->vm->machine.vm, err) : start_slot(s, err);
+	leave(s);
+	return r;
+}
+
+int hull_metal_vm_pause(uint32_t i, struct hull_err *err)
+{
+	struct slot *s;
+	int r = find(i, &s, err);
+
+	if (r)
+		return r;
+	r = s->vm ? hull_vm_pause(s->vm->machine.vm, err) : is_off(s, err);
+	leave(s);
+	return r;
+}
+
+int hull_metal_vm_stop(uint32_t i, struct hull_err *err)
+{
+	struct slot *s;
+	int r = find(i, &s, err);
+
+	if (r)
+		return r;
+	if (s->vm)
+		stop_slot(s);
+	else
+		r = is_off(s, err);
+	leave(s);
+	return r;
+}
+
+int hull_metal_vm_restart(uint32_t i, struct hull_err *err)
+{
+	struct slot *s;
+	int r = find(i, &s, err);
+
+	if (r)
+		return r;
+	if (s->vm)
+		stop_slot(s);
+	r = start_slot(s, err);
+	leave(s);
+	return r;
+}
+
+void hull_metal_vms_keep(bool on)
+{
+	hull_store_seqcst(&kept, on);
+	changed();
+}
+
+/* Note where each VM is read from, and its name. */
+static void list(struct hull_package *p, struct hull_package_vm *vm)
+{
+	for (uint32_t i = 0; i < packed_vms; i++) {
+		struct hull_err err = { 0 };
+		struct slot *s = &slots[i];
+
+		s->at = *p;
+		if (hull_package_next(p, vm, &err)) {
+			metal_say("hull: vm %u: %s", i, err.text);
+			return;
+		}
+		memcpy(s->name, vm->config.name, sizeof(s->name));
+		s->good = true;
 	}
 }
 
-unsigned metal_vms_start(const void *data, uint64_t size)
+bool metal_vms_open(const void *data, uint64_t size)
 {
+	uint64_t bytes = align_up(sizeof(struct hull_package_vm), HULL_PAGE_SIZE);
+	struct hull_package_vm *vm;
 	struct hull_package p;
 	struct hull_err err = { 0 };
 
 	if (hull_package_open(data, size, &p, &err)) {
 		metal_say("hull: %s", err.text);
-		return 0;
+		return false;
+	}
+	vm = metal_frames_alloc(bytes, HULL_PAGE_SIZE);
+	if (!vm) {
+		metal_say("hull: no memory for the package");
+		return false;
 	}
 	package = p.data;
 	packed_vms = p.nvms;
-	for (uint32_t i = 0; i < p.nvms; i++)
-		start_one(&p);
-	return nvms;
+	list(&p, vm);
+	metal_frames_free(vm, bytes);
+	return true;
+}
+
+unsigned metal_vms_start(const void *data, uint64_t size)
+{
+	unsigned n = 0;
+
+	if (!metal_vms_open(data, size))
+		return 0;
+	for (uint32_t i = 0; i < packed_vms; i++) {
+		struct hull_err err = { 0 };
+
+		if (!slots[i].good)
+			continue;
+		if (hull_metal_vm_start(i, &err))
+			metal_say("hull: vm '%s': %s", slots[i].name, err.text);
+		else
+			n++;
+	}
+	return n;
+}
+
+/* Give back a VM that has stopped.  False: it ended in another way than it should. */
+static bool collect(struct slot *s)
+{
+	bool good = true;
+
+	take(s);
+	if (s->vm && !hull_load_seqcst(&s->vm->threads)) {
+		enum hull_stop_reason why = hull_vm_stop_reason(s->vm->machine.vm);
+
+		good = why == HULL_STOP_GUEST;
+		metal_say("hull: vm '%s' has %s", s->name,
+		          good ? "switched itself off" : "stopped");
+		stop_slot(s);
+	}
+	hull_store_seqcst(&s->busy, 0);
+	metal_wake(&s->busy, 1);
+	return good;
+}
+
+static bool any_left(void)
+{
+	for (uint32_t i = 0; i < packed_vms; i++)
+		if (slots[i].vm || hull_load_seqcst(&slots[i].busy))
+			return true;
+	return hull_load_seqcst(&kept);
 }
 
 bool metal_vms_finish(void)
 {
 	bool good = true;
 
-	for (uint32_t i = 0; i < nvms; i++) {
-		struct metal_vm *m = vms[i];
-		enum hull_stop_reason why;
-		uint32_t n;
+	for (;;) {
+		uint32_t seen = hull_load_seqcst(&changes);
 
-		while ((n = hull_load_seqcst(&m->threads)))
-			metal_wait(&m->threads, n, HULL_NEVER);
-		why = hull_vm_stop_reason(m->machine.vm);
-		metal_say("hull: vm '%s' has %s", m->package.config.name,
-		          why == HULL_STOP_GUEST ? "switched itself off" : "stopped");
-		good = good && why == HULL_STOP_GUEST;
-		unmake(m);
+		for (uint32_t i = 0; i < packed_vms; i++)
+			good = collect(&slots[i]) && good;
+		if (!any_left())
+			break;
+		metal_wait(&changes, seen, HULL_NEVER);
 	}
-	nvms = 0;
+	packed_vms = 0;
 	metal_threads_settle();
 	return good;
 }
