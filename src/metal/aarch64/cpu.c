@@ -17,6 +17,8 @@
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/console.h"
 #include "metal/common/spin.h"
+#include "metal/common/vms.h"
+#include "metal/drivers/pl011.h"
 
 #define CPU_ON_CALL UINT32_C(0xc4000003)
 #define OFF_CALL    UINT32_C(0x84000008)
@@ -29,7 +31,8 @@ void metal_crash(const struct a64_regs *r, unsigned vector);
 
 /* 32.32 fixed point. */
 static uint64_t ns_per_tick, ticks_per_ns;
-static uint32_t hyp_timer, virtual_timer;
+static uint32_t hyp_timer, virtual_timer, uart_irq;
+static uint64_t uart;
 static bool psci_hvc;
 
 struct metal_cpu *metal_this_cpu(void)
@@ -61,6 +64,8 @@ void metal_cpu_init(struct metal_cpu *cpu, const struct metal_board *b)
 	ticks_per_ns = (hz << 32) / NS_PER_S;
 	hyp_timer = b->hyp_timer;
 	virtual_timer = b->virtual_timer;
+	uart_irq = b->uart_irq;
+	uart = b->uart.start;
 	psci_hvc = b->psci_hvc;
 	cpu->mpidr = sysreg_read(mpidr_el1);
 	sysreg_write(tpidr_el2, (uintptr_t)cpu);
@@ -105,6 +110,15 @@ uint32_t metal_virtual_timer(void)
 	return virtual_timer;
 }
 
+static void typed(void)
+{
+	int c;
+
+	while ((c = metal_pl011_read(uart)) >= 0)
+		metal_console_arrived((uint8_t)c);
+	metal_vms_poke();
+}
+
 void metal_serve_interrupts(void)
 {
 	uint32_t intid;
@@ -117,6 +131,8 @@ void metal_serve_interrupts(void)
 		if (intid == hyp_timer) {
 			sysreg_write(cnthp_ctl_el2, 0);
 			hull_store_relaxed(&metal_this_cpu()->dirty, 1);
+		} else if (intid == uart_irq) {
+			typed();
 		}
 		metal_gic_deactivate(intid);
 	}

@@ -3,9 +3,16 @@
 
 #include "base/bits.h"
 #include "metal/aarch64/sysreg.h"
+#include "metal/common/spin.h"
 
 enum {
 	GICD_CTLR = 0,
+	GICD_IGROUPR = 0x80,
+	GICD_ISENABLER = 0x100,
+	GICD_ICENABLER = 0x180,
+	GICD_IPRIORITYR = 0x400,
+	GICD_ICFGR = 0xc00,
+	GICD_IROUTER = 0x6000,
 	GICR_TYPER = 8,
 	GICR_WAKER = 0x14,
 	GICR_SGI = 0x10000, /* the second frame */
@@ -22,6 +29,8 @@ enum { PRIORITY = 0x80, PATIENCE = 1000000 };
 
 /* The redistributor of each CPU. */
 static uint64_t redistributor[METAL_MAX_CPUS];
+static uint64_t distributor;
+static struct metal_spin spin; /* registers that several interrupts share */
 
 static uint64_t mine(void)
 {
@@ -38,6 +47,7 @@ static bool settles(uint64_t at, uint32_t mask)
 
 int metal_gic_init(const struct metal_board *b, struct hull_err *err)
 {
+	distributor = b->gicd.start;
 	mmio_write32(b->gicd.start + GICD_CTLR, CTLR_ARE | CTLR_GRP1);
 	if (!settles(b->gicd.start + GICD_CTLR, (uint32_t)CTLR_RWP))
 		return hull_fail(err, HULL_ENOTSUP, 0, "the GIC's distributor does not settle");
@@ -92,6 +102,34 @@ int metal_gic_init_cpu(const struct metal_board *b, struct hull_err *err)
 void metal_gic_enable_ppi(uint32_t intid)
 {
 	mmio_write32(mine() + GICR_ISENABLER0, 1U << intid % 32);
+}
+
+static void change(uint64_t at, uint32_t mask, uint32_t value)
+{
+	mmio_write32(at, (mmio_read32(at) & ~mask) | value);
+}
+
+void metal_gic_enable_spi(uint32_t intid, bool edge)
+{
+	uint64_t word = distributor + intid / 32 * 4;
+	uint32_t bit = 1U << intid % 32, byte = intid % 4 * 8, pair = intid % 16 * 2;
+
+	metal_spin_lock(&spin);
+	mmio_write32(word + GICD_ICENABLER, bit);
+	change(word + GICD_IGROUPR, bit, bit);
+	change(distributor + GICD_IPRIORITYR + align_down(intid, 4), 0xffU << byte,
+	       (uint32_t)PRIORITY << byte);
+	change(distributor + GICD_ICFGR + intid / 16 * 4, 3U << pair, edge ? 2U << pair : 0);
+	mmio_write64(distributor + GICD_IROUTER + intid * UINT64_C(8),
+	             sysreg_read(mpidr_el1) & UINT64_C(0xff00ffffff));
+	mmio_write32(word + GICD_ISENABLER, bit);
+	metal_spin_unlock(&spin);
+}
+
+void metal_gic_disable_spi(uint32_t intid)
+{
+	mmio_write32(distributor + GICD_ICENABLER + intid / 32 * 4, 1U << intid % 32);
+	(void)settles(distributor + GICD_CTLR, (uint32_t)CTLR_RWP);
 }
 
 uint32_t metal_gic_take(void)

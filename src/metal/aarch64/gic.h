@@ -22,6 +22,10 @@ int metal_gic_init_cpu(const struct metal_board *b, struct hull_err *err);
 /* PPIs of this CPU (16..31). */
 void metal_gic_enable_ppi(uint32_t intid);
 
+/* Let an SPI (32..1019) come to the CPU that runs, as it is triggered by `edge`s or a level. */
+void metal_gic_enable_spi(uint32_t intid, bool edge);
+void metal_gic_disable_spi(uint32_t intid);
+
 /* Acknowledge and drop; METAL_INTID_NONE: nothing is pending. */
 uint32_t metal_gic_take(void);
 void metal_gic_deactivate(uint32_t intid);

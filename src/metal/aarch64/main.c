@@ -174,6 +174,10 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 	metal_say("hull: %u CPU%s, %llu MiB free, at EL2", board.ncpus, board.ncpus == 1 ? "" : "s",
 	          (unsigned long long)(metal_frames_left() >> 20));
 	start_cpus();
+	if (board.uart.length && board.uart_irq >= 32) {
+		metal_gic_enable_spi(board.uart_irq, false);
+		metal_pl011_listen(board.uart.start);
+	}
 	metal_start(image_end, package_bytes);
 	metal_psci_off();
 }

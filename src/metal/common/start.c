@@ -6,6 +6,7 @@
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
 #include "metal/common/hal.h"
+#include "metal/common/shell.h"
 #include "metal/common/vms.h"
 
 /* Does the accelerator do what it should? */
@@ -29,6 +30,7 @@ void metal_start(const void *package, uint64_t bytes)
 
 	if (!self_test())
 		return;
+	metal_shell_init();
 	metal_vms_start(package, bytes);
 	good = metal_vms_finish();
 	metal_say("hull: %s, %lld bytes are not back", good ? "done" : "a VM failed",

@@ -14,9 +14,8 @@
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
 #include "metal/common/hal.h"
+#include "metal/common/shell.h"
 #include "metal/common/thread.h"
-
-enum { LINE = 240 };
 
 /* What a vCPU's thread is told. */
 struct seat {
@@ -28,9 +27,8 @@ struct seat {
 struct metal_vm {
 	struct hull_package_vm package;
 	struct hull_machine machine;
-	struct hull_char console;
-	char line[LINE]; /* what it has printed since the last line break */
-	size_t nline;
+	struct metal_port port;
+	uint32_t number; /* in the package */
 	void *backends[HULL_MAX_DEVICES];
 	uint32_t threads; /* atomic: that have not ended */
 	struct seat seats[METAL_MAX_CPUS];
@@ -57,40 +55,6 @@ static uint32_t changes; /* atomic: counts what metal_vms_finish() waits for */
 static uint64_t vm_pages(void)
 {
 	return align_up(sizeof(struct metal_vm), HULL_PAGE_SIZE);
-}
-
-/* One VM has the console for itself; of several, each line says whose it is. */
-static void show_line(struct metal_vm *m)
-{
-	char text[LINE + HULL_NAME_MAX + 8];
-
-	(void)hull_format(text, sizeof(text), "[%s] %.*s\r\n", m->package.config.name,
-	                  (int)m->nline, m->line);
-	metal_console_write(text, hull_text_len(text));
-	m->nline = 0;
-}
-
-static size_t console_write(struct hull_char *c, const void *buf, size_t len)
-{
-	struct metal_vm *m = CONTAINER_OF(c, struct metal_vm, console);
-	const char *p = buf;
-
-	if (packed_vms < 2) {
-		metal_console_write(buf, len);
-		return len;
-	}
-	for (size_t i = 0; i < len; i++) {
-		if (p[i] != '\r' && p[i] != '\n')
-			m->line[m->nline++] = p[i];
-		if (p[i] == '\n' || m->nline == LINE)
-			show_line(m);
-	}
-	return len;
-}
-
-static size_t console_read(struct hull_char *c, void *buf, size_t len)
-{
-	return 0;
 }
 
 static void blob(const struct metal_vm *m, enum hull_package_kind kind, const char *name,
@@ -123,10 +87,10 @@ static void fill_backends(struct metal_vm *m, const char *serial)
 {
 	const struct hull_vm_config *c = &m->package.config;
 
-	m->console = (struct hull_char){ .write = console_write, .read = console_read };
+	metal_console_join(m->number + 1, &m->port, c->name);
 	for (uint32_t i = 0; i < c->ndevices; i++)
 		if (hull_text_eq(c->devices[i].type, serial)) {
-			m->backends[i] = &m->console;
+			m->backends[i] = &m->port.chr;
 			return;
 		}
 }
@@ -201,12 +165,13 @@ static void unmake(struct metal_vm *m)
 			metal_thread_join(m->ids[i]);
 		(void)hull_vm_destroy(m->machine.vm, NULL);
 	}
+	metal_console_join(m->number + 1, NULL, NULL);
 	if (m->state)
 		metal_frames_free(m->state, m->machine.board->state_size);
 	metal_frames_free(m, vm_pages());
 }
 
-static void changed(void)
+void metal_vms_poke(void)
 {
 	hull_add_seqcst(&changes, 1);
 	metal_wake(&changes, UINT32_MAX);
@@ -215,7 +180,7 @@ static void changed(void)
 static void ended(struct metal_vm *m)
 {
 	if (hull_add_seqcst(&m->threads, UINT32_MAX) == 1)
-		changed();
+		metal_vms_poke();
 }
 
 static void run_vcpu(void *arg)
@@ -274,7 +239,7 @@ static void leave(struct slot *s)
 {
 	hull_store_seqcst(&s->busy, 0);
 	metal_wake(&s->busy, 1);
-	changed();
+	metal_vms_poke();
 }
 
 /* The slot is ours and its VM off. */
@@ -286,6 +251,7 @@ static int start_slot(struct slot *s, struct hull_err *err)
 
 	if (!m)
 		return hull_fail(err, HULL_ENOMEM, 120, "no memory for a VM");
+	m->number = (uint32_t)(s - slots);
 	r = hull_package_next(&at, &m->package, err);
 	if (!r)
 		r = make(m, err);
@@ -342,6 +308,22 @@ enum hull_vm_state hull_metal_vm_state(uint32_t i)
 		state = hull_vm_state(s->vm->machine.vm);
 	leave(s);
 	return state;
+}
+
+int hull_metal_vm_visit(uint32_t i, void (*fn)(struct hull_vm *vm, void *arg), void *arg,
+                        struct hull_err *err)
+{
+	struct slot *s;
+	int r = find(i, &s, err);
+
+	if (r)
+		return r;
+	if (s->vm)
+		fn(s->vm->machine.vm, arg);
+	else
+		r = is_off(s, err);
+	leave(s);
+	return r;
 }
 
 int hull_metal_vm_start(uint32_t i, struct hull_err *err)
@@ -403,7 +385,7 @@ int hull_metal_vm_restart(uint32_t i, struct hull_err *err)
 void hull_metal_vms_keep(bool on)
 {
 	hull_store_seqcst(&kept, on);
-	changed();
+	metal_vms_poke();
 }
 
 /* Note where each VM is read from, and its name. */
@@ -441,6 +423,8 @@ bool metal_vms_open(const void *data, uint64_t size)
 	}
 	package = p.data;
 	packed_vms = p.nvms;
+	if (packed_vms > 1)
+		metal_console_name_lines();
 	list(&p, vm);
 	metal_frames_free(vm, bytes);
 	return true;
@@ -501,6 +485,7 @@ bool metal_vms_finish(void)
 
 		for (uint32_t i = 0; i < packed_vms; i++)
 			good = collect(&slots[i]) && good;
+		metal_shell_serve();
 		if (!any_left())
 			break;
 		metal_wait(&changes, seen, HULL_NEVER);

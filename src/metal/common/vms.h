@@ -23,6 +23,8 @@ unsigned metal_vms_start(const void *data, uint64_t size);
  * as their guests or hull_metal_vm_stop() wanted.
  */
 bool metal_vms_finish(void);
+/* Make that look: something was typed.  From an interrupt, too. */
+void metal_vms_poke(void);
 
 /* Keep the machine without VMs (a shell does), or not any more. */
 void hull_metal_vms_keep(bool on);
@@ -31,6 +33,10 @@ uint32_t hull_metal_vm_count(void);
 const char *hull_metal_vm_name(uint32_t i); /* "" if it could not be read */
 /* One that is off is HULL_VM_STOPPED. */
 enum hull_vm_state hull_metal_vm_state(uint32_t i);
+
+/* Call fn with a VM that is on, while nobody stops it.  HULL_ENOENT, HULL_ESTATE. */
+int hull_metal_vm_visit(uint32_t i, void (*fn)(struct hull_vm *vm, void *arg), void *arg,
+                        struct hull_err *err);
 
 /*
  * Start VM i, or let it go on if it is paused; pause it; stop it and give back all it has; stop it,
