@@ -5,7 +5,9 @@
   scan.py sources ROOT DIR    C files below DIR, one per line
   scan.py headers ROOT DIR    header files below DIR, one per line
   scan.py assembly ROOT DIR   assembly files below DIR, one per line
-  scan.py registry ROOT OUT DIR...   write the registry tables of these folders as C
+  scan.py registry ROOT OUT [--without REGEX] DIR...
+                              write the registry tables of these folders as C, but for files
+                              whose path matches
 
 A file registers a thing with a line that begins HULL_DEVICE(name), HULL_ACCEL(name),
 HULL_BOARD(name), and so on; the tables are plain C arrays that end with NULL.
@@ -31,11 +33,13 @@ def walk(root, below, suffix):
     return found
 
 
-def registry(root, out, folders):
+def registry(root, out, folders, without=None):
     names = {macro: [] for macro in KINDS}
     line = re.compile(r"^(%s)\((\w+)\)" % "|".join(KINDS), re.M)
     for folder in folders:
         for path in walk(root, folder, ".c"):
+            if without and re.search(without, path):
+                continue
             with open(path, encoding="utf-8") as f:
                 for macro, name in line.findall(f.read()):
                     names[macro].append(name)
@@ -65,7 +69,10 @@ def main():
     elif what == "headers":
         print("\n".join(walk(root, arg, ".h")))
     else:
-        registry(root, arg, sys.argv[4:])
+        folders, without = sys.argv[4:], None
+        if folders[:1] == ["--without"]:
+            without, folders = folders[1], folders[2:]
+        registry(root, arg, folders, without)
 
 
 main()

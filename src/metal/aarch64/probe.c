@@ -98,15 +98,20 @@ int el2_self_test(const struct hull_hal *hal, uint64_t *ret_mips, struct hull_er
 		                             .opaque = &p,
 		                             .read = bell_read,
 		                             .write = bell_write };
-	static struct hull_vm_config config; /* too large for a stack of ours */
+	uint64_t bytes = align_up(sizeof(struct hull_vm_config), HULL_PAGE_SIZE);
+	/* Too large for a stack of ours. */
+	struct hull_vm_config *config = hal->pages_alloc(hal, bytes, HULL_PAGE_SIZE, false);
 	struct hull_vm *vm;
 	int r;
 
-	hull_config_init(&config, HULL_ISA_AARCH64, "probe");
-	config.random_seed = 1;
-	r = hull_config_add_region(&config, &ram, err);
+	if (!config)
+		return hull_fail(err, HULL_ENOMEM, 120, "no memory for a VM");
+	hull_config_init(config, HULL_ISA_AARCH64, "probe");
+	config->random_seed = 1;
+	r = hull_config_add_region(config, &ram, err);
 	if (!r)
-		r = hull_vm_create(&config, hal, hull_accel_find("el2"), &vm, err);
+		r = hull_vm_create(config, hal, hull_accel_find("el2"), &vm, err);
+	hal->pages_free(hal, config, bytes);
 	if (r)
 		return r;
 	r = hull_vm_register_device(vm, &bell, err);
