@@ -8,6 +8,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 usage() {
 	cat <<'T'
 ./do demo [--run]             boot Linux with a disk: a shell, or (--run, no terminal) a self-check
+./do demo metal               two Linux VMs on bare metal (emulated): one pings the other
 ./do test [OPTION] [PATTERN]  all tests under ASan and UBSan, and the checks
      --quick                  without booting guests     --tsan  unit tests and 4-CPU guests under TSan
      --long                   what takes too long for every day: a whole Debian machine, installed
@@ -256,6 +257,10 @@ case $command in
 demo)
 	need dpkg-deb dpkg /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 	build
+	if [ "${1:-}" = metal ]; then
+		build_metal
+		exec python3 tools/demo_metal.py build/hull build-metal/src/metal/hull-metal.img
+	fi
 	exec python3 tools/demo.py build/hull "$@"
 	;;
 test) tests "$@" ;;

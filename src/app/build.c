@@ -19,10 +19,11 @@
 #include "core/package.h"
 #include "fw/image.h"
 #include "host/file.h"
+#include "host/net/address.h"
 #include "manage/args.h"
 #include "manage/cmd.h"
 
-enum { AT_IMAGE_SIZE = 16, SECTIONS_MAX = 1 << 20 };
+enum { AT_IMAGE_SIZE = 16, SECTIONS_MAX = 1 << 20, SECTOR = 512 };
 
 struct build {
 	struct hull_options globals;
@@ -32,6 +33,7 @@ struct build {
 	uint32_t nvms;
 	struct hull_package_vm vms[HULL_PACKAGE_VMS];
 	struct hull_file files[HULL_PACKAGE_VMS][HULL_PACKAGE_FILES];
+	struct hull_file disks[HULL_PACKAGE_VMS][HULL_PACKAGE_DISKS];
 	struct hull_file image;
 	uint8_t sections[SECTIONS_MAX];
 	size_t nsections;
@@ -73,14 +75,129 @@ static int text_into(char *dst, size_t size, const char *src, const char *what,
 	return 0;
 }
 
-static int add_device(struct hull_package_vm *vm, const char *type, const char *name,
+/* How the guest reaches an item's device. */
+static enum hull_device_bus bus_of(const struct hull_options *o, enum hull_option transport,
+                                   uint32_t i)
+{
+	uint64_t bus = hull_options_item(o, transport, i)->num;
+
+	if (bus == HULL_BUS_AUTO)
+		bus = hull_options_num(o, HULL_OPT_VIRTIO_TRANSPORT);
+	return (enum hull_device_bus)bus;
+}
+
+static int add_device(struct build *b, enum hull_device_bus bus, const char *type, const char *name,
                       struct hull_err *err)
 {
-	struct hull_device_config d = { 0 };
+	struct hull_device_config d = { .bus = bus };
 
 	hull_format(d.type, sizeof(d.type), "%s", type);
 	hull_format(d.name, sizeof(d.name), "%s", name);
-	return hull_config_add_device(&vm->config, &d, err);
+	return hull_config_add_device(&b->vms[b->nvms].config, &d, err);
+}
+
+static int too_many(const char *what, unsigned most, struct hull_err *err)
+{
+	return hull_fail(err, HULL_EOVERFLOW, 109, "a VM on bare metal has at most %u %s", most,
+	                 what);
+}
+
+/* An image becomes part of the hypervisor's: as it is, or as its file says, padded to sectors. */
+static int add_disk(struct build *b, const struct hull_options *o, uint32_t i, struct hull_err *err)
+{
+	struct hull_package_vm *vm = &b->vms[b->nvms];
+	struct hull_package_disk *d = &vm->disks[i];
+	struct hull_file *f = &b->disks[b->nvms][i];
+	const char *path = hull_options_item(o, HULL_OPT_DISK_PATH, i)->text;
+	const char *id = hull_options_item(o, HULL_OPT_DISK_ID, i)->text;
+	char name[16];
+	int r;
+
+	if (hull_options_item(o, HULL_OPT_DISK_FORMAT, i)->num) {
+		hull_fail(err, HULL_ENOTSUP, 1112, "disk %s: on bare metal images are raw", path);
+		hull_err_fix(err, "hull disk convert %s -O raw FILE", path);
+		return HULL_ENOTSUP;
+	}
+	r = hull_file_read(path, HULL_FILE_MAX_IMAGE, f, err);
+	if (r)
+		return r;
+	if (!f->size)
+		return hull_fail(err, HULL_EINVAL, 1112, "disk %s is empty", path);
+	d->bytes = align_up(f->size, SECTOR);
+	d->read_only = hull_options_item(o, HULL_OPT_DISK_READONLY, i)->num != 0;
+	d->device = vm->config.ndevices;
+	vm->ndisks++;
+	hull_format(name, sizeof(name), "disk%u", i);
+	return add_device(b, bus_of(o, HULL_OPT_DISK_TRANSPORT, i), "virtio-blk", id ? id : name,
+	                  err);
+}
+
+/* Networks are between VMs of the image: switch:NAME. */
+static int add_net(struct build *b, const struct hull_options *o, uint32_t i, struct hull_err *err)
+{
+	static const char prefix[] = "switch:";
+	struct hull_package_vm *vm = &b->vms[b->nvms];
+	struct hull_package_net *n = &vm->nets[i];
+	const char *mode = hull_options_item(o, HULL_OPT_NET_MODE, i)->text;
+	const char *mac = hull_options_item(o, HULL_OPT_NET_MAC, i)->text;
+	const char *id = hull_options_item(o, HULL_OPT_NET_ID, i)->text;
+	char name[16];
+
+	if (strncmp(mode, prefix, sizeof(prefix) - 1) || !mode[sizeof(prefix) - 1] ||
+	    !hull_text_copy(n->network, sizeof(n->network), mode + sizeof(prefix) - 1)) {
+		hull_fail(err, HULL_ENOTSUP, 1112, "a network on bare metal cannot be \"%s\"",
+		          mode);
+		hull_err_fix(err, "[[net]] mode = \"switch:NAME\" leads to the other VMs");
+		return HULL_ENOTSUP;
+	}
+	if (mac && !hull_net_mac_parse(mac, n->mac))
+		return hull_fail(err, HULL_EINVAL, 501, "\"%s\" is no Ethernet address", mac);
+	n->mtu = (uint16_t)hull_options_item(o, HULL_OPT_NET_MTU, i)->num;
+	n->device = vm->config.ndevices;
+	vm->nnets++;
+	hull_format(name, sizeof(name), "net%u", i);
+	return add_device(b, bus_of(o, HULL_OPT_NET_TRANSPORT, i), "virtio-net", id ? id : name,
+	                  err);
+}
+
+/* A VM has one way to the console: its first serial port, or a virtio console on "stdio". */
+static int add_console(struct build *b, const struct hull_options *o, uint32_t i,
+                       struct hull_err *err)
+{
+	struct hull_package_vm *vm = &b->vms[b->nvms];
+	const char *to = hull_options_item(o, HULL_OPT_CONSOLE_TO, i)->text;
+	char name[16];
+
+	if (to && !strcmp(to, "stdio") && !vm->console)
+		vm->console = vm->config.ndevices + 1;
+	else if (!to || strcmp(to, "none"))
+		return hull_fail(
+			err, HULL_ENOTSUP, 1112,
+			"a console on bare metal leads to \"stdio\", one of them, or \"none\"");
+	hull_format(name, sizeof(name), "hvc%u", i);
+	return add_device(b, bus_of(o, HULL_OPT_CONSOLE_TRANSPORT, i), "virtio-console", name, err);
+}
+
+static int add_devices(struct build *b, const struct hull_options *o, const char *serial,
+                       struct hull_err *err)
+{
+	uint32_t disks = o->nitems[HULL_GROUP_DISK], nets = o->nitems[HULL_GROUP_NET];
+	int r = add_device(b, HULL_BUS_AUTO, serial, "serial0", err);
+
+	if (disks > HULL_PACKAGE_DISKS)
+		return too_many("disks", HULL_PACKAGE_DISKS, err);
+	if (nets > HULL_PACKAGE_NETS)
+		return too_many("network cards", HULL_PACKAGE_NETS, err);
+	for (uint32_t i = 0; !r && i < o->nitems[HULL_GROUP_CONSOLE]; i++)
+		r = add_console(b, o, i, err);
+	for (uint32_t i = 0; !r && i < disks; i++)
+		r = add_disk(b, o, i, err);
+	for (uint32_t i = 0; !r && i < nets; i++)
+		r = add_net(b, o, i, err);
+	return r ? r
+	         : add_device(b,
+	                      (enum hull_device_bus)hull_options_num(o, HULL_OPT_VIRTIO_TRANSPORT),
+	                      "virtio-rng", "rng", err);
 }
 
 /* What these options ask for that only a process can give. */
@@ -89,9 +206,8 @@ static int refuse_hosted(const struct hull_options *o, struct hull_err *err)
 	static const struct {
 		unsigned group;
 		const char *what;
-	} hosted[] = { { HULL_GROUP_DISK, "disks" },
-		       { HULL_GROUP_NET, "network ports" },
-		       { HULL_GROUP_SHARE, "shared directories" },
+	} hosted[] = { { HULL_GROUP_SHARE, "shared directories" },
+		       { HULL_GROUP_PUBLISH, "published ports" },
 		       { HULL_GROUP_CHANNEL, "channels" } };
 
 	for (unsigned i = 0; i < ARRAY_LEN(hosted); i++)
@@ -128,7 +244,7 @@ static int describe(struct build *b, const struct hull_options *o, const char *p
 		                 type);
 	r = hull_options_to_config(o, HULL_ISA_AARCH64, &vm->config, err);
 	if (!r)
-		r = add_device(vm, board->serial, "serial0", err);
+		r = add_devices(b, o, board->serial, err);
 	if (!r)
 		r = text_into(vm->board, sizeof(vm->board), board->name, "the board", err);
 	if (!r)
@@ -168,11 +284,16 @@ static int lay_out(struct build *b, uint64_t *ret_total, struct hull_err *err)
 	                           &b->nsections);
 
 	at = align_up(b->nsections, HULL_PAGE_SIZE);
-	for (uint32_t i = 0; i < b->nvms; i++)
+	for (uint32_t i = 0; i < b->nvms; i++) {
 		for (unsigned k = 0; k < HULL_PACKAGE_FILES; k++) {
 			b->vms[i].file[k].offset = at;
 			at = align_up(at + b->vms[i].file[k].bytes, HULL_PAGE_SIZE);
 		}
+		for (unsigned k = 0; k < b->vms[i].ndisks; k++) {
+			b->vms[i].disks[k].offset = at;
+			at = align_up(at + b->vms[i].disks[k].bytes, HULL_PAGE_SIZE);
+		}
+	}
 	*ret_total = at;
 	if (!r)
 		r = hull_package_write(b->vms, b->nvms, at, b->sections, sizeof(b->sections),
@@ -186,18 +307,25 @@ static void pad(FILE *f)
 		fputc(0, f);
 }
 
+static void write_file(const struct hull_file *file, FILE *f)
+{
+	if (file->size)
+		fwrite(file->data, 1, file->size, f);
+	pad(f);
+}
+
 static void write_all(struct build *b, FILE *f, uint64_t total)
 {
 	store_le64(b->image.data + AT_IMAGE_SIZE, b->image.size + total);
 	fwrite(b->image.data, 1, b->image.size, f);
 	fwrite(b->sections, 1, b->nsections, f);
 	pad(f);
-	for (uint32_t i = 0; i < b->nvms; i++)
-		for (unsigned k = 0; k < HULL_PACKAGE_FILES; k++) {
-			if (b->files[i][k].size)
-				fwrite(b->files[i][k].data, 1, b->files[i][k].size, f);
-			pad(f);
-		}
+	for (uint32_t i = 0; i < b->nvms; i++) {
+		for (unsigned k = 0; k < HULL_PACKAGE_FILES; k++)
+			write_file(&b->files[i][k], f);
+		for (unsigned k = 0; k < b->vms[i].ndisks; k++)
+			write_file(&b->disks[i][k], f);
+	}
 }
 
 /* Beside its name first: nobody finds half an image. */
@@ -291,9 +419,12 @@ int hull_app_build(int argc, char *const argv[], char *const envp[])
 		r = build(b, envp, &err);
 	if (r)
 		r = hull_cmd_fail(&b->globals, argc, argv, stderr, &err);
-	for (uint32_t i = 0; i < HULL_PACKAGE_VMS; i++)
+	for (uint32_t i = 0; i < HULL_PACKAGE_VMS; i++) {
 		for (unsigned k = 0; k < HULL_PACKAGE_FILES; k++)
 			hull_file_free(&b->files[i][k]);
+		for (unsigned k = 0; k < HULL_PACKAGE_DISKS; k++)
+			hull_file_free(&b->disks[i][k]);
+	}
 	hull_file_free(&b->image);
 	hull_options_free(&b->globals);
 	free(b);

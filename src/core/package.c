@@ -42,6 +42,9 @@ static const struct hull_field vm_fields[] = {
 	FILES(bytes),
 	FILES(at),
 	FILES(has_at),
+	VM(console),
+	VM(ndisks),
+	VM(nnets),
 };
 
 static const struct hull_field region_fields[] = {
@@ -56,6 +59,7 @@ static const struct hull_field device_fields[] = {
 	HULL_FIELD(struct hull_device_config, gpa),
 	HULL_FIELD(struct hull_device_config, size),
 	HULL_FIELD(struct hull_device_config, irq),
+	HULL_FIELD(struct hull_device_config, bus),
 	HULL_FIELD_ARRAY(struct hull_device_config, args),
 	HULL_FIELD(struct hull_device_config, nargs),
 };
@@ -68,31 +72,52 @@ static const struct hull_field passthrough_fields[] = {
 	HULL_FIELD(struct hull_passthrough_config, irq),
 };
 
-/* The tables of a configuration: what is in each, where it is, how many there may be. */
+static const struct hull_field disk_fields[] = {
+	HULL_FIELD(struct hull_package_disk, device),
+	HULL_FIELD(struct hull_package_disk, read_only),
+	HULL_FIELD(struct hull_package_disk, offset),
+	HULL_FIELD(struct hull_package_disk, bytes),
+};
+
+static const struct hull_field net_fields[] = {
+	HULL_FIELD(struct hull_package_net, device),
+	HULL_FIELD_ARRAY(struct hull_package_net, network),
+	HULL_FIELD_ARRAY(struct hull_package_net, mac),
+	HULL_FIELD(struct hull_package_net, mtu),
+};
+
+#define PART(name, fields, number, array, type, max) \
+	{ name,                                      \
+	  fields,                                    \
+	  ARRAY_LEN(fields),                         \
+	  offsetof(struct hull_package_vm, number),  \
+	  offsetof(struct hull_package_vm, array),   \
+	  sizeof(struct type),                       \
+	  max }
+
+/* The tables of a VM: what is in each, where it is, how many there may be. */
 static const struct part {
 	const char *name;
 	const struct hull_field *fields;
 	unsigned nfields;
-	size_t count, at, size; /* in struct hull_vm_config */
+	size_t count, at, size; /* in struct hull_package_vm */
 	uint32_t max;
 } parts[] = {
-	{ "region", region_fields, ARRAY_LEN(region_fields),
-	  offsetof(struct hull_vm_config, nregions), offsetof(struct hull_vm_config, regions),
-	  sizeof(struct hull_region_config), HULL_MAX_REGIONS },
-	{ "device", device_fields, ARRAY_LEN(device_fields),
-	  offsetof(struct hull_vm_config, ndevices), offsetof(struct hull_vm_config, devices),
-	  sizeof(struct hull_device_config), HULL_MAX_DEVICES },
-	{ "passthrough", passthrough_fields, ARRAY_LEN(passthrough_fields),
-	  offsetof(struct hull_vm_config, npassthrough),
-	  offsetof(struct hull_vm_config, passthrough), sizeof(struct hull_passthrough_config),
-	  HULL_MAX_PASSTHROUGH },
+	PART("region", region_fields, config.nregions, config.regions, hull_region_config,
+	     HULL_MAX_REGIONS),
+	PART("device", device_fields, config.ndevices, config.devices, hull_device_config,
+	     HULL_MAX_DEVICES),
+	PART("passthrough", passthrough_fields, config.npassthrough, config.passthrough,
+	     hull_passthrough_config, HULL_MAX_PASSTHROUGH),
+	PART("disk", disk_fields, ndisks, disks, hull_package_disk, HULL_PACKAGE_DISKS),
+	PART("net", net_fields, nnets, nets, hull_package_net, HULL_PACKAGE_NETS),
 };
 
-static uint32_t count_of(const struct hull_vm_config *c, const struct part *p)
+static uint32_t count_of(const struct hull_package_vm *vm, const struct part *p)
 {
 	uint32_t n;
 
-	memcpy(&n, (const char *)c + p->count, sizeof(n));
+	memcpy(&n, (const char *)vm + p->count, sizeof(n));
 	return n;
 }
 
@@ -102,9 +127,9 @@ static int save_vm(const struct hull_package_vm *vm, uint8_t *buf, size_t size, 
 
 	for (unsigned k = 0; k < ARRAY_LEN(parts); k++) {
 		const struct part *p = &parts[k];
-		const char *at = (const char *)&vm->config + p->at;
+		const char *at = (const char *)vm + p->at;
 
-		for (uint32_t i = 0; !r && i < count_of(&vm->config, p); i++)
+		for (uint32_t i = 0; !r && i < count_of(vm, p); i++)
 			r = hull_fields_save(p->name, p->fields, p->nfields, at + i * p->size, buf,
 			                     size, pos);
 	}
@@ -172,19 +197,52 @@ static bool terminated(const char *text, size_t size)
 	return false;
 }
 
+/* Behind a device there is one thing. */
+static int check_backends(const struct hull_package *p, const struct hull_package_vm *vm,
+                          struct hull_err *err)
+{
+	uint64_t taken = 0;
+
+	for (uint32_t i = 0; i < vm->ndisks + vm->nnets; i++) {
+		const struct hull_package_disk *d = i < vm->ndisks ? &vm->disks[i] : NULL;
+		const struct hull_package_net *n = d ? NULL : &vm->nets[i - vm->ndisks];
+		uint32_t device = d ? d->device : n->device;
+
+		if (device >= vm->config.ndevices || taken & BIT(device))
+			return bad(err, "a disk or network card has no device of its own");
+		taken |= BIT(device);
+		if (!hull_text_eq(vm->config.devices[device].type, d ? "virtio-blk" : "virtio-net"))
+			return bad(err, "a disk or network card has a device of another type");
+		if (d && (!hull_range_within(d->offset, d->bytes, 0, p->bytes) ||
+		          !is_aligned(d->bytes, 512) || !d->bytes))
+			return bad(err, "a disk lies outside");
+		if (n && !terminated(n->network, sizeof(n->network)))
+			return bad(err, "a text has no end");
+	}
+	if (vm->console > vm->config.ndevices || (vm->console && taken & BIT(vm->console - 1)))
+		return bad(err, "its console has no device of its own");
+	return 0;
+}
+
 static int check_vm(const struct hull_package *p, const struct hull_package_vm *vm,
                     struct hull_err *err)
 {
+	int r;
+
 	if (!terminated(vm->board, sizeof(vm->board)) ||
 	    !terminated(vm->cmdline, sizeof(vm->cmdline)))
 		return bad(err, "a text has no end");
 	if (vm->config.isa > HULL_ISA_X86_64 || vm->config.kind > HULL_KIND_HOST ||
 	    vm->config.irq_mode > HULL_IRQ_NONE)
 		return bad(err, "a choice is none of those that there are");
+	for (uint32_t i = 0; i < vm->config.ndevices; i++)
+		if (vm->config.devices[i].bus > HULL_BUS_PCI)
+			return bad(err, "a choice is none of those that there are");
 	for (unsigned i = 0; i < HULL_PACKAGE_FILES; i++)
 		if (!hull_range_within(vm->file[i].offset, vm->file[i].bytes, 0, p->bytes))
 			return bad(err, "a file lies outside");
-	return hull_config_check(&vm->config, err);
+	r = hull_config_check(&vm->config, err);
+	return r ? r : check_backends(p, vm, err);
 }
 
 int hull_package_next(struct hull_package *p, struct hull_package_vm *ret, struct hull_err *err)
@@ -198,8 +256,8 @@ int hull_package_next(struct hull_package *p, struct hull_package_vm *ret, struc
 	                     err);
 	for (unsigned k = 0; !r && k < ARRAY_LEN(parts); k++) {
 		const struct part *part = &parts[k];
-		uint32_t n = count_of(&ret->config, part);
-		char *at = (char *)&ret->config + part->at;
+		uint32_t n = count_of(ret, part);
+		char *at = (char *)ret + part->at;
 
 		if (n > part->max)
 			return bad(err, "a table is too long");

@@ -17,6 +17,8 @@ enum {
 	HULL_PACKAGE_HEADER = 32,
 	HULL_PACKAGE_VMS = 16, /* at most */
 	HULL_PACKAGE_CMDLINE = 2048,
+	HULL_PACKAGE_DISKS = 8, /* of a VM */
+	HULL_PACKAGE_NETS = 4,
 };
 
 enum hull_package_kind {
@@ -33,6 +35,21 @@ struct hull_package_file {
 	uint8_t has_at;
 };
 
+/* What is behind device number `device` of the configuration: an image in the package, */
+struct hull_package_disk {
+	uint32_t device;
+	uint8_t read_only;      /* else the guest gets a copy */
+	uint64_t offset, bytes; /* a multiple of 512, not 0 */
+};
+
+/* or a network that all VMs with a card in it share. */
+struct hull_package_net {
+	uint32_t device;
+	char network[HULL_NAME_MAX];
+	uint8_t mac[6]; /* all 0: none given */
+	uint16_t mtu;   /* 0: 1500 */
+};
+
 struct hull_package_vm {
 	struct hull_vm_config config; /* no regions: the board puts ram_bytes where it likes */
 	uint64_t ram_bytes;
@@ -41,6 +58,11 @@ struct hull_package_vm {
 	uint64_t entry; /* if has_entry */
 	uint8_t has_entry, no_dtb;
 	struct hull_package_file file[HULL_PACKAGE_FILES];
+	uint32_t console; /* the device that leads to the VM's console, + 1; 0: its first serial
+	                     port */
+	uint32_t ndisks, nnets;
+	struct hull_package_disk disks[HULL_PACKAGE_DISKS];
+	struct hull_package_net nets[HULL_PACKAGE_NETS];
 };
 
 /* What a package begins with; its first 8 bytes. */

@@ -30,6 +30,10 @@ static size_t make(void)
 	static struct hull_passthrough_config p = {
 		.name = "nic", .gpa = 0x10000000, .hpa = 0x20000000, .size = 4096, .irq = 70
 	};
+	static struct hull_device_config disk = { .type = "virtio-blk",
+		                                  .name = "disk0",
+		                                  .bus = HULL_BUS_PCI };
+	static struct hull_device_config card = { .type = "virtio-net", .name = "net0" };
 	size_t n;
 
 	memset(vms, 0, sizeof(vms));
@@ -45,6 +49,16 @@ static size_t make(void)
 	assert_int_equal(hull_config_add_region(&vms[1].config, &ram, NULL), 0);
 	assert_int_equal(hull_config_add_device(&vms[1].config, &d, NULL), 0);
 	assert_int_equal(hull_config_add_passthrough(&vms[1].config, &p, NULL), 0);
+	assert_int_equal(hull_config_add_device(&vms[1].config, &disk, NULL), 0);
+	assert_int_equal(hull_config_add_device(&vms[1].config, &card, NULL), 0);
+	vms[1].console = 1;
+	vms[1].ndisks = vms[1].nnets = 1;
+	vms[1].disks[0] = (struct hull_package_disk){
+		.device = 1, .read_only = 1, .offset = 53248, .bytes = 1024
+	};
+	vms[1].nets[0] = (struct hull_package_net){
+		.device = 2, .network = "lan", .mac = { 2, 0, 0, 0, 0, 1 }, .mtu = 9000
+	};
 	assert_int_equal(hull_package_write(vms, 2, TOTAL, buf, SIZE, &n), 0);
 	return n;
 }
@@ -125,6 +139,42 @@ static void test_contents(void **state)
 	assert_int_equal(reread(&err), HULL_EINVAL);
 }
 
+static void expect_refused(void)
+{
+	struct hull_err err;
+
+	assert_int_equal(reread(&err), HULL_EFORMAT);
+	assert_int_equal(err.id, 1110);
+	make();
+}
+
+static void test_what_is_behind_devices(void **state)
+{
+	make();
+	vms[1].disks[0].bytes = 1000;
+	expect_refused();
+	vms[1].disks[0].bytes = 0;
+	expect_refused();
+	vms[1].disks[0].offset = TOTAL - 512;
+	expect_refused();
+	vms[1].disks[0].device = 3;
+	expect_refused();
+	vms[1].disks[0].device = 2;
+	expect_refused();
+	vms[1].nets[0].device = 1;
+	expect_refused();
+	vms[1].nets[0].device = 0;
+	expect_refused();
+	memset(vms[1].nets[0].network, 'x', sizeof(vms[1].nets[0].network));
+	expect_refused();
+	vms[1].console = 4;
+	expect_refused();
+	vms[1].console = 2;
+	expect_refused();
+	vms[1].config.devices[0].bus = (enum hull_device_bus)9;
+	expect_refused();
+}
+
 static void test_random_damage(void **state)
 {
 	struct hull_prng r;
@@ -146,9 +196,8 @@ static void test_random_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_header),
-		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_header),
+		cmocka_unit_test(test_contents),      cmocka_unit_test(test_what_is_behind_devices),
 		cmocka_unit_test(test_random_damage),
 	};
 

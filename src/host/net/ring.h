@@ -2,9 +2,8 @@
 /*
  * Frames between threads: a bounded ring of bytes, and a bell to wake its reader.
  *
- * A ring holds whole frames in one piece each, with what they still need.  Its
- * memory is HULL_NET_RING_BYTES and never grows: who finds it full is told
- * later that there is room (hull_net_ring_pop()).
+ * A ring (core/frame_ring.h) has memory of HULL_NET_RING_BYTES and never grows: who finds it full
+ * is told later that there is room (hull_net_ring_pop()).
  *
  * Threading: push from any thread; peek and pop from one.
  */
@@ -13,23 +12,13 @@
 
 #include <pthread.h>
 
-#include "core/backend.h"
+#include "core/frame_ring.h"
 
 enum { HULL_NET_RING_BYTES = 1 << 20 };
 
-/* A frame in one piece; the members are those of struct hull_net_frame. */
-struct hull_net_packet {
-	uint8_t *data;
-	uint32_t len;
-	uint8_t flags, gso_type;
-	uint16_t gso_size, hdr_len, csum_start, csum_offset;
-};
-
 struct hull_net_ring {
 	pthread_mutex_t mutex;
-	uint8_t *mem;
-	uint32_t head, tail; /* free-running, of bytes */
-	bool starved;        /* somebody was refused */
+	struct hull_frame_ring ring; /* under the mutex */
 };
 
 /* HULL_ENOMEM. */
@@ -48,10 +37,6 @@ bool hull_net_ring_pop(struct hull_net_ring *r);
 
 /* Bytes in use. */
 uint32_t hull_net_ring_used(struct hull_net_ring *r);
-
-/* The other way round: a packet as a frame of one segment, which is *seg. */
-struct hull_net_frame hull_net_packet_frame(const struct hull_net_packet *p,
-                                            struct hull_block_seg *seg);
 
 /*
  * Wakes a thread that sleeps in poll().  The thread: look() and then look at

@@ -12,19 +12,13 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "base/prng.h"
 #include "core/frame.h"
 #include "host/net/deliver.h"
 #include "host/os/os.h"
 
 enum {
-	WAYS = 4,
-	SETS = HULL_SWITCH_MACS / WAYS,
-	AGE_MS = 300 * 1000, /* IEEE 802.1Q, 8.8.3: the recommended default */
-	STICKY_MS = 3000,
 	DIAL_MS = 50,
 	ACCEPT_MS = 100, /* without descriptors */
-	SWEEP_MS = 10 * 1000,
 	BATCH = 256,
 	ROOM = HULL_NET_FRAME_MAX + 64,
 };
@@ -42,98 +36,12 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* The table. */
-
-static struct hull_switch_mac *set_of(struct hull_switch *sw, const uint8_t *mac)
-{
-	uint64_t key = sw->seed ^ load_le32(mac) ^ (uint64_t)load_le16(mac + 4) << 32;
-
-	return &sw->macs[hull_splitmix64(&key) % SETS * WAYS];
-}
-
-static bool alive(const struct hull_switch *sw, const struct hull_switch_mac *m)
-{
-	return m->port && (m->fixed || sw->now_ms - m->seen_ms < AGE_MS);
-}
-
-static struct hull_switch_mac *lookup(struct hull_switch *sw, const uint8_t *mac)
-{
-	struct hull_switch_mac *set = set_of(sw, mac);
-
-	for (unsigned i = 0; i < WAYS; i++)
-		if (alive(sw, &set[i]) && !memcmp(set[i].mac, mac, 6))
-			return &set[i];
-	return NULL;
-}
-
-static void forget(struct hull_switch *sw, struct hull_switch_mac *m)
-{
-	struct hull_switch_port *p = m->port ? sw->ports[m->port - 1] : NULL;
-
-	if (p)
-		p->nmacs--;
-	memset(m, 0, sizeof(*m));
-}
-
 /* An uplink is the way to all NICs of the other processes. */
-static unsigned most_macs(const struct hull_switch_port *p)
-{
-	return p->uplink ? HULL_SWITCH_MACS / 2 : HULL_SWITCH_PORT_MACS;
-}
-
-static void sweep(struct hull_switch *sw)
-{
-	if (sw->now_ms - sw->swept_ms < SWEEP_MS)
-		return;
-	sw->swept_ms = sw->now_ms;
-	for (unsigned i = 0; i < HULL_SWITCH_MACS; i++)
-		if (sw->macs[i].port && !alive(sw, &sw->macs[i]))
-			forget(sw, &sw->macs[i]);
-}
-
-/* A place for an address of `p`: free, old, or one of its own. */
-static struct hull_switch_mac *place(struct hull_switch *sw, struct hull_switch_port *p,
-                                     const uint8_t *mac)
-{
-	struct hull_switch_mac *set = set_of(sw, mac), *own = NULL;
-
-	for (unsigned i = 0; i < WAYS; i++) {
-		if (!alive(sw, &set[i]))
-			return p->nmacs < most_macs(p) || set[i].port == p->number + 1u ? &set[i]
-			                                                                : NULL;
-		if (set[i].port == p->number + 1u && !set[i].fixed &&
-		    (!own || set[i].seen_ms < own->seen_ms))
-			own = &set[i];
-	}
-	return own;
-}
-
-/* Remember where this address is.  False: it is somebody else's. */
-static bool learn(struct hull_switch *sw, struct hull_switch_port *p, const uint8_t *mac,
+static bool learn(struct hull_switch *sw, const struct hull_switch_port *p, const uint8_t *mac,
                   bool fixed)
 {
-	struct hull_switch_mac *m = lookup(sw, mac);
-
-	if (mac[0] & 1)
-		return false; /* nobody sends from a group */
-	if (m && m->port != p->number + 1u) {
-		if (m->fixed || (sw->now_ms - m->seen_ms < STICKY_MS && !fixed))
-			return false;
-		forget(sw, m);
-		m = NULL;
-	}
-	if (!m) {
-		m = place(sw, p, mac);
-		if (!m)
-			return true;
-		forget(sw, m);
-		memcpy(m->mac, mac, 6);
-		m->port = (uint8_t)(p->number + 1);
-		m->fixed = fixed;
-		p->nmacs++;
-	}
-	m->seen_ms = sw->now_ms;
-	return true;
+	return hull_mac_learn(&sw->macs, p->number,
+	                      p->uplink ? HULL_SWITCH_MACS / 2 : HULL_SWITCH_PORT_MACS, mac, fixed);
 }
 
 /* Frames out of a port. */
@@ -174,7 +82,7 @@ static void emit(struct hull_switch_port *p, struct hull_net_packet *packet)
 static void forward(struct hull_switch_port *from, struct hull_net_packet *packet)
 {
 	struct hull_switch *sw = from->sw;
-	struct hull_switch_mac *to = NULL;
+	int to = -1;
 
 	if (!sw->cable) {
 		if (!learn(sw, from, packet->data + 6, false)) {
@@ -182,11 +90,11 @@ static void forward(struct hull_switch_port *from, struct hull_net_packet *packe
 			return;
 		}
 		if (!(packet->data[0] & 1))
-			to = lookup(sw, packet->data);
+			to = hull_mac_find(&sw->macs, packet->data);
 	}
-	if (to) {
-		if (to->port - 1 != from->number && sw->ports[to->port - 1])
-			emit(sw->ports[to->port - 1], packet);
+	if (to >= 0) {
+		if (to != from->number && sw->ports[to])
+			emit(sw->ports[to], packet);
 		return;
 	}
 	for (unsigned i = 0; i < HULL_SWITCH_PORTS; i++)
@@ -265,9 +173,7 @@ static void remove_port(struct hull_switch_port *p)
 {
 	struct hull_switch *sw = p->sw;
 
-	for (unsigned i = 0; i < HULL_SWITCH_MACS; i++)
-		if (sw->macs[i].port == p->number + 1u)
-			forget(sw, &sw->macs[i]);
+	hull_mac_forget(&sw->macs, p->number);
 	sw->ports[p->number] = NULL;
 	hull_net_ring_fini(&p->from);
 	hull_net_ring_fini(&p->to);
@@ -316,7 +222,7 @@ static void accept_peer(struct hull_switch *sw)
 
 	/* Without descriptors whoever waits there would go on waiting, and the poll find it. */
 	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-		sw->accept_ms = sw->now_ms + ACCEPT_MS;
+		sw->accept_ms = sw->macs.now_ms + ACCEPT_MS;
 	if (fd < 0)
 		return;
 	for (unsigned i = 0; sw->cable && i < HULL_SWITCH_PORTS; i++) {
@@ -337,9 +243,9 @@ static void find_others(struct hull_switch *sw)
 	for (unsigned i = 0; i < HULL_SWITCH_PORTS; i++)
 		if (sw->ports[i] && sw->ports[i]->uplink)
 			return;
-	if (sw->listener >= 0 || !sw->dial || sw->now_ms < sw->dial_ms)
+	if (sw->listener >= 0 || !sw->dial || sw->macs.now_ms < sw->dial_ms)
 		return;
-	sw->dial_ms = sw->now_ms + DIAL_MS;
+	sw->dial_ms = sw->macs.now_ms + DIAL_MS;
 	fd = sw->dial(sw);
 	if (fd >= 0 && hull_switch_add_peer(sw, fd, true))
 		return;
@@ -348,7 +254,7 @@ static void find_others(struct hull_switch *sw)
 /* What to poll on; polls[0] is the bell, polls[1] the listener, then the ports by number. */
 static int prepare(struct hull_switch *sw)
 {
-	bool alone = sw->dial && sw->listener<0, later = sw->accept_ms> sw->now_ms;
+	bool alone = sw->dial && sw->listener<0, later = sw->accept_ms> sw->macs.now_ms;
 
 	sw->polls[1].fd = later ? -1 : sw->listener;
 	sw->polls[1].revents = 0;
@@ -403,11 +309,11 @@ static bool finish(struct hull_switch *sw)
 /* Everything that can be done now; returns whether there is more. */
 static bool turn(struct hull_switch *sw)
 {
-	sw->now_ms = now_ms();
+	sw->macs.now_ms = now_ms();
 	if (sw->polls[1].revents)
 		accept_peer(sw);
 	find_others(sw);
-	sweep(sw);
+	hull_mac_sweep(&sw->macs);
 	for (unsigned i = 0; i < HULL_SWITCH_PORTS; i++) {
 		struct hull_switch_port *p = sw->ports[i];
 		short ready = sw->polls[2 + i].revents;
@@ -524,7 +430,7 @@ int hull_switch_add_nic(struct hull_switch *sw, const uint8_t mac[6], uint16_t m
 			                        .send = nic_send,
 			                        .ready = nic_ready };
 		memcpy(p->end.net.mac, mac, 6);
-		sw->now_ms = now_ms();
+		sw->macs.now_ms = now_ms();
 		if (memcmp(mac, none, 6) && !sw->cable && !learn(sw, p, mac, true)) {
 			remove_port(p);
 			r = hull_fail(err, HULL_EEXIST, 505,
@@ -548,8 +454,8 @@ int hull_switch_new(bool cable, struct hull_switch **ret, struct hull_err *err)
 	sw->cable = cable;
 	sw->refs = 1;
 	sw->listener = sw->lock = -1;
-	if (getrandom(&sw->seed, sizeof(sw->seed), 0) < 0)
-		sw->seed = now_ms();
+	if (getrandom(&sw->macs.seed, sizeof(sw->macs.seed), 0) < 0)
+		sw->macs.seed = now_ms();
 	pthread_mutex_init(&sw->mutex, NULL);
 	r = hull_net_bell_init(&sw->bell, err);
 	if (r) {
@@ -600,7 +506,7 @@ void hull_switch_stats(const struct hull_net_end *e, struct hull_switch_stats *r
 	pthread_mutex_lock(&sw->mutex);
 	for (unsigned i = 0; i < HULL_SWITCH_PORTS; i++) {
 		ret->ports += sw->ports[i] != NULL;
-		ret->macs += sw->ports[i] ? sw->ports[i]->nmacs : 0;
+		ret->macs += sw->ports[i] ? sw->macs.used[i] : 0;
 	}
 	ret->hub = sw->listener >= 0;
 	ret->dropped = hull_load_relaxed(&sw->dropped);

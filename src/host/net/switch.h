@@ -23,10 +23,15 @@
 #ifndef HULL_HOST_NET_SWITCH_H
 #define HULL_HOST_NET_SWITCH_H
 
+#include "core/mac_table.h"
 #include "host/net/address.h"
 #include "host/net/net.h"
 
-enum { HULL_SWITCH_MACS = 1024, HULL_SWITCH_PORT_MACS = 64, HULL_SWITCH_PORTS = 64 };
+enum {
+	HULL_SWITCH_MACS = HULL_MAC_PLACES,
+	HULL_SWITCH_PORT_MACS = 64,
+	HULL_SWITCH_PORTS = HULL_MAC_PORTS
+};
 
 struct hull_switch_options {
 	const char *name; /* 1 to 32 letters, digits, '-', '_', '.'; not '.' first */

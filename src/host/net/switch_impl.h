@@ -9,26 +9,18 @@
 #include <poll.h>
 #include <sys/types.h>
 
+#include "core/mac_table.h"
 #include "host/net/ring.h"
 #include "host/net/stream.h"
 #include "host/net/switch.h"
 
 struct hull_switch;
 
-/* Where an address was seen. */
-struct hull_switch_mac {
-	uint8_t mac[6];
-	uint8_t port; /* number + 1; 0: free */
-	bool fixed;   /* of a NIC of this process */
-	uint64_t seen_ms;
-};
-
 struct hull_switch_port {
 	struct hull_net_end end; /* of a NIC */
 	struct hull_switch *sw;
 	uint8_t number;
 	bool local, started, uplink;
-	unsigned nmacs;
 	struct hull_net_ring from, to; /* of a NIC */
 	uint32_t waiting;              /* frames in `to` */
 	uint16_t segment;              /* of the first of them: the next to be delivered */
@@ -45,7 +37,7 @@ struct hull_switch {
 	uint32_t quit; /* atomic */
 	struct hull_net_bell bell;
 	pthread_mutex_t mutex; /* everything below; not held while the thread sleeps */
-	uint64_t seed, now_ms, dial_ms, swept_ms, accept_ms;
+	uint64_t dial_ms, accept_ms;
 	int listener, lock; /* -1: none */
 	char path[108];     /* of the socket */
 	/* Without listener and uplink: find one.  A socket to a peer; -1: not now. */
@@ -53,7 +45,7 @@ struct hull_switch {
 	pid_t child;               /* passt; 0: none */
 	uint64_t dropped, spoofed; /* atomic */
 	struct hull_switch_port *ports[HULL_SWITCH_PORTS];
-	struct hull_switch_mac macs[HULL_SWITCH_MACS];
+	struct hull_mac_table macs; /* its now_ms is the time of the turn */
 	struct pollfd polls[HULL_SWITCH_PORTS + 2];
 	uint8_t linear[HULL_NET_FRAME_MAX];
 };

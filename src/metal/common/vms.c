@@ -12,8 +12,10 @@
 #include "core/package.h"
 #include "core/vcpu.h"
 #include "metal/common/console.h"
+#include "metal/common/disk.h"
 #include "metal/common/frames.h"
 #include "metal/common/hal.h"
+#include "metal/common/net.h"
 #include "metal/common/shell.h"
 #include "metal/common/thread.h"
 
@@ -30,6 +32,8 @@ struct metal_vm {
 	struct metal_port port;
 	uint32_t number; /* in the package */
 	void *backends[HULL_MAX_DEVICES];
+	struct metal_disk disks[HULL_PACKAGE_DISKS];
+	struct metal_card *cards[HULL_PACKAGE_NETS];
 	uint32_t threads; /* atomic: that have not ended */
 	struct seat seats[METAL_MAX_CPUS];
 	uint32_t ids[METAL_MAX_CPUS + 1]; /* its threads */
@@ -82,17 +86,54 @@ static void fill_boot(struct metal_vm *m)
 	b->no_dtb = m->package.no_dtb;
 }
 
-/* The first serial port leads to the console, others nowhere. */
-static void fill_backends(struct metal_vm *m, const char *serial)
+/* One device leads to the console: the first serial port, or another that was chosen. */
+static void add_console(struct metal_vm *m, const char *serial)
 {
 	const struct hull_vm_config *c = &m->package.config;
+	uint32_t i = 0;
 
 	metal_console_join(m->number + 1, &m->port, c->name);
-	for (uint32_t i = 0; i < c->ndevices; i++)
-		if (hull_text_eq(c->devices[i].type, serial)) {
-			m->backends[i] = &m->port.chr;
-			return;
-		}
+	while (i < c->ndevices && !hull_text_eq(c->devices[i].type, serial))
+		i++;
+	if (m->package.console)
+		i = m->package.console - 1;
+	if (i < c->ndevices)
+		m->backends[i] = &m->port.chr;
+}
+
+static int add_disks(struct metal_vm *m, struct hull_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < m->package.ndisks; i++) {
+		const struct hull_package_disk *d = &m->package.disks[i];
+
+		r = metal_disk_open(&m->disks[i], package + d->offset, d->bytes, d->read_only, err);
+		m->backends[d->device] = &m->disks[i].block;
+	}
+	return r;
+}
+
+static int add_cards(struct metal_vm *m, struct hull_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < m->package.nnets; i++) {
+		const struct hull_package_net *n = &m->package.nets[i];
+
+		r = metal_net_join(n->network, n->mac, n->mtu, &m->cards[i], err);
+		if (!r)
+			m->backends[n->device] = metal_card_end(m->cards[i]);
+	}
+	return r;
+}
+
+static int add_backends(struct metal_vm *m, const char *serial, struct hull_err *err)
+{
+	int r = add_disks(m, err);
+
+	add_console(m, serial);
+	return r ? r : add_cards(m, err);
 }
 
 /* Where a vCPU runs for good: one after the other of the CPUs where it may. */
@@ -147,8 +188,9 @@ static int make(struct metal_vm *m, struct hull_err *err)
 	m->machine.board = board;
 	m->machine.state = m->state;
 	fill_boot(m);
-	fill_backends(m, board->serial);
-	r = hull_vm_create(c, &metal_hal, hull_accels[0], &m->machine.vm, err);
+	r = add_backends(m, board->serial, err);
+	if (!r)
+		r = hull_vm_create(c, &metal_hal, hull_accels[0], &m->machine.vm, err);
 	if (!r)
 		r = board->build(&m->machine, m->backends, err);
 	if (!r)
@@ -163,8 +205,14 @@ static void unmake(struct metal_vm *m)
 		(void)hull_vm_shutdown(m->machine.vm, HULL_STOP_FORCED, NULL);
 		for (uint32_t i = 0; i < m->nids; i++)
 			metal_thread_join(m->ids[i]);
-		(void)hull_vm_destroy(m->machine.vm, NULL);
 	}
+	/* The network calls the VM's devices, and these their disks. */
+	for (uint32_t i = 0; i < HULL_PACKAGE_NETS; i++)
+		metal_net_leave(m->cards[i]);
+	if (m->machine.vm)
+		(void)hull_vm_destroy(m->machine.vm, NULL);
+	for (uint32_t i = 0; i < HULL_PACKAGE_DISKS; i++)
+		metal_disk_close(&m->disks[i]);
 	metal_console_join(m->number + 1, NULL, NULL);
 	if (m->state)
 		metal_frames_free(m->state, m->machine.board->state_size);
