@@ -50,6 +50,19 @@ struct bench_disk {
 };
 
 void bench_open_hull(struct bench_device *d, const struct bench_disk *disk);
+
+struct hull_block;
+/* The disk alone; hull_disk_close() closes it. */
+struct hull_block *bench_open_disk(const struct bench_disk *disk);
+struct bench_plain {
+	unsigned depth, block;
+	bool write;
+	uint64_t requests;
+	uint64_t (*place)(void *arg); /* of the next request; called by one thread at a time */
+	void *arg;
+};
+/* Requests without a device; how many were done: all. */
+uint64_t bench_plain(struct hull_block *disk, const struct bench_plain *o);
 void bench_close_hull(struct bench_device *d);
 
 /* The server of vhost-user-blk at a Unix socket. */

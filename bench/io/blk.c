@@ -4,10 +4,11 @@
  *
  *   bench-blk --disk null|IMAGE [--format F] | --vhost SOCKET
  *             [--depth N] [--seconds S] [--size BYTES] [--block BYTES] [--write] [--requests N]
- *             [--step BYTES] [--direct]
+ *             [--step BYTES] [--direct] [--plain]
  *
  * Requests go to random blocks of the first `size` bytes, or each `step` bytes behind the one
- * before.  With --direct, the host's cache is not used.  The driver keeps `depth` of them in
+ * before.  With --direct, the host's cache is not used; with --plain and --requests, there is no
+ * device in between (blk_plain.c).  The driver keeps `depth` of them in
  * flight, makes all that it can available before it notifies, polls for a moment, then sleeps until
  * the interrupt.  One line of JSON is the result.
  */
@@ -24,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/block/disk.h"
+
 enum { NEXT = 1, WRITE = 2, POLLS = 200, PATIENCE_MS = 10000, WARM_UP = 1000 };
 
 struct options {
@@ -31,7 +34,7 @@ struct options {
 	unsigned depth, block;
 	double seconds;
 	uint64_t size, requests, step;
-	bool write, direct;
+	bool write, direct, plain;
 };
 
 /* The structures of VIRTIO 1.3, 2.7, on a little-endian host. */
@@ -206,6 +209,23 @@ static void run(struct driver *v, double seconds, uint64_t requests)
 	}
 }
 
+static uint64_t place(void *arg)
+{
+	return next_place(arg);
+}
+
+static void run_plain(struct driver *v, struct hull_block *disk)
+{
+	struct bench_plain p = { .depth = v->o->depth,
+		                 .block = v->o->block,
+		                 .write = v->o->write,
+		                 .requests = v->o->requests,
+		                 .place = place,
+		                 .arg = v };
+
+	v->done = bench_plain(disk, &p);
+}
+
 static void get_memory(struct bench_device *d)
 {
 	void *p;
@@ -226,7 +246,8 @@ static struct options parse(int argc, char **argv)
 		{ "disk", 1, NULL, 'd' },  { "format", 1, NULL, 'f' },   { "vhost", 1, NULL, 'v' },
 		{ "depth", 1, NULL, 'n' }, { "seconds", 1, NULL, 's' },  { "size", 1, NULL, 'z' },
 		{ "block", 1, NULL, 'b' }, { "requests", 1, NULL, 'r' }, { "write", 0, NULL, 'w' },
-		{ "step", 1, NULL, 'p' },  { "direct", 0, NULL, 'i' },   { NULL, 0, NULL, 0 }
+		{ "step", 1, NULL, 'p' },  { "direct", 0, NULL, 'i' },   { "plain", 0, NULL, 'l' },
+		{ NULL, 0, NULL, 0 }
 	};
 	struct options o = { .format = "raw",
 		             .depth = 32,
@@ -249,6 +270,7 @@ static struct options parse(int argc, char **argv)
 		case 'w': o.write = true; break;
 		case 'p': o.step = strtoull(optarg, NULL, 0); break;
 		case 'i': o.direct = true; break;
+		case 'l': o.plain = true; break;
 		default: exit(2);
 		}
 	}
@@ -256,37 +278,46 @@ static struct options parse(int argc, char **argv)
 		bench_die("options", "either --disk or --vhost is needed");
 	if (!o.depth || o.depth > BENCH_DEPTH_MAX || !o.block || o.block % 512 ||
 	    o.block > BENCH_BLOCK_MAX || o.size < o.block || o.step % o.block ||
-	    (o.step && o.size % o.block))
-		bench_die("options", "depth, block, size or step out of range");
+	    (o.step && o.size % o.block) || (o.plain && (!o.disk || o.requests == UINT64_MAX)))
+		bench_die("options", "depth, block, size, step or requests out of range");
 	return o;
 }
 
 int main(int argc, char **argv)
 {
 	struct options o = parse(argc, argv);
+	struct bench_disk what = { o.disk, o.format, o.size, o.direct };
 	struct driver v = { .o = &o };
+	struct hull_block *disk = NULL;
 	double started, cpu;
 
 	get_memory(&v.dev);
 	lay_out(&v);
-	if (o.vhost)
+	if (o.plain)
+		disk = bench_open_disk(&what);
+	else if (o.vhost)
 		bench_open_vhost(&v.dev, o.vhost);
 	else
-		bench_open_hull(&v.dev, &(struct bench_disk){ o.disk, o.format, o.size, o.direct });
+		bench_open_hull(&v.dev, &what);
 	if (o.requests == UINT64_MAX) {
 		run(&v, 1e9, WARM_UP);
 		v.done = v.kicks = v.sleeps = 0;
 	}
 	started = now();
 	cpu = cpu_seconds();
-	run(&v, o.seconds, o.requests);
+	if (o.plain)
+		run_plain(&v, disk);
+	else
+		run(&v, o.seconds, o.requests);
 	started = now() - started;
 	printf("{\"requests\": %llu, \"seconds\": %.6f, \"per_second\": %.0f, \"cpu_seconds\": "
 	       "%.6f, "
 	       "\"kicks\": %llu, \"sleeps\": %llu}\n",
 	       (unsigned long long)v.done, started, (double)v.done / started, cpu_seconds() - cpu,
 	       (unsigned long long)v.kicks, (unsigned long long)v.sleeps);
-	if (o.disk)
+	if (o.plain)
+		hull_disk_close(disk);
+	else if (o.disk)
 		bench_close_hull(&v.dev);
 	return 0;
 }

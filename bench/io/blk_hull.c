@@ -73,17 +73,19 @@ static void ack(struct bench_device *d)
 	set(d, ACK, 1);
 }
 
-static void open_image(struct inside *in, const struct bench_disk *what)
+struct hull_block *bench_open_disk(const struct bench_disk *what)
 {
 	struct hull_image_options o = { .path = what->path,
 		                        .format = what->format,
 		                        .direct = what->direct };
 	struct hull_disk_options disk = { .serial = "bench" };
 	struct hull_image *img;
+	struct hull_block *b;
 	struct hull_err err = { 0 };
 
-	if (hull_image_open(&o, &img, &err) || hull_disk_open(&disk, img, &in->disk, &err))
+	if (hull_image_open(&o, &img, &err) || hull_disk_open(&disk, img, &b, &err))
 		bench_die(what->path, err.text);
+	return b;
 }
 
 static struct hull_block *open_disk(struct inside *in, const struct bench_disk *what)
@@ -93,7 +95,7 @@ static struct hull_block *open_disk(struct inside *in, const struct bench_disk *
 		                        .drain = null_drain };
 	if (hull_text_eq(what->path, "null"))
 		return &in->null;
-	open_image(in, what);
+	in->disk = bench_open_disk(what);
 	return in->disk;
 }
 

@@ -68,6 +68,7 @@ struct hull_block_req {
 	int status; /* result: 0 or HULL_E... */
 	/* Called once, from any thread without a lane, unless submit answered at once. */
 	void (*done)(struct hull_block_req *req);
+	bool batched; /* set by the backend before done(): settled() of the queue follows */
 	/*
 	 * Set by a device whose segments hold the guest's memory map in place; else NULL.  A
 	 * backend that keeps a request for long says so (`rest`), and does not touch the segments
@@ -95,6 +96,12 @@ struct hull_block {
 	void (*kick)(struct hull_block *b, unsigned queue);
 	/* Wait until every request that was submitted is done.  Not under the device's lane. */
 	void (*drain)(struct hull_block *b);
+	/*
+	 * Set by the device, or NULL: a batch of requests of one queue is done.  After each batched
+	 * done(), by the same thread, before drain() of the batch returns.
+	 */
+	void (*settled)(void *arg, unsigned queue);
+	void *settled_arg;
 	/* Set by the device: `size` is another; called from any thread without a lane. */
 	void (*resized)(void *arg);
 	void *resized_arg;

@@ -64,10 +64,39 @@ static void drain(struct hull_block *b)
 	pthread_mutex_unlock(&m->lock);
 }
 
+/* How many. */
+static unsigned answer(struct membackend *m, struct hull_block_req *req)
+{
+	unsigned queue = req->queue, n = 0;
+
+	for (struct hull_block_req *next; req; req = next, n++) {
+		next = req->next;
+		perform(m, req);
+		req->batched = m->batch;
+		req->done(req);
+	}
+	if (m->batch)
+		m->b.settled(m->b.settled_arg, queue);
+	return n;
+}
+
+/* With the lock: those of one queue if they are a batch, else one. */
+static struct hull_block_req *take(struct membackend *m)
+{
+	struct hull_block_req *first = m->queue, *last = first;
+
+	while (m->batch && last->next && last->next->queue == first->queue)
+		last = last->next;
+	m->queue = last->next;
+	last->next = NULL;
+	return first;
+}
+
 static void *worker(void *arg)
 {
 	struct membackend *m = arg;
 	struct hull_block_req *req;
+	unsigned n;
 
 	pthread_mutex_lock(&m->lock);
 	while (!m->quit) {
@@ -75,13 +104,11 @@ static void *worker(void *arg)
 			pthread_cond_wait(&m->changed, &m->lock);
 			continue;
 		}
-		req = m->queue;
-		m->queue = req->next;
+		req = take(m);
 		pthread_mutex_unlock(&m->lock);
-		perform(m, req);
-		req->done(req);
+		n = answer(m, req);
 		pthread_mutex_lock(&m->lock);
-		m->active--;
+		m->active -= n;
 		pthread_cond_broadcast(&m->changed);
 	}
 	pthread_mutex_unlock(&m->lock);

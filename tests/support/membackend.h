@@ -14,7 +14,8 @@ struct membackend {
 	struct hull_block b; /* first */
 	uint8_t *data;
 	bool async;
-	int fail; /* not 0: the status of every request */
+	bool batch; /* async: all that there is at a time, see settled() of core/backend.h */
+	int fail;   /* not 0: the status of every request */
 	/* under `lock`: */
 	bool hold; /* async: requests wait until released */
 	bool quit;

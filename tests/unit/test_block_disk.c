@@ -20,7 +20,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/prng.h"
-#include "host/block/disk.h"
+#include "host/block/disk_impl.h"
 #include "support/memimage.h"
 
 enum { SIZE = 1 << 20 };
@@ -407,6 +407,60 @@ static void a_batch_lets_others_change_the_image(void **state)
 	hull_disk_close(b);
 }
 
+struct batch {
+	struct waiting w[3];
+	unsigned done, settled;
+};
+
+static void one_done(struct hull_block_req *req)
+{
+	assert_true(req->batched);
+	finished(req);
+}
+
+static void all_settled(void *arg, unsigned queue)
+{
+	struct batch *batch = arg;
+
+	assert_int_equal(queue, 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(is_done(&batch->w[i]));
+	batch->settled++;
+}
+
+/* They count as pending until the device has heard of the whole batch. */
+static void requests_finish_in_batches(void **state)
+{
+	struct mem_image *m = mem_image_new(SIZE);
+	struct hull_disk_options o = { .queues = 2 };
+	struct hull_block *b = on_image(o, hull_image_ref(&m->img));
+	struct disk *d = (struct disk *)b;
+	struct batch batch = { .settled = 0 };
+	struct hull_block_req *reqs[3];
+
+	b->settled = all_settled;
+	b->settled_arg = &batch;
+	for (unsigned i = 0; i < 3; i++) {
+		fill(&batch.w[i], HULL_BLOCK_READ, 0, NULL, 0);
+		batch.w[i].req.done = one_done;
+		reqs[i] = &batch.w[i].req;
+	}
+	d->pending = 3;
+	hull_disk_finish_all(&d->queues[1], reqs, 3);
+	assert_int_equal(batch.settled, 1);
+	assert_int_equal(d->pending, 0);
+	/* One alone is no batch, nor is none. */
+	hull_disk_finish_all(&d->queues[1], reqs, 0);
+	batch.w[0].req.done = finished;
+	d->pending = 1;
+	hull_disk_finish_all(&d->queues[1], reqs, 1);
+	assert_false(batch.w[0].req.batched);
+	assert_int_equal(batch.settled, 1);
+	assert_int_equal(d->pending, 0);
+	hull_disk_close(b);
+	hull_image_unref(&m->img);
+}
+
 static void policies(void **state)
 {
 	struct mem_image *m = mem_image_new(SIZE);
@@ -753,6 +807,8 @@ static void every_way_gives_the_same(void **state)
 		{ false, { .queues = 4 }, true },
 		{ false, { .aio = HULL_DISK_AIO_URING }, true },
 		{ true, { .aio = HULL_DISK_AIO_URING, .queues = 4 }, true },
+		{ true, { .queues = 4 } },
+		{ true, { .queues = 2 }, true },
 	};
 	unsigned used = 0;
 
@@ -794,6 +850,7 @@ int main(void)
 		cmocka_unit_test(draining_does_not_wait_for_room),
 		cmocka_unit_test_setup_teardown(a_batch_lets_others_change_the_image, make_file,
 		                                remove_file),
+		cmocka_unit_test(requests_finish_in_batches),
 		cmocka_unit_test(policies),
 		cmocka_unit_test_setup_teardown(sizes_change_under_load, make_file, remove_file),
 		cmocka_unit_test(limits),

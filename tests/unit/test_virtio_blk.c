@@ -51,6 +51,7 @@ static const uint64_t formats[] = { 0,
 	                            VF_PACKED | VF_EVENT_IDX,
 	                            VF_PACKED | VF_IN_ORDER | VF_EVENT_IDX };
 static uint64_t format;
+static bool batches; /* of the backend */
 
 static struct env *start_with(bool async, bool read_only)
 {
@@ -60,6 +61,7 @@ static struct env *start_with(bool async, bool read_only)
 	e->rig = rig_new();
 	e->disk = membackend_new(DISK, async);
 	e->disk->b.read_only = read_only;
+	e->disk->batch = batches;
 	for (unsigned i = 0; i < DISK; i++)
 		e->disk->data[i] = (uint8_t)(i / 512 + i);
 	e->d = rig_add(e->rig, hull_dev_type_find("virtio-blk"), NULL, 0, &e->disk->b);
@@ -192,14 +194,16 @@ static void read_write(bool async)
 	end(e);
 }
 
-/* In each format. */
+/* In each format, with a backend that answers one by one and in batches. */
 static void each(void (*test)(void))
 {
-	for (unsigned i = 0; i < ARRAY_LEN(formats); i++) {
-		format = formats[i];
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(formats); i++) {
+		format = formats[i / 2];
+		batches = i % 2;
 		test();
 	}
 	format = 0;
+	batches = false;
 }
 
 static void read_write_both(void)
@@ -484,6 +488,50 @@ static void test_many_in_flight(void **state)
 {
 	(void)state;
 	each(many_in_flight);
+}
+
+static void (*real_settled)(void *arg, unsigned queue);
+static struct env *watched;
+
+static void watch_settled(void *arg, unsigned queue)
+{
+	uint32_t id, len;
+
+	assert_false(v_used(&watched->q, &id, &len));
+	assert_false(watched->d->irq.level[0]);
+	real_settled(arg, queue);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(v_used(&watched->q, &id, &len));
+	assert_true(watched->d->irq.level[0]);
+}
+
+/* The driver learns of a batch when it is whole. */
+static void one_batch(void)
+{
+	const struct vbuf b[] = { { HEADER, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
+	struct env *e = start_with(true, false);
+
+	if (!batches) {
+		end(e);
+		return;
+	}
+	watched = e;
+	real_settled = e->disk->b.settled;
+	e->disk->b.settled = watch_settled;
+	membackend_hold(e->disk, true);
+	header(e, IN, 1);
+	for (unsigned i = 0; i < 3; i++)
+		v_post(&e->q, b, 3, DATA2);
+	v_kick(&e->q);
+	e->disk->b.drain(&e->disk->b);
+	assert_true(e->d->irq.level[0]);
+	end(e);
+}
+
+static void test_batches(void **state)
+{
+	(void)state;
+	each(one_batch);
 }
 
 /* Reset while requests are held: when the status is 0, nobody writes into memory any more. */
@@ -1106,6 +1154,7 @@ int main(void)
 		cmocka_unit_test(test_no_status),
 		cmocka_unit_test(test_self_overlap),
 		cmocka_unit_test(test_many_in_flight),
+		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_destroy_in_flight),
 		cmocka_unit_test(test_requeue_in_flight),

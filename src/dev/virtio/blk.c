@@ -317,6 +317,7 @@ static void perform(struct slot *t)
 	do {
 		t->req.done = blk_done;
 		t->req.queue = (uint16_t)t->q->index;
+		t->req.batched = false;
 		if (!b->submit(b, &t->req)) {
 			t->q->unkicked = true;
 			return;
@@ -519,22 +520,38 @@ static void blk_notify(struct hull_virtio *v, unsigned q)
 	process(&((struct blk *)v)->q[q]);
 }
 
+static void go_further(struct blk_queue *p)
+{
+	if (p->starved)
+		process(p);
+	else
+		tell(p);
+}
+
 /* A step has ended.  From any thread, without a lane. */
 static void blk_done(struct hull_block_req *req)
 {
 	struct slot *t = (struct slot *)req;
 	struct blk_queue *p = t->q;
+	bool more = req->batched;
 
 	hull_virtio_enter(&p->blk->v, p->index);
 	if (next_step(t))
 		perform(t);
 	else
 		finish(t, status_of(t->req.status));
-	if (p->starved)
-		process(p);
-	else
-		tell(p);
+	if (!more)
+		go_further(p);
 	hull_virtio_leave(&p->blk->v, p->index);
+}
+
+static void blk_settled(void *arg, unsigned queue)
+{
+	struct blk *s = arg;
+
+	hull_virtio_enter(&s->v, queue);
+	go_further(&s->q[queue]);
+	hull_virtio_leave(&s->v, queue);
 }
 
 static bool in_flight(struct blk *s)
@@ -618,7 +635,8 @@ static int blk_init(struct hull_dev *d, struct hull_err *err)
 		if (!s->q[i].slots)
 			return HULL_ENOMEM;
 	}
-	b->resized_arg = s;
+	b->settled_arg = b->resized_arg = s;
+	b->settled = blk_settled;
 	b->resized = blk_resized;
 	return hull_virtio_init(&s->v, &blk_ops, s->queue, n);
 }
@@ -629,6 +647,7 @@ static void blk_fini(struct hull_dev *d)
 
 	backend(s)->resized = NULL;
 	hull_virtio_close(&s->v);
+	backend(s)->settled = NULL;
 }
 
 static void blk_restored(struct hull_dev *d)

@@ -161,6 +161,26 @@ void hull_disk_finish(struct disk *d, struct hull_block_req *req, int status)
 	unpend(d);
 }
 
+void hull_disk_finish_all(struct disk_queue *q, struct hull_block_req *const *reqs, unsigned n)
+{
+	struct disk *d = q->disk;
+	bool batch = n > 1 && d->block.settled;
+
+	/* The device is there until the last of them no longer counts. */
+	for (unsigned i = 0; i < n; i++) {
+		reqs[i]->status = 0;
+		reqs[i]->batched = batch;
+		reqs[i]->done(reqs[i]);
+		if (!batch)
+			unpend(d);
+	}
+	if (!batch)
+		return;
+	d->block.settled(d->block.settled_arg, (unsigned)(q - d->queues));
+	while (n--)
+		unpend(d);
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -479,10 +499,24 @@ static int start_limit(struct disk *d, struct hull_err *err)
 	return l->threaded ? 0 : HULL_ENOMEM;
 }
 
+/* AIO past the host's cache unless the user names another way, else io_uring. */
+static int start_ring(struct disk_queue *q, const struct disk_way **way, struct hull_err *err)
+{
+	const struct disk *d = q->disk;
+	bool aio = d->align && d->options.aio == HULL_DISK_AIO_AUTO;
+
+	*way = &hull_disk_aio;
+	if (aio && hull_disk_ring_new(q, *way, err) == 0)
+		return 0;
+	*way = &hull_disk_uring;
+	return hull_disk_ring_new(q, *way, err);
+}
+
 /* How requests are done; the threads come first: rings give them what they cannot do. */
 static int start_queues(struct disk *d, struct hull_err *err)
 {
 	const struct hull_disk_options *o = &d->options;
+	const struct disk_way *way = NULL;
 	struct hull_err why = { 0 };
 	bool ring = o->aio != HULL_DISK_AIO_THREADS && d->img->format->direct;
 	int r = 0;
@@ -492,7 +526,7 @@ static int start_queues(struct disk *d, struct hull_err *err)
 		struct disk_queue *q = &d->queues[i];
 
 		r = hull_disk_threads_start(q, err);
-		if (r || !ring || hull_disk_ring_new(q, &why) == 0)
+		if (r || !ring || start_ring(q, &way, &why) == 0)
 			continue;
 		ring = false;
 		hull_format(d->aio, sizeof(d->aio), "threads (%s)", why.text);
@@ -504,7 +538,7 @@ static int start_queues(struct disk *d, struct hull_err *err)
 			r = HULL_ENOTSUP;
 	}
 	if (!r && ring && !o->at_once)
-		hull_text_copy(d->aio, sizeof(d->aio), "io_uring");
+		hull_text_copy(d->aio, sizeof(d->aio), way->name);
 	return r;
 }
 

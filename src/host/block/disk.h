@@ -86,7 +86,8 @@ int hull_disk_resume(struct hull_block *b) HULL_CHECK_RESULT;
  */
 void hull_disk_give_up(struct hull_block *b);
 
-/* How requests are done, for people: "io_uring", "threads", "threads (why not io_uring)". */
+/* How requests are done, for people: "io_uring", "Linux AIO", "threads", "threads (why not
+ * io_uring)". */
 const char *hull_disk_aio_name(const struct hull_block *b);
 struct hull_image *hull_disk_image(struct hull_block *b);
 

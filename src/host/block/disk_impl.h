@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What the files of a disk share: disk.c (policy), disk_threads.c, disk_uring.c.  See disk.h. */
+/* What the files of a disk share: disk.c (policy), disk_threads.c, disk_ring.c.  See disk.h. */
 #ifndef HULL_HOST_BLOCK_DISK_IMPL_H
 #define HULL_HOST_BLOCK_DISK_IMPL_H
 
@@ -7,7 +7,12 @@
 
 #include "host/block/disk.h"
 
-enum { DISK_WORKERS = 16 /* of all queues */, DISK_VECTORS = 64 };
+enum {
+	DISK_WORKERS = 16 /* of all queues */,
+	DISK_VECTORS = 64,
+	DISK_SLOTS = 256 /* in flight of a queue's ring */,
+	DISK_RESULTS = 64 /* completions that are taken at a time */
+};
 
 struct disk_list {
 	struct hull_block_req *first, *last;
@@ -85,14 +90,50 @@ static inline bool hull_disk_rest(struct hull_block_req *req, bool rest)
 int hull_disk_perform(struct disk *d, const struct hull_block_req *req);
 /* A request that was counted in `pending` is over: done(), or whatever on_error says. */
 void hull_disk_finish(struct disk *d, struct hull_block_req *req, int status);
+/* The same for `n` of one queue that went well: a batch. */
+void hull_disk_finish_all(struct disk_queue *q, struct hull_block_req *const *reqs, unsigned n);
 
 int hull_disk_threads_start(struct disk_queue *q, struct hull_err *err);
 /* Any thread: these are to be done.  `l` is empty afterwards. */
 void hull_disk_threads_add(struct disk_queue *q, struct disk_list *l);
 void hull_disk_threads_stop(struct disk_queue *q);
 
-/* HULL_ENOTSUP with the reason if there is no io_uring. */
-int hull_disk_ring_new(struct disk_queue *q, struct hull_err *err);
+/* A transfer for the kernel, and what became of one: bytes, or negative. */
+struct disk_io {
+	bool write;
+	int fd;
+	uint64_t at;
+	const struct iovec *iov; /* until it has completed */
+	unsigned n;
+	void *data;
+};
+struct disk_result {
+	void *data; /* NULL: wake() was called */
+	int result;
+};
+
+/* A way to let the kernel do transfers beside each other. */
+struct disk_way {
+	const char *name;
+	/* HULL_ENOTSUP with the reason if it is not there; the rest is NULL if it never is. */
+	int (*open)(void **ret, struct hull_err *err);
+	/* By one thread at a time: false: no room for another. */
+	bool (*prepare)(void *inside, const struct disk_io *io);
+	/*
+	 * Hand over what was prepared.  NULL: all; else the data of one that the kernel did not
+	 * take: call it again for the rest.
+	 */
+	void *(*submit)(void *inside);
+	/* Beside those: at least one result, or 0 if there was a signal. */
+	unsigned (*wait)(void *inside, struct disk_result ret[DISK_RESULTS]);
+	/* With nothing in flight: wait() returns a result without data. */
+	void (*wake)(void *inside);
+	void (*close)(void *inside);
+};
+extern const struct disk_way hull_disk_uring, hull_disk_aio;
+
+/* Errors of its open(). */
+int hull_disk_ring_new(struct disk_queue *q, const struct disk_way *way, struct hull_err *err);
 /* By submit() and kick().  False: it has to go to the threads. */
 bool hull_disk_ring_add(struct disk_ring *r, struct hull_block_req *req);
 void hull_disk_ring_kick(struct disk_ring *r);

@@ -77,7 +77,8 @@ static const struct hull_jail_rule vcpu[] = {
 
 /* Requests that need not wait are done by the vCPU that makes them (host/block/disk.c). */
 static const struct hull_jail_rule vcpu_disk[] = {
-	CALL(io_uring_enter), CALL(preadv2), CALL(pwritev), CALL(newfstatat), CALL(getrusage),
+	CALL(io_uring_enter), CALL(io_submit),  CALL(preadv2),
+	CALL(pwritev),        CALL(newfstatat), CALL(getrusage),
 };
 
 static const struct hull_jail_rule vcpu_vsock[] = {
@@ -151,6 +152,8 @@ static const struct hull_jail_rule compile[] = {
 
 static const struct hull_jail_rule disk[] = {
 	MALLOC,
+	CALL(io_uring_enter), /* what waited in the queue */
+	CALL(io_submit),
 	CALL(preadv2),
 	CALL(preadv),
 	CALL(pwritev),
@@ -173,14 +176,13 @@ static const struct hull_jail_rule disk[] = {
 };
 
 static const struct hull_jail_rule ring[] = {
-	KICK,
-	CALL(io_uring_enter),
-	MALLOC,
+	KICK, CALL(io_uring_enter), CALL(io_getevents), CALL(io_submit), MALLOC,
 };
 
 static const struct hull_jail_rule limit[] = {
 	KICK,
 	CALL(io_uring_enter),
+	CALL(io_submit),
 	MALLOC,
 };
 
@@ -332,6 +334,8 @@ static const struct hull_jail_rule control[] = {
 	CALL(pwritev),
 	CALL(fallocate),
 	CALL(io_uring_enter),
+	CALL(io_submit),
+	CALL(io_destroy),
 	CALL(shutdown),
 	CALL(kill),
 	CALL(wait4),
