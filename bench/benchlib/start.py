@@ -59,8 +59,13 @@ def private_kib(pid, ram_mib, kernel):
     with open("/proc/%d/smaps" % pid, encoding="utf-8") as f:
         text = f.read()
     ram, private, dirty = None, 0, 0
+    last = None
     for part in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", text)[1:]:
         first, end = (int(x, 16) for x in part.split()[0].split("-"))
+        # RAM whose beginning has other advice is two mappings.
+        joined = part.split()[1].startswith("rw") and last is not None and last[1] == first
+        last = (last[0] if joined else first, end) if part.split()[1].startswith("rw") else None
+        first = last[0] if last else first
         field = {key: int(value) for key, value in re.findall(r"^(\w+): +(\d+) kB", part, re.M)}
         if ram is None and end - first >= ram_mib << 20 and part.split()[1].startswith("rw"):
             at = ram_address(pid, first, end, ram_mib << 20, kernel)

@@ -34,21 +34,30 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Private pages of all mappings but the guest's memory. */
+/* Private pages of all mappings but the guest's memory, which may be two: the first of 2 MiB. */
 static long private_kib(pid_t pid, long without)
 {
+	enum { FIRST = 2048 };
 	char path[64], line[256];
-	long sum = 0, size = 0, kib;
+	long sum = 0, size = 0, before = 0, first = 0, kib;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
 	f = fopen(path, "r");
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Size: %ld", &kib) == 1)
+		if (sscanf(line, "Size: %ld", &kib) == 1) {
+			before = size;
 			size = kib;
-		if ((sscanf(line, "Private_Clean: %ld", &kib) == 1 ||
-		     sscanf(line, "Private_Dirty: %ld", &kib) == 1) &&
-		    size != without)
+			first = size == FIRST ? 0 : first;
+			if (before == FIRST && size == without - FIRST)
+				sum -= first;
+		}
+		if (sscanf(line, "Private_Clean: %ld", &kib) != 1 &&
+		    sscanf(line, "Private_Dirty: %ld", &kib) != 1)
+			continue;
+		if (size == FIRST)
+			first += kib;
+		if (size != without && !(before == FIRST && size == without - FIRST))
 			sum += kib;
 	}
 	if (f)

@@ -3,8 +3,8 @@
  * pc (micro): 64-bit x86 machine with APICs, PIT, RTC, 16550, i8042, ACPI and virtio-mmio; direct
  * start of Linux (bzImage), of ELF files by PVH and of other programs in 64-bit mode.
  *
- * Where the accelerator has interrupt controllers of its own, those are used: all of them with the
- * PIT (KERNEL), or the local APICs alone (SPLIT).  There are no 8259s but below.
+ * Where the accelerator has interrupt controllers of its own, those are used: all of them (KERNEL),
+ * or the local APICs alone (SPLIT).  There are no 8259s but below.
  */
 #include "board/pc.h"
 
@@ -120,17 +120,16 @@ static int add_controllers(struct pc *pc, struct hull_err *err)
 	pc->where = hull_vm_irqchip(pc->places.machine->vm);
 	pc->below.send = send_below;
 	pc->msi = &pc->below;
-	if (pc->where == HULL_IRQCHIP_KERNEL)
-		return 0;
 	if (pc->where == HULL_IRQCHIP_USER)
 		r = add_lapic(pc, err);
-	if (!r)
+	if (!r && pc->where != HULL_IRQCHIP_KERNEL) {
 		r = add(pc, &ioapic, &pc->ioapic, err);
-	if (r)
-		return r;
-	hull_dev_wire_msi(pc->ioapic, pc->msi);
-	hull_ioapic_serve(pc->ioapic);
-	return add(pc, &pit, &d, err);
+		if (!r) {
+			hull_dev_wire_msi(pc->ioapic, pc->msi);
+			hull_ioapic_serve(pc->ioapic);
+		}
+	}
+	return r ? r : add(pc, &pit, &d, err);
 }
 
 static int build_fixed(struct pc *pc, struct hull_err *err)

@@ -77,12 +77,6 @@ static int start_threads(struct hull_run *r, uint32_t n, struct hull_err *err)
 	char name[16];
 	int e;
 
-	if (!single) {
-		e = hull_os_thread(&r->timers, "hull-timers", timer_thread, r, err);
-		if (e)
-			return e;
-		r->has_timers = true;
-	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct worker *w = &r->workers[i];
 
@@ -94,6 +88,13 @@ static int start_threads(struct hull_run *r, uint32_t n, struct hull_err *err)
 		if (e)
 			return e;
 		r->started++;
+	}
+	/* Last, for the guest need not wait for it: a timer that was due fires when it comes. */
+	if (!single) {
+		e = hull_os_thread(&r->timers, "hull-timers", timer_thread, r, err);
+		if (e)
+			return e;
+		r->has_timers = true;
 	}
 	return 0;
 }

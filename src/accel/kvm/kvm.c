@@ -275,8 +275,10 @@ static int vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 {
 	struct hull_kvm_vcpu *v = vcpu_of(vcpu);
 	struct hull_kvm_vm *k = state_of(vcpu->vm);
-	int r;
+	int r = vcpu->id ? 0 : hull_kvm_arch_before_vcpus(k, err);
 
+	if (r)
+		return r;
 	v->vcpu = vcpu;
 	v->vm = k;
 	r = hull_kvm_vm_ioctl(k, KVM_CREATE_VCPU, (void *)(uintptr_t)hull_kvm_arch_vcpu_id(vcpu));

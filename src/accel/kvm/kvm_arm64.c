@@ -91,6 +91,11 @@ int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err)
 	return hull_kvm_gic_make(k, err);
 }
 
+int hull_kvm_arch_before_vcpus(struct hull_kvm_vm *k, struct hull_err *err)
+{
+	return 0;
+}
+
 void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k)
 {
 	hull_kvm_gic_drop(k);

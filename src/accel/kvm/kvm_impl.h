@@ -151,6 +151,8 @@ unsigned long hull_kvm_arch_vm_type(struct hull_kvm_vm *k);
 unsigned long hull_kvm_arch_vcpu_id(const struct hull_vcpu *vcpu);
 /* After KVM_CREATE_VM, before memory and vCPUs: sets k->irqchip from the wish in the config. */
 int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err);
+/* After memory, before the first KVM_CREATE_VCPU: interrupt controllers. */
+int hull_kvm_arch_before_vcpus(struct hull_kvm_vm *k, struct hull_err *err);
 void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k);
 /* HULL_BELOW_*, after that. */
 uint32_t hull_kvm_arch_below(struct hull_kvm_vm *k);

@@ -23,6 +23,11 @@ int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err)
 	return hull_fail(err, HULL_ENOTSUP, 201, "this build does not use KVM on such a host");
 }
 
+int hull_kvm_arch_before_vcpus(struct hull_kvm_vm *k, struct hull_err *err)
+{
+	return 0;
+}
+
 void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k)
 {
 }

@@ -96,6 +96,11 @@ int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err)
 	return 0;
 }
 
+int hull_kvm_arch_before_vcpus(struct hull_kvm_vm *k, struct hull_err *err)
+{
+	return 0;
+}
+
 void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k)
 {
 }

@@ -2,8 +2,8 @@
 /*
  * KVM on x86_64 hosts: the machine around the vCPUs.
  *
- * KERNEL: LAPICs, I/O APIC and PIT are KVM's, and line n is pin n of the I/O APIC; the PIT arrives
- * at pin 2, as MADT tables say.  The pair of 8259s that KVM makes as well gets no interrupts.
+ * KERNEL: LAPICs and I/O APIC are KVM's, and line n is pin n of the I/O APIC.  The pair of 8259s
+ * that KVM makes as well gets no interrupts; its PIT costs a kernel thread and is not made.
  * SPLIT: LAPICs only.  USER: nothing; interrupts are injected one by one.
  */
 #include "accel/kvm/kvm_impl.h"
@@ -69,7 +69,7 @@ static int set_routes(struct hull_kvm_vm *k)
 			*e = (struct kvm_irq_routing_entry){ .gsi = pin,
 				                             .type = KVM_IRQ_ROUTING_IRQCHIP };
 			e->u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
-			e->u.irqchip.pin = pin ? pin : 2; /* KVM's PIT drives 0 */
+			e->u.irqchip.pin = pin;
 			r.nr++;
 		} else if (route->used) {
 			route_msi(e, pin, route->addr, route->data);
@@ -79,10 +79,9 @@ static int set_routes(struct hull_kvm_vm *k)
 	return hull_kvm_vm_ioctl(k, KVM_SET_GSI_ROUTING, &r);
 }
 
-static int make_controllers(struct hull_kvm_vm *k, struct hull_err *err)
+int hull_kvm_arch_before_vcpus(struct hull_kvm_vm *k, struct hull_err *err)
 {
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	int r = 0;
+	int r;
 
 	if (k->irqchip == HULL_IRQCHIP_USER)
 		return 0;
@@ -92,15 +91,11 @@ static int make_controllers(struct hull_kvm_vm *k, struct hull_err *err)
 	}
 	r = hull_kvm_vm_ioctl(k, KVM_CREATE_IRQCHIP, NULL);
 	if (r >= 0)
-		r = hull_kvm_vm_ioctl(k, KVM_CREATE_PIT2, &pit);
-	if (r >= 0)
 		r = set_routes(k);
 	k->arch.ioapic.chip_id = KVM_IRQCHIP_IOAPIC;
 	if (r >= 0)
 		r = hull_kvm_vm_ioctl(k, KVM_GET_IRQCHIP, &k->arch.ioapic);
-	if (r >= 0)
-		r = hull_kvm_vm_ioctl(k, KVM_GET_PIT2, &k->arch.pit);
-	k->arch.has_pit = r >= 0;
+	k->arch.has_ioapic = r >= 0;
 	return r < 0 ? hull_kvm_refused(err, "interrupt controllers", -r) : 0;
 }
 
@@ -108,8 +103,7 @@ static int make_controllers(struct hull_kvm_vm *k, struct hull_err *err)
 static enum hull_irqchip choose_irqchip(struct hull_kvm_vm *k)
 {
 	enum hull_irqchip want = hull_vm_config(k->vm)->hw.irqchip;
-	bool kernel = hull_kvm_cap(k, KVM_CAP_IRQCHIP) && hull_kvm_cap(k, KVM_CAP_PIT2) &&
-	              hull_kvm_cap(k, KVM_CAP_IRQ_ROUTING);
+	bool kernel = hull_kvm_cap(k, KVM_CAP_IRQCHIP) && hull_kvm_cap(k, KVM_CAP_IRQ_ROUTING);
 	bool split = hull_kvm_cap(k, KVM_CAP_SPLIT_IRQCHIP);
 
 	if (want == HULL_IRQCHIP_AUTO)
@@ -121,6 +115,10 @@ static enum hull_irqchip choose_irqchip(struct hull_kvm_vm *k)
 	return want;
 }
 
+/*
+ * MSR filters come first, and controllers last, when there is memory: each change of the one waits
+ * until the kernel has cleaned up behind changes of the other, some 10 ms.
+ */
 int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err)
 {
 	uint64_t identity = IDENTITY_MAP;
@@ -129,17 +127,15 @@ int hull_kvm_arch_vm_init(struct hull_kvm_vm *k, struct hull_err *err)
 	pthread_mutex_init(&k->arch.route_lock, NULL);
 	k->irqchip = choose_irqchip(k);
 	k->arch.has_xcrs = hull_kvm_cap(k, KVM_CAP_XCRS);
+	r = hull_kvm_x86_msr_init(k, err);
+	if (r)
+		return r;
 	r = hull_kvm_vm_ioctl(k, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	if (r >= 0)
 		r = hull_kvm_vm_ioctl(k, KVM_SET_TSS_ADDR, (void *)(uintptr_t)TSS_ADDR);
 	if (r < 0)
 		return hull_kvm_refused(err, "room for real mode", -r);
-	r = make_controllers(k, err);
-	if (!r)
-		r = hull_kvm_x86_cpuid_init(k, err);
-	if (!r)
-		r = hull_kvm_x86_msr_init(k, err);
-	return r;
+	return hull_kvm_x86_cpuid_init(k, err);
 }
 
 void hull_kvm_arch_vm_fini(struct hull_kvm_vm *k)
@@ -167,10 +163,8 @@ void hull_kvm_arch_vcpu_fini(struct hull_kvm_vcpu *v)
 
 static void reset_controllers(struct hull_kvm_vm *k)
 {
-	if (!k->arch.has_pit)
-		return;
-	(void)hull_kvm_vm_ioctl(k, KVM_SET_IRQCHIP, &k->arch.ioapic);
-	(void)hull_kvm_vm_ioctl(k, KVM_SET_PIT2, &k->arch.pit);
+	if (k->arch.has_ioapic)
+		(void)hull_kvm_vm_ioctl(k, KVM_SET_IRQCHIP, &k->arch.ioapic);
 }
 
 void hull_kvm_arch_vcpu_reset(struct hull_kvm_vcpu *v)
@@ -178,13 +172,15 @@ void hull_kvm_arch_vcpu_reset(struct hull_kvm_vcpu *v)
 	struct hull_kvm_vm *k = v->vm;
 	struct kvm_mp_state mp = { KVM_MP_STATE_RUNNABLE };
 
-	if (!v->vcpu->id)
-		reset_controllers(k);
-	v->run->request_interrupt_window = 0;
-	v->run->ready_for_interrupt_injection = 0;
-	v->run->if_flag = 0;
-	v->run->cr8 = 0;
-	hull_kvm_x86_restore_reset(v);
+	if (!v->arch.fresh) {
+		if (!v->vcpu->id)
+			reset_controllers(k);
+		v->run->request_interrupt_window = 0;
+		v->run->ready_for_interrupt_injection = 0;
+		v->run->if_flag = 0;
+		v->run->cr8 = 0;
+		hull_kvm_x86_restore_reset(v);
+	}
 	if (k->irqchip == HULL_IRQCHIP_USER)
 		return;
 	if (v->vcpu->id) /* until the first one sends INIT and SIPI */
@@ -254,6 +250,7 @@ void hull_kvm_arch_left(struct hull_kvm_vcpu *v)
 	const struct hull_intr *intr;
 
 	v->arch.have = 0;
+	v->arch.fresh = false;
 	if (v->vm->irqchip != HULL_IRQCHIP_USER || LIKELY(v->run->cr8 == v->arch.cr8))
 		return;
 	v->arch.cr8 = (uint8_t)(v->run->cr8 & 15);

@@ -57,8 +57,7 @@ struct hull_kvm_arch_vm {
 	struct hull_kvm_cpuid cpuid; /* what vCPUs get, but for their ids */
 	struct hull_kvm_msrs msrs;   /* indices of those that make up the state */
 	struct kvm_irqchip ioapic;   /* KERNEL: as created */
-	struct kvm_pit_state2 pit;
-	bool has_pit;
+	bool has_ioapic;
 	bool has_xcrs;                               /* processors before XSAVE have none */
 	struct hull_kvm_route routes[HULL_KVM_PINS]; /* SPLIT: of the board's I/O APIC */
 	pthread_mutex_t route_lock;
@@ -75,6 +74,7 @@ struct hull_kvm_arch_vcpu {
 	struct kvm_vcpu_events reset_events;
 	struct kvm_lapic_state reset_lapic;
 	struct hull_kvm_msrs reset_msrs;
+	bool fresh;  /* as created */
 	uint8_t cr8; /* USER: as the board's local APIC has it */
 };
 

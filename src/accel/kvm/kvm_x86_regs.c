@@ -34,7 +34,7 @@ static const struct group groups[] = {
 /* Processors without XSAVE have no XCR0. */
 static bool has_group(const struct hull_kvm_vcpu *v, uint32_t bit)
 {
-	return bit != HULL_KVM_XCRS || hull_kvm_cap(v->vm, KVM_CAP_XCRS);
+	return bit != HULL_KVM_XCRS || v->vm->arch.has_xcrs;
 }
 
 static int read_groups(struct hull_kvm_vcpu *v, uint32_t bits)
@@ -89,6 +89,7 @@ int hull_kvm_x86_capture(struct hull_kvm_vcpu *v, struct hull_err *err)
 	if (r < 0)
 		return hull_kvm_refused(err, "to show a vCPU's registers", -r);
 	a->reset_msrs.nmsrs = (uint32_t)r; /* up to the first that it does not have */
+	a->fresh = true;
 	return 0;
 }
 
@@ -287,6 +288,7 @@ int hull_kvm_arch_reg_set(struct hull_kvm_vcpu *v, uint32_t reg, uint64_t value)
 		return HULL_ENOENT;
 	if (value & ~low_mask(r.bits))
 		return HULL_EINVAL;
+	v->arch.fresh = false;
 	if (r.class != X86_CLASS_SEGMENT) {
 		p = place_of(reg, &r);
 		if (!p.bytes)
@@ -377,6 +379,7 @@ int hull_kvm_arch_load(struct hull_kvm_vcpu *v, const void *buf, size_t len)
 	if (len != sizeof(s))
 		return HULL_EINVAL;
 	memcpy(&s, buf, sizeof(s));
+	v->arch.fresh = false;
 	hull_kvm_x86_flush(v);
 	if (v->vm->irqchip != HULL_IRQCHIP_USER) {
 		r = hull_kvm_vcpu_ioctl(v, KVM_SET_LAPIC, &s.lapic);
