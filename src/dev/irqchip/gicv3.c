@@ -59,6 +59,7 @@ struct gicv3 {
 	uint32_t edge[WORDS];  /* edge-triggered */
 	uint32_t active[WORDS];
 	uint32_t taken[WORDS];
+	uint32_t by_hand[WORDS]; /* taken, and pending as `latch` said; of levels */
 	uint8_t priority[WORDS * 32];
 	uint8_t owner[SPI_WORDS * 32]; /* the vCPU that has it active or taken */
 	uint64_t router[SPI_WORDS * 32];
@@ -93,15 +94,20 @@ static uint32_t bit_of(unsigned intid)
 	return UINT32_C(1) << intid % 32;
 }
 
-/* SPIs of word `w` that go to `v`. */
-static uint32_t routed(const struct gicv3 *s, unsigned w, unsigned v)
+/* SPIs of word `w` of which `cpus` (s->target, s->owner) says `v`. */
+static uint32_t those_of(const uint8_t *cpus, unsigned w, unsigned v)
 {
-	const uint8_t *target = &s->target[(w - CPUS) * 32];
 	uint32_t m = 0;
 
 	for (unsigned i = 0; i < 32; i++)
-		m |= (uint32_t)(target[i] == v) << i;
+		m |= (uint32_t)(cpus[(w - CPUS) * 32 + i] == v) << i;
 	return m;
+}
+
+/* What may be signalled. */
+static uint32_t forwarded(const struct gicv3 *s, unsigned w)
+{
+	return s->ctlr & CTLR_GRP1 ? s->enable[w] & s->group[w] : 0;
 }
 
 /* What is pending and may be signalled. */
@@ -109,16 +115,25 @@ static uint32_t deliverable(const struct gicv3 *s, unsigned w)
 {
 	uint32_t pending = s->latch[w] | (s->line[w] & ~s->edge[w]);
 
-	if (!(s->ctlr & CTLR_GRP1))
-		return 0;
-	return pending & s->enable[w] & s->group[w] & ~s->active[w] & ~s->taken[w];
+	return pending & forwarded(s, w) & ~s->active[w] & ~s->taken[w];
 }
 
 static uint32_t deliverable_to(const struct gicv3 *s, unsigned w, unsigned v)
 {
 	uint32_t m = deliverable(s, w);
 
-	return w < CPUS || !m ? m : m & routed(s, w, v);
+	return w < CPUS || !m ? m : m & those_of(s->target, w, v);
+}
+
+/*
+ * What `v` has taken and is pending anew: the vCPU may be through with the first time, which nobody
+ * is told of edges.
+ */
+static uint32_t again_at(const struct gicv3 *s, unsigned w, unsigned v)
+{
+	uint32_t m = s->latch[w] & s->taken[w] & forwarded(s, w);
+
+	return w < CPUS || !m ? m : m & those_of(s->owner, w, v);
 }
 
 /* The one of highest priority for `v`, lowest number first; false: none. */
@@ -142,10 +157,10 @@ static bool best(const struct gicv3 *s, unsigned v, unsigned *ret)
 
 static bool any(const struct gicv3 *s, unsigned v)
 {
-	uint32_t m = deliverable(s, v);
+	uint32_t m = deliverable(s, v) | again_at(s, v, v);
 
 	for (unsigned k = 0; !m && k < spi_words(s); k++)
-		m = deliverable_to(s, CPUS + k, v);
+		m = deliverable_to(s, CPUS + k, v) | again_at(s, CPUS + k, v);
 	return m;
 }
 
@@ -182,10 +197,14 @@ static void drive(struct gicv3 *s, unsigned v, unsigned intid, bool level)
 	set_bits(&s->line[w], bit_of(intid), level);
 	if (rises && s->edge[w] & bit_of(intid))
 		s->latch[w] |= bit_of(intid);
-	if (intid < PRIVATE)
+	if (intid < PRIVATE) {
 		update(s, v);
-	else if (s->target[intid - PRIVATE] < CPUS)
+		return;
+	}
+	if (s->target[intid - PRIVATE] < CPUS)
 		update(s, s->target[intid - PRIVATE]);
+	if (s->taken[w] & bit_of(intid))
+		update(s, s->owner[intid - PRIVATE]);
 }
 
 static void gic_input(struct hull_dev *d, uint32_t n, bool level)
@@ -227,21 +246,26 @@ static bool vgic_pull(void *arg, struct hull_vcpu *vcpu, struct hull_vgic_irq *r
 {
 	struct gicv3 *s = arg;
 	unsigned v = vcpu->id, intid, w;
-	bool found, active;
+	bool found, active, edge;
 
 	hull_dev_enter(&s->dev);
 	active = find_active(s, v, &intid);
 	found = active || best(s, v, &intid);
 	if (found) {
 		w = word_of(v, intid);
+		edge = s->edge[w] & bit_of(intid);
 		*ret = (struct hull_vgic_irq){ .intid = intid,
 			                       .priority = s->priority[w * 32 + intid % 32],
-			                       .level = !(s->edge[w] & bit_of(intid)),
-			                       .pending = !active,
+			                       .level = !edge,
+			                       .pending = !active ||
+			                                  (edge && s->latch[w] & forwarded(s, w) &
+			                                                   bit_of(intid)),
 			                       .active = active };
 		s->taken[w] |= bit_of(intid);
-		if (!active)
+		if (ret->pending) {
+			set_bits(&s->by_hand[w], bit_of(intid), s->latch[w] & bit_of(intid));
 			s->latch[w] &= ~bit_of(intid);
+		}
 		if (intid >= PRIVATE)
 			s->owner[intid - PRIVATE] = (uint8_t)v;
 		update(s, v);
@@ -259,9 +283,10 @@ static void vgic_push(void *arg, struct hull_vcpu *vcpu, const struct hull_vgic_
 	hull_dev_enter(&s->dev);
 	s->taken[w] &= ~bit;
 	set_bits(&s->active[w], bit, irq->active);
-	/* A level is pending as long as it is high. */
-	if (irq->pending && s->edge[w] & bit)
+	/* A level is pending as long as it is high, or until what the guest wrote is answered. */
+	if (irq->pending && (s->edge[w] | s->by_hand[w]) & bit)
 		s->latch[w] |= bit;
+	s->by_hand[w] &= ~bit;
 	update_word(s, w);
 	hull_dev_leave(&s->dev);
 }
@@ -326,7 +351,10 @@ static void write_bits(struct gicv3 *s, unsigned kind, unsigned w, uint32_t valu
 	case ISENABLER: s->enable[w] |= value; break;
 	case ICENABLER: s->enable[w] &= ~value; break;
 	case ISPENDR: s->latch[w] |= value; break;
-	case ICPENDR: s->latch[w] &= ~value; break;
+	case ICPENDR:
+		s->latch[w] &= ~value;
+		s->by_hand[w] &= ~value;
+		break;
 	case ISACTIVER: s->active[w] |= value; break;
 	case ICACTIVER: s->active[w] &= ~value; break;
 	default: return;
@@ -583,6 +611,7 @@ static void gic_reset(struct hull_dev *d)
 	memset(s->latch, 0, sizeof(s->latch));
 	memset(s->active, 0, sizeof(s->active));
 	memset(s->taken, 0, sizeof(s->taken));
+	memset(s->by_hand, 0, sizeof(s->by_hand));
 	memset(s->edge, 0, sizeof(s->edge));
 	memset(s->priority, 0, sizeof(s->priority));
 	memset(s->owner, 0, sizeof(s->owner));
@@ -623,6 +652,7 @@ static const struct hull_field gic_fields[] = {
 	HULL_FIELD_ARRAY(struct gicv3, active),   HULL_FIELD_ARRAY(struct gicv3, taken),
 	HULL_FIELD_ARRAY(struct gicv3, priority), HULL_FIELD_ARRAY(struct gicv3, owner),
 	HULL_FIELD_ARRAY(struct gicv3, router),   HULL_FIELD_ARRAY(struct gicv3, waker),
+	HULL_FIELD_ARRAY(struct gicv3, by_hand),
 };
 
 static const struct hull_prop gic_props[] = {
