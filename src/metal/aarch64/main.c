@@ -171,6 +171,7 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 	metal_thread_adopt(cpu);
 	metal_gic_enable_ppi(board.hyp_timer);
 	metal_gic_enable_ppi(board.virtual_timer);
+	metal_gic_enable_ppi(board.maintenance);
 	metal_say("hull: %u CPU%s, %llu MiB free, at EL2", board.ncpus, board.ncpus == 1 ? "" : "s",
 	          (unsigned long long)(metal_frames_left() >> 20));
 	start_cpus();
@@ -193,6 +194,7 @@ void metal_main_secondary(struct metal_cpu *cpu)
 	metal_thread_adopt(cpu);
 	metal_gic_enable_ppi(board.hyp_timer);
 	metal_gic_enable_ppi(board.virtual_timer);
+	metal_gic_enable_ppi(board.maintenance);
 	/* Where the CPU idles when its threads have ended. */
 	for (;;)
 		metal_wait(&idle_word, 0, HULL_NEVER);

@@ -120,6 +120,9 @@ void el2_gic_out(struct el2_vcpu *v)
 		write_lr(n, 0);
 	}
 	v->nlrs = 0;
+	/* That they are empty is no news here: the interrupt would not end. */
+	sysreg_write(ich_hcr_el2, HCR_EN);
+	isb();
 }
 
 void el2_gic_in(struct el2_vcpu *v)

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Tiny guests of the hypervisor (tests/metal/guests), one for each thing that could go wrong: each
+says itself whether it is well."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import _machine
+
+sys.stdout.reconfigure(line_buffering=True)
+FOLDER = os.path.join(os.environ["HULL_SOURCE"], "tests/metal/guests")
+CC = "aarch64-linux-gnu-gcc"
+TOML = """[vm]
+name = "{name}"
+[machine]
+arch = "aarch64"
+[memory]
+size = "16M"
+[cpu]
+count = {vcpus}
+[boot]
+kernel = "{kernel}"
+"""
+
+# The guest, its vCPUs, the machine's CPUs and their kind.
+CASES = [
+    ("level", 1, 1, "cortex-a72"),
+    ("ipi", 2, 2, "cortex-a72"),
+]
+
+
+def image(folder, name, vcpus):
+    kernel, toml, out = (os.path.join(folder, f) for f in ("guest.elf", "vm.toml", "hull.img"))
+    subprocess.run([CC, "-nostdlib", "-static", "-Wl,--build-id=none,-Ttext=0x40200000,-z,norelro",
+                    "-I", FOLDER, "-o", kernel, os.path.join(FOLDER, name + ".S")], check=True)
+    with open(toml, "w", encoding="utf-8") as f:
+        f.write(TOML.format(name=name, vcpus=vcpus, kernel=kernel))
+    subprocess.run([os.environ["HULL_FAST"], "build", "--metal", toml, "--hypervisor",
+                    os.environ["HULL_METAL"], "-w", out], check=True)
+    return out
+
+
+print("1..%d" % len(CASES))
+failed = 0
+for n, (name, vcpus, cpus, cpu) in enumerate(CASES, 1):
+    with tempfile.TemporaryDirectory() as folder:
+        text = _machine.run(image(folder, name, vcpus), cpu=cpu, cpus=cpus, seconds=100)
+    good = "ok\n" in text and "not ok" not in text and "hull: done, 0 bytes are not back" in text
+    failed += not good
+    print("%s %d - %s, %d vCPUs on %d" % ("ok" if good else "not ok", n, name, vcpus, cpus))
+    if not good:
+        print("# " + text.replace("\n", "\n# "))
+sys.exit(failed > 0)
