@@ -166,7 +166,8 @@ build_nested() {
 # The hypervisor as an image for an emulated machine.
 build_metal() {
 	need_build
-	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-system-aarch64 qemu-system-arm
+	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-system-aarch64 qemu-system-arm \
+		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
 	configure build-metal --buildtype=debugoptimized -Dmetal=true -Dtests=false \
 		--cross-file tools/metal/aarch64.ini
 	compile build-metal

@@ -7,27 +7,17 @@ interrupt controllers.  What a host cannot do is skipped by name.
 """
 # timeout: 600
 import concurrent.futures
-import glob
 import os
 import re
 import subprocess
 import sys
 import tempfile
 
-SOURCE = os.environ["HULL_SOURCE"]
+import _micro
+
 HULL = os.environ["HULL"]
-FOLDER = os.path.join(SOURCE, "tests/guest/micro")
 LIMIT_S = 60
 
-COMMON = ["-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-fno-pie", "-no-pie",
-          "-static", "-nostdlib", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-tree-vectorize",
-          "-fno-builtin", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments", "-Wl,-z,max-page-size=4096"]
-ARCHES = {
-    "x86_64": (["gcc", "-m64", "-mno-red-zone", "-fcf-protection=none", "-Wl,-Ttext-segment=0x200000"],
-               ["-mgeneral-regs-only"], ["-mno-avx"]),
-    "riscv64": (["riscv64-linux-gnu-gcc", "-mcmodel=medany", "-mabi=lp64d", "-Wl,-Ttext=0x80200000"],
-                ["-march=rv64imafdc_zicsr"], ["-march=rv64imafdc_zicsr"]),
-}
 # name: (architecture, options)
 RUNNERS = {
     "engine-interp": ("riscv64", ["--accel", "none", "--engine", "interp"]),
@@ -50,24 +40,8 @@ def case(name, passed, detail="", skip=None):
         print("".join("# %s\n" % line for line in detail.splitlines()[-40:]), end="")
 
 
-def build(arch, test, work):
-    with open(os.path.join(FOLDER, test + ".c"), encoding="utf-8") as f:
-        floating = "fpu: yes" in f.read()
-    tool, plain, fpu = ARCHES[arch]
-    out = os.path.join(work, "%s.%s" % (test, arch))
-    files = [os.path.join(FOLDER, f) for f in ("start_%s.S" % arch, "arch_%s.c" % arch, "micro.c", test + ".c")]
-    subprocess.run([*tool, *COMMON, *(fpu + ["-DMICRO_FPU"] if floating else plain), "-o", out, *files], check=True)
-    return out
-
-
-def cpus(test):
-    with open(os.path.join(FOLDER, test + ".c"), encoding="utf-8") as f:
-        m = re.search(r"cpus: (\d+)", f.read())
-    return m[1] if m else "1"
-
-
 def run(runner, test, image):
-    command = [HULL, "run", image, "--memory", "64M", "--cpus", cpus(test), "--no-input", *RUNNERS[runner][1]]
+    command = [HULL, "run", image, "--memory", "64M", "--cpus", _micro.cpus(test), "--no-input", *RUNNERS[runner][1]]
     try:
         p = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S, check=False)
         return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
@@ -86,27 +60,19 @@ def why_not(arch):
     return None
 
 
-def complete(text):
-    """All of the TAP is there, and all of it passed."""
-    plan = re.search(r"^1\.\.(\d+)", text, re.M)
-    return plan and len(re.findall(r"^ok ", text, re.M)) == int(plan[1]) and "not ok" not in text and \
-        text.rstrip().endswith("# end")
-
-
 def judge(runner, test, result, reference):
     status, out, err = result
     name = "%s: %s" % (runner, test)
     if status != 0 and EMULATED.search(err):
         case(name, True, skip="KVM of this host emulates kernels, and not this instruction")
         return
-    case(name, status == 0 and complete(out), "exit code %d\n%s%s" % (status, out, err))
-    if complete(out):
+    case(name, status == 0 and _micro.complete(out), "exit code %d\n%s%s" % (status, out, err))
+    if _micro.complete(out):
         reference.setdefault(test, {})[runner] = out
 
 
 def main():
-    tests = [os.path.basename(f)[:-2] for f in sorted(glob.glob(FOLDER + "/*.c"))]
-    tests = [t for t in tests if t != "micro" and not t.startswith("arch_")]
+    tests = _micro.names()
     wanted = sys.argv[1:]
     reference = {}
     with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -121,7 +87,7 @@ def main():
                     continue
                 image = os.path.join(work, "%s.%s" % (test, arch))
                 if not os.path.exists(image):
-                    build(arch, test, work)
+                    _micro.build(arch, test, work)
                 jobs.append((runner, test, pool.submit(run, runner, test, image)))
         for runner, test, job in jobs:
             judge(runner, test, job.result(), reference)

@@ -74,17 +74,13 @@ static bool has_keys(void)
 	X(8, s3_0_c2_c3_0) \
 	X(9, s3_0_c2_c3_1)
 
-/* Wake it when its timer would have fired. */
+/* Wake it when its timer would have fired: by its thread, which is one of this CPU's. */
 static void watch_timer(struct el2_vcpu *v)
 {
 	uint64_t ctl = v->sys[EL2_cntv_ctl_el0], cval = v->sys[EL2_cntv_cval_el0];
-	uint64_t now = sysreg_read(cntpct_el0) - v->vm->cntvoff;
 
-	if ((ctl & (CTL_ENABLE | CTL_MASK)) != CTL_ENABLE)
-		return;
-	v->timer_watched = true;
-	hull_timer_set(v->vm->vm, &v->vcpu->timer,
-	               hull_clock_now(v->vm->vm) + (cval > now ? metal_ns(cval - now) : 0));
+	if (v->thread && (ctl & (CTL_ENABLE | CTL_MASK)) == CTL_ENABLE)
+		metal_thread_alarm(v->thread, v, metal_ns(cval + v->vm->cntvoff));
 }
 
 /* `v` is in this CPU, whose `resident` does not name it any more. */
@@ -95,7 +91,7 @@ static void take_out(struct el2_vcpu *v)
 	sysreg_write(cntv_ctl_el0, 0);
 	isb();
 	if (v->timer_high || v->timer_fired)
-		metal_gic_deactivate(v->timer_intid);
+		metal_gic_set_active(v->timer_intid, false);
 	v->vmcr = sysreg_read(ich_vmcr_el2);
 	v->ap0r0 = sysreg_read(ich_ap0r0_el2);
 	v->ap1r0 = sysreg_read(ich_ap1r0_el2);
@@ -152,10 +148,7 @@ void el2_load(struct el2_vcpu *v)
 	other = hull_swap_acqrel(&cpu->resident, NULL);
 	if (other)
 		take_out(other);
-	if (v->timer_watched) {
-		v->timer_watched = false;
-		hull_timer_set(v->vm->vm, &v->vcpu->timer, HULL_NEVER);
-	}
+	metal_thread_alarm(v->thread, NULL, HULL_NEVER);
 	sysreg_write(cntvoff_el2, v->vm->cntvoff);
 	restore_sys(v->sys);
 	el2_fp_restore(&v->fp);
@@ -164,8 +157,8 @@ void el2_load(struct el2_vcpu *v)
 		EL2_KEY_REGS(X)
 #undef X
 	}
-	if (v->timer_high || v->timer_fired)
-		metal_gic_activate(v->timer_intid);
+	/* Whoever was here before may have left it in any state. */
+	metal_gic_set_active(v->timer_intid, v->timer_high || v->timer_fired);
 	sysreg_write(ich_hcr_el2, 1);
 	sysreg_write(ich_vmcr_el2, v->vmcr);
 	sysreg_write(ich_ap0r0_el2, v->ap0r0);

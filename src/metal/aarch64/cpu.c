@@ -153,7 +153,6 @@ void metal_idle(uint64_t deadline)
 	metal_alarm(deadline);
 	wfi();
 	metal_serve_interrupts();
-	el2_timer_wake(metal_this_cpu()->resident);
 }
 
 static uint64_t firmware(uint64_t fn, uint64_t a, uint64_t b, uint64_t c)

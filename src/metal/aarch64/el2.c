@@ -165,7 +165,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	struct el2_vcpu *v = state(vcpu);
 
 	el2_drop(v);
-	v->timer_high = v->timer_fired = false;
+	v->timer_high = v->timer_fired = v->timer_over = false;
 	v->timer_intid = metal_virtual_timer();
 	v->nlrs = 0;
 	v->again = false;
@@ -185,7 +185,6 @@ static int el2_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 
 	v->vcpu = vcpu;
 	v->vm = hull_vm_accel_state(vcpu->vm);
-	hull_timer_init(&vcpu->timer, el2_timer_due);
 	el2_vcpu_reset(vcpu);
 	return 0;
 }
@@ -208,10 +207,43 @@ static void show_lines(struct el2_vcpu *v)
 
 unsigned metal_enter(struct a64_regs *regs);
 
+/* Into the guest and out of it.  Nothing here blocks. */
+static unsigned execute(struct el2_vcpu *v)
+{
+	struct metal_cpu *cpu = metal_this_cpu();
+	unsigned kind;
+
+	el2_load(v);
+	if (hull_vm_vgic(v->vm->vm))
+		el2_gic_show(v);
+	else
+		show_lines(v);
+	if (hull_load_relaxed(&cpu->dirty))
+		metal_plan(cpu);
+	kind = metal_enter(&v->regs);
+	v->esr = sysreg_read(esr_el2);
+	v->far = sysreg_read(far_el2);
+	v->hpfar = sysreg_read(hpfar_el2);
+	if (v->nlrs)
+		el2_gic_read(v);
+	return kind;
+}
+
+/* The guest waits: here, while nobody else wants the CPU.  False: somebody does. */
+static bool waited(struct el2_vcpu *v)
+{
+	while (!hull_load_seqcst(&v->vcpu->attention) && !v->timer_fired)
+		if (!metal_wait_here())
+			return false;
+	return true;
+}
+
 static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	struct el2_vcpu *v = state(vcpu);
+	bool vgic = hull_vm_vgic(vcpu->vm);
 
+	v->thread = metal_this_cpu()->current;
 	for (;;) {
 		unsigned kind;
 
@@ -225,25 +257,21 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 				return 0;
 			}
 		}
-		el2_load(v);
 		if (v->timer_fired)
 			el2_timer_tell(v);
-		if (hull_vm_vgic(vcpu->vm))
-			el2_gic_in(v);
-		else
-			show_lines(v);
-		if (hull_load_relaxed(&metal_this_cpu()->dirty))
-			metal_plan(metal_this_cpu());
-		kind = metal_enter(&v->regs);
-		if (v->nlrs)
-			el2_gic_out(v);
-		if (kind == 0 && !el2_handle(v, exit))
+		if (vgic && (hull_vcpu_lines(vcpu) || v->again))
+			el2_gic_pull(v);
+		kind = execute(v);
+		if (v->nlrs || v->timer_over)
+			el2_gic_push(v);
+		if (kind == 0 && !el2_handle(v, exit) &&
+		    !(exit->kind == HULL_EXIT_HALT && waited(v)))
 			return 0;
 		if (kind == 1)
 			metal_serve_interrupts();
 		if (kind == 3) {
 			exit->kind = HULL_EXIT_FAIL;
-			exit->fail.code = (int64_t)sysreg_read(esr_el2);
+			exit->fail.code = (int64_t)v->esr;
 			exit->fail.why = "the machine reported an SError";
 			return 0;
 		}

@@ -50,7 +50,7 @@ enum el2_sysreg {
 };
 
 /* Pointer authentication (FEAT_PAuth): ten halves of keys. */
-enum { EL2_KEYS = 10 };
+enum { EL2_KEYS = 10, EL2_MAX_LRS = 16 };
 
 struct el2_fp {
 	uint64_t v[64];
@@ -77,18 +77,21 @@ struct el2_vcpu {
 	uint32_t timer_intid;
 	bool timer_high;             /* its virtual timer's interrupt is active in the GIC */
 	bool timer_fired;            /* the same, and the model does not know yet */
-	bool timer_watched;          /* by the core: el2_timer_due() */
-	unsigned nlrs;               /* list registers in use: only while it executes */
+	bool timer_over;             /* the guest has ended it, and the model does not know yet */
+	struct metal_thread *thread; /* that runs it */
+	uint64_t lr[EL2_MAX_LRS];    /* list registers, while it does not execute */
+	unsigned nlrs;               /* how many are in use */
+	bool more;                   /* the model has interrupts for which they had no room */
 	bool again;                  /* there are active interrupts to put into them */
 	uint64_t vmcr, ap0r0, ap1r0; /* its CPU interface, while it is not resident */
-	uint64_t esr;                /* of the exit that is being completed */
-	uint64_t far;
-	uint64_t aborts; /* that were injected */
+	uint64_t esr, far, hpfar;    /* of its last exit */
+	uint64_t aborts;             /* that were injected */
 };
 
 /*
  * Bring a vCPU into this CPU; take it out, if it is in this one; forget what any CPU has of it,
- * while it does not run.
+ * while it does not run.  None of them blocks: from el2_load() until the guest executes, and from
+ * there until what the CPU has of it is read, no other thread may run on this CPU.
  */
 void el2_load(struct el2_vcpu *v);
 void el2_put(struct el2_vcpu *v);
@@ -101,27 +104,29 @@ uint64_t el2_mpidr(const struct hull_vcpu *vcpu);
 uint64_t el2_sys_get(struct el2_vcpu *v, enum el2_sysreg n);
 void el2_sys_set(struct el2_vcpu *v, enum el2_sysreg n, uint64_t value);
 
-/* What the hardware would do: exceptions to EL1 (resident). */
+/*
+ * What the hardware would do: exceptions to EL1 (resident).  An abort is told as external, with
+ * what the syndrome `esr` of the exit says of the access.
+ */
 void el2_inject_undefined(struct el2_vcpu *v);
-void el2_inject_abort(struct el2_vcpu *v, bool instruction, uint64_t va);
+void el2_inject_abort(struct el2_vcpu *v, uint64_t esr, uint64_t va);
 
-/* Before and after the guest executes: list registers. */
-void el2_gic_in(struct el2_vcpu *v);
-void el2_gic_out(struct el2_vcpu *v);
+/*
+ * List registers.  Before the guest executes: take what the model has, then, resident, show it.
+ * After: read them back, then tell the model.  The first and the last may block.
+ */
+void el2_gic_pull(struct el2_vcpu *v);
+void el2_gic_show(struct el2_vcpu *v);
+void el2_gic_read(struct el2_vcpu *v);
+void el2_gic_push(struct el2_vcpu *v);
+
 /*
  * The virtual timer's interrupt came on this CPU, where `v` (or nobody: NULL) is resident: noted,
  * as this may be in the middle of anything.  Then the vCPU is woken if it waits, and on its own
  * thread tells the model.
  */
 void el2_timer_fired(struct el2_vcpu *v);
-void el2_timer_wake(struct el2_vcpu *v);
 void el2_timer_tell(struct el2_vcpu *v);
-
-/*
- * While a vCPU is not resident its virtual timer is one of the core's (hull_vcpu.timer), which
- * wakes it: back in the CPU the timer fires by itself.
- */
-void el2_timer_due(struct hull_timer *t);
 
 /* Deal with a synchronous exception from the guest; true: go on. */
 bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit);

@@ -28,6 +28,7 @@ enum {
 #define ISS_ISV      BIT(24)
 #define ISS_SSE      BIT(21)
 #define ISS_SF       BIT(15)
+#define ISS_CM       BIT(8)
 #define ISS_S1PTW    BIT(7)
 #define ISS_WNR      BIT(6)
 #define FSC_EXTERNAL 0x10
@@ -61,15 +62,17 @@ void el2_inject_undefined(struct el2_vcpu *v)
 	enter_el1(v, (uint64_t)EC_UNKNOWN << 26 | ESR_IL);
 }
 
-void el2_inject_abort(struct el2_vcpu *v, bool instruction, uint64_t va)
+void el2_inject_abort(struct el2_vcpu *v, uint64_t esr, uint64_t va)
 {
 	bool lower = (v->regs.pstate & PSTATE_MODE) == PSTATE_EL0;
+	bool instruction = bits(esr, 31, 26) == EC_IABT_LOWER;
 	uint64_t ec = instruction ? EC_IABT : EC_DABT;
+	uint64_t kind = instruction ? 0 : esr & (ISS_WNR | ISS_CM);
 
 	/* The classes for a lower level are one less. */
 	v->aborts++;
 	el2_sys_set(v, EL2_far_el1, va);
-	enter_el1(v, (ec - lower) << 26 | ESR_IL | FSC_EXTERNAL);
+	enter_el1(v, (ec - lower) << 26 | ESR_IL | kind | FSC_EXTERNAL);
 }
 
 static uint64_t *reg_x(struct el2_vcpu *v, unsigned n)
@@ -91,18 +94,16 @@ static uint64_t get_x(struct el2_vcpu *v, unsigned n)
 /* An abort by stage 2: an access to a device if the syndrome describes it. */
 static bool data_abort(struct el2_vcpu *v, uint64_t esr, struct hull_exit *exit)
 {
-	uint64_t va = sysreg_read(far_el2);
+	uint64_t va = v->far;
 	unsigned size = 1U << bits(esr, 23, 22);
 
 	/* HPFAR_EL2 says nothing of permission faults (D19.2.57). */
 	if (!(esr & ISS_ISV) || esr & ISS_S1PTW || bits(esr, 5, 2) == FSC_PERMISSION) {
-		el2_inject_abort(v, false, va);
+		el2_inject_abort(v, esr, va);
 		return true;
 	}
-	v->esr = esr;
-	v->far = va;
 	exit->kind = HULL_EXIT_MMIO;
-	exit->io.addr = bits(sysreg_read(hpfar_el2), 43, 4) << 12 | (va & HULL_PAGE_MASK);
+	exit->io.addr = bits(v->hpfar, 43, 4) << 12 | (va & HULL_PAGE_MASK);
 	exit->io.size = (uint8_t)size;
 	exit->io.write = esr & ISS_WNR;
 	exit->io.data = get_x(v, (unsigned)bits(esr, 20, 16)) & low_mask(8 * size);
@@ -135,7 +136,7 @@ void el2_complete(struct el2_vcpu *v, const struct hull_exit *exit)
 	}
 	if (exit->io.failed) {
 		v->regs.pc -= 4;
-		el2_inject_abort(v, false, v->far);
+		el2_inject_abort(v, v->esr, v->far);
 	} else if (!exit->io.write) {
 		finish_load(v, exit);
 	}
@@ -211,7 +212,6 @@ static bool system_register(struct el2_vcpu *v, uint64_t esr, struct hull_exit *
 			set_x(v, rt, value);
 		return true;
 	}
-	v->esr = esr;
 	exit->kind = HULL_EXIT_SYSREG;
 	exit->io.addr = n;
 	exit->io.size = 8;
@@ -233,7 +233,7 @@ static bool wait(struct el2_vcpu *v, uint64_t esr, struct hull_exit *exit)
 
 bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit)
 {
-	uint64_t esr = sysreg_read(esr_el2);
+	uint64_t esr = v->esr;
 
 	switch (bits(esr, 31, 26)) {
 	case EC_HVC64: return call(v, exit);
@@ -241,7 +241,7 @@ bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit)
 	case EC_WFX: return wait(v, esr, exit);
 	case EC_SYSREG: return system_register(v, esr, exit);
 	case EC_SMC64: v->regs.pc += 4; return call(v, exit);
-	case EC_IABT_LOWER: el2_inject_abort(v, true, sysreg_read(far_el2)); return true;
+	case EC_IABT_LOWER: el2_inject_abort(v, esr, v->far); return true;
 	default: el2_inject_undefined(v); return true;
 	}
 }

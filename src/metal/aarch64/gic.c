@@ -20,6 +20,7 @@ enum {
 	GICR_ISENABLER0 = GICR_SGI + 0x100,
 	GICR_ICENABLER0 = GICR_SGI + 0x180,
 	GICR_ISACTIVER0 = GICR_SGI + 0x300,
+	GICR_ICACTIVER0 = GICR_SGI + 0x380,
 	GICR_IPRIORITYR = GICR_SGI + 0x400,
 	GICR_STRIDE = 0x20000,
 };
@@ -147,9 +148,9 @@ void metal_gic_deactivate(uint32_t intid)
 	sysreg_write(icc_dir_el1, intid);
 }
 
-void metal_gic_activate(uint32_t intid)
+void metal_gic_set_active(uint32_t intid, bool on)
 {
-	mmio_write32(mine() + GICR_ISACTIVER0, 1U << intid % 32);
+	mmio_write32(mine() + (on ? GICR_ISACTIVER0 : GICR_ICACTIVER0), 1U << intid % 32);
 }
 
 void metal_gic_kick(uint64_t mpidr)

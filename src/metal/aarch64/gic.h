@@ -29,8 +29,8 @@ void metal_gic_disable_spi(uint32_t intid);
 /* Acknowledge and drop; METAL_INTID_NONE: nothing is pending. */
 uint32_t metal_gic_take(void);
 void metal_gic_deactivate(uint32_t intid);
-/* Make a PPI active, as if it had been taken. */
-void metal_gic_activate(uint32_t intid);
+/* Make a PPI active, as if it had been taken, or not. */
+void metal_gic_set_active(uint32_t intid, bool on);
 
 /* Make another CPU take METAL_SGI_KICK. */
 void metal_gic_kick(uint64_t mpidr);

@@ -83,15 +83,6 @@ static uint64_t encode(const struct el2_vcpu *v, const struct hull_vgic_irq *irq
 	return lr | (irq->level ? LR_EOI : 0);
 }
 
-/* The virtual timer no longer wants anything: its interrupt is over, here and in the GIC. */
-static void timer_over(struct el2_vcpu *v, const struct hull_vgic *g, bool deactivate)
-{
-	v->timer_high = false;
-	if (deactivate)
-		metal_gic_deactivate(v->timer_intid);
-	g->line(g->arg, v->vcpu, v->timer_intid, false);
-}
-
 static bool timer_wants(void)
 {
 	uint64_t ctl = sysreg_read(cntv_ctl_el0);
@@ -99,45 +90,67 @@ static bool timer_wants(void)
 	return (ctl & (CTL_ENABLE | CTL_MASK | CTL_STATUS)) == (CTL_ENABLE | CTL_STATUS);
 }
 
-static void take_back(struct el2_vcpu *v, const struct hull_vgic *g, uint64_t lr)
+/* The virtual timer no longer wants anything: its interrupt is over, here and in the GIC. */
+static void read_timer(struct el2_vcpu *v, uint64_t lr)
 {
-	struct hull_vgic_irq irq = { .intid = (uint32_t)lr,
-		                     .pending = lr & LR_PENDING,
-		                     .active = lr & LR_ACTIVE };
-
-	if (lr & LR_HW && !irq.active && (!irq.pending || !timer_wants()))
-		timer_over(v, g, irq.pending);
-	g->push(g->arg, v->vcpu, &irq);
-	v->again |= irq.active;
+	if (lr & LR_ACTIVE || (lr & LR_PENDING && timer_wants()))
+		return;
+	v->timer_high = false;
+	v->timer_over = true;
+	if (lr & LR_PENDING)
+		metal_gic_set_active(v->timer_intid, false);
 }
 
-void el2_gic_out(struct el2_vcpu *v)
+void el2_gic_read(struct el2_vcpu *v)
+{
+	/* Without interrupts it would never be quiet. */
+	if (v->more)
+		sysreg_write(ich_hcr_el2, HCR_EN);
+	for (unsigned n = 0; n < v->nlrs; n++) {
+		v->lr[n] = read_lr(n);
+		write_lr(n, 0);
+		if (v->lr[n] & LR_HW)
+			read_timer(v, v->lr[n]);
+	}
+}
+
+void el2_gic_push(struct el2_vcpu *v)
 {
 	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
 
-	for (unsigned n = 0; n < v->nlrs; n++) {
-		take_back(v, g, read_lr(n));
-		write_lr(n, 0);
+	if (v->timer_over) {
+		v->timer_over = false;
+		g->line(g->arg, v->vcpu, v->timer_intid, false);
 	}
-	v->nlrs = 0;
-	/* That they are empty is no news here: the interrupt would not end. */
-	sysreg_write(ich_hcr_el2, HCR_EN);
-	isb();
+	while (v->nlrs) {
+		uint64_t lr = v->lr[--v->nlrs];
+		struct hull_vgic_irq irq = { .intid = (uint32_t)lr,
+			                     .pending = lr & LR_PENDING,
+			                     .active = lr & LR_ACTIVE };
+
+		g->push(g->arg, v->vcpu, &irq);
+		v->again |= irq.active;
+	}
 }
 
-void el2_gic_in(struct el2_vcpu *v)
+void el2_gic_pull(struct el2_vcpu *v)
 {
 	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
 	unsigned room = capacity();
 	struct hull_vgic_irq irq;
 
-	if (!hull_vcpu_lines(v->vcpu) && !v->again)
-		return;
 	v->again = false;
 	while (v->nlrs < room && g->pull(g->arg, v->vcpu, &irq))
-		write_lr(v->nlrs++, encode(v, &irq));
-	sysreg_write(ich_hcr_el2,
-	             hull_vcpu_lines(v->vcpu) && v->nlrs == room ? HCR_EN | HCR_UIE : HCR_EN);
+		v->lr[v->nlrs++] = encode(v, &irq);
+}
+
+void el2_gic_show(struct el2_vcpu *v)
+{
+	for (unsigned n = 0; n < v->nlrs; n++)
+		write_lr(n, v->lr[n]);
+	v->more = v->nlrs == capacity() && hull_vcpu_lines(v->vcpu);
+	if (v->more)
+		sysreg_write(ich_hcr_el2, HCR_EN | HCR_UIE);
 }
 
 void el2_timer_fired(struct el2_vcpu *v)
@@ -148,7 +161,7 @@ void el2_timer_fired(struct el2_vcpu *v)
 	}
 	/* Nobody will end it: the timer is off until somebody asks for it again. */
 	sysreg_write(cntv_ctl_el0, 0);
-	metal_gic_deactivate(metal_virtual_timer());
+	metal_gic_set_active(metal_virtual_timer(), false);
 }
 
 void el2_timer_tell(struct el2_vcpu *v)
@@ -160,16 +173,17 @@ void el2_timer_tell(struct el2_vcpu *v)
 	g->line(g->arg, v->vcpu, v->timer_intid, true);
 }
 
-void el2_timer_wake(struct el2_vcpu *v)
+void metal_idled(void)
 {
+	struct el2_vcpu *v = metal_this_cpu()->resident;
+
 	if (v && v->timer_fired)
 		hull_vcpu_post(v->vcpu, 0);
 }
 
-void el2_timer_due(struct hull_timer *t)
+void metal_thread_alarmed(void *arg)
 {
-	struct hull_vcpu *vcpu = CONTAINER_OF(t, struct hull_vcpu, timer);
+	struct el2_vcpu *v = arg;
 
-	if (hull_timer_take(vcpu->vm, t))
-		hull_vcpu_post(vcpu, 0);
+	hull_vcpu_post(v->vcpu, 0);
 }

@@ -14,6 +14,7 @@ struct extent {
 
 static struct extent *first;
 static uint64_t left;
+static uint32_t failing; /* metal_frames_fail() */
 static struct metal_spin spin;
 
 static hull_hpa start_of(const struct extent *e)
@@ -107,6 +108,8 @@ void *metal_frames_alloc(uint64_t bytes, uint64_t align)
 	bytes = align_up(bytes, HULL_PAGE_SIZE);
 	align = MAX(align, HULL_PAGE_SIZE);
 	metal_spin_lock(&spin);
+	if (failing && !--failing)
+		bytes = 0;
 	for (struct extent **at = &first; bytes && *at; at = &(*at)->next) {
 		hull_hpa fit = align_up(start_of(*at), align);
 
@@ -128,6 +131,13 @@ void metal_frames_free(void *at, uint64_t bytes)
 		return;
 	metal_spin_lock(&spin);
 	put((hull_hpa)(uintptr_t)at, align_up(bytes, HULL_PAGE_SIZE));
+	metal_spin_unlock(&spin);
+}
+
+void metal_frames_fail(uint32_t n)
+{
+	metal_spin_lock(&spin);
+	failing = n;
 	metal_spin_unlock(&spin);
 }
 

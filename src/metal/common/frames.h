@@ -19,6 +19,9 @@ bool metal_frames_claim(hull_hpa start, uint64_t bytes);
 void *metal_frames_alloc(uint64_t bytes, uint64_t align);
 void metal_frames_free(void *at, uint64_t bytes);
 
+/* For tests: the `n`-th allocation from now fails, once; 0: none. */
+void metal_frames_fail(uint32_t n);
+
 /* Free bytes, for statistics and tests. */
 uint64_t metal_frames_left(void);
 

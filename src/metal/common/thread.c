@@ -30,6 +30,7 @@ static uint32_t add(struct metal_thread *t, uint32_t cpu)
 
 	metal_spin_lock(&spin);
 	touch(cpu);
+	t->alarm = HULL_NEVER;
 	t->cpu = cpu;
 	t->id = id = ++last_id;
 	t->next = all;
@@ -98,9 +99,15 @@ void metal_thread_arrived(void)
 	metal_wake(&reaped, UINT32_MAX);
 }
 
+/* When a thread that waits wants to run at the latest. */
+static uint64_t due(const struct metal_thread *t)
+{
+	return MIN(t->deadline, t->alarm);
+}
+
 static bool is_ready(struct metal_thread *t, uint64_t now)
 {
-	if (t->state == METAL_WAITING && t->deadline <= now)
+	if (t->state == METAL_WAITING && due(t) <= now)
 		t->state = METAL_READY;
 	return t->state == METAL_READY;
 }
@@ -121,7 +128,7 @@ static struct metal_thread *pick(const struct metal_cpu *cpu, uint64_t *ret_dead
 		if (is_ready(t, now))
 			break;
 		if (t->state == METAL_WAITING)
-			deadline = MIN(deadline, t->deadline);
+			deadline = MIN(deadline, due(t));
 	} while (t != start);
 	*ret_deadline = deadline;
 	return t->cpu == cpu->index && t->state == METAL_READY ? t : NULL;
@@ -141,6 +148,7 @@ static void reschedule(struct metal_cpu *cpu)
 		}
 		metal_spin_unlock(&spin);
 		metal_idle(deadline);
+		metal_idled();
 		metal_spin_lock(&spin);
 	}
 	cpu->current = to;
@@ -166,6 +174,36 @@ void metal_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
 	cpu->current->deadline = deadline;
 	cpu->current->state = METAL_WAITING;
 	reschedule(cpu);
+	if (cpu->current->alarm != HULL_NEVER && cpu->current->alarm <= metal_now()) {
+		cpu->current->alarm = HULL_NEVER;
+		metal_thread_alarmed(cpu->current->alarm_arg);
+	}
+}
+
+void metal_thread_alarm(struct metal_thread *t, void *arg, uint64_t at)
+{
+	if (!t || (at == HULL_NEVER && t->alarm == HULL_NEVER))
+		return;
+	t->alarm = at;
+	t->alarm_arg = arg;
+	touch(t->cpu);
+}
+
+bool metal_wait_here(void)
+{
+	struct metal_cpu *cpu = metal_this_cpu();
+	uint64_t deadline;
+	struct metal_thread *t;
+
+	metal_spin_lock(&spin);
+	t = pick(cpu, &deadline);
+	metal_spin_unlock(&spin);
+	if (t != cpu->current)
+		return false;
+	metal_idle(deadline);
+	/* metal_alarm() is now another than metal_plan() wanted. */
+	touch(cpu->index);
+	return true;
 }
 
 void metal_wake(const uint32_t *word, uint32_t count)

@@ -21,6 +21,8 @@ struct metal_thread {
 	enum metal_thread_state state;
 	const uint32_t *word; /* what it waits for */
 	uint64_t deadline;
+	uint64_t alarm; /* ready then, too, and metal_thread_alarmed(alarm_arg); HULL_NEVER */
+	void *alarm_arg;
 	uint32_t ranks;            /* hal->held_ranks */
 	struct metal_thread *next; /* of all threads */
 	void *stack;
@@ -48,6 +50,11 @@ void metal_poke(uint32_t cpu);      /* make it look */
 void metal_switch(uint64_t *save_sp, uint64_t sp);
 void metal_thread_start(void);
 
+/* After metal_idle(), where a thread waited: what came may be for the resident vCPU. */
+void metal_idled(void);
+/* The alarm of the thread that runs went off. */
+void metal_thread_alarmed(void *arg);
+
 /* For metal_thread_start(): a thread's first step, in place of what follows metal_switch(). */
 void metal_thread_arrived(void);
 
@@ -69,6 +76,12 @@ void metal_wake(const uint32_t *word, uint32_t count);
 
 /* Wait until all threads that were made have ended and what they had is free again. */
 void metal_threads_settle(void);
+
+/* Wake a thread of this CPU at a time, if it waits then, with a word for it; HULL_NEVER. */
+void metal_thread_alarm(struct metal_thread *t, void *arg, uint64_t at);
+
+/* Wait for an interrupt, or for what other threads of this CPU wait for.  False: one is ready. */
+bool metal_wait_here(void);
 
 /* Let others run on this CPU. */
 void metal_yield(void);

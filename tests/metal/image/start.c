@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The hypervisor of the tests: the same, but for what it does once it is ready.  The name of the
+ * first VM says what: it is the test.
+ */
+#include "metal/common/start.h"
+
+#include "base/bits.h"
+#include "base/mem.h"
+#include "base/prng.h"
+#include "base/text.h"
+#include "metal/common/console.h"
+#include "metal/common/frames.h"
+#include "metal/common/thread.h"
+#include "metal/common/vms.h"
+
+#define LL(x) ((long long)(x))
+
+enum { RESTARTS = 1000, CHAOS_S = 8 };
+
+static void pause_us(uint64_t us)
+{
+	static const uint32_t never;
+	uint64_t until = metal_now() + us * 1000;
+
+	while (metal_now() < until)
+		metal_wait(&never, 0, until);
+}
+
+static bool settled(const char *what, uint32_t n, uint64_t before)
+{
+	uint64_t now = metal_frames_left();
+
+	if (now == before)
+		return true;
+	metal_say("test: %s %u: %lld bytes are not back", what, n, LL(before - now));
+	return false;
+}
+
+/* A thousand times the whole way: made, running, paused, stopped, nothing left. */
+static void restarts(void)
+{
+	uint64_t before = metal_frames_left();
+	struct hull_err err = { 0 };
+	uint32_t n = 0;
+	bool good = true;
+
+	for (; good && n < RESTARTS; n++) {
+		good = !hull_metal_vm_start(0, &err);
+		pause_us(n % 5 * 100);
+		if (good && n % 3 == 0)
+			good = !hull_metal_vm_pause(0, &err) && !hull_metal_vm_start(0, &err);
+		if (good && n % 10 == 0)
+			good = !hull_metal_vm_restart(0, &err);
+		if (good)
+			good = !hull_metal_vm_stop(0, &err) && settled("restart", n, before);
+	}
+	metal_say("test: %u restarts, %s", n, good ? "nothing is missing" : err.text);
+}
+
+/* Each allocation on the way to a running VM fails once. */
+static void failures(void)
+{
+	uint64_t before = metal_frames_left();
+	uint32_t n = 0, wrong = 0;
+	int r;
+
+	do {
+		struct hull_err err = { 0 };
+
+		metal_frames_fail(++n);
+		r = hull_metal_vm_start(0, &err);
+		metal_frames_fail(0);
+		if (!r)
+			(void)hull_metal_vm_stop(0, NULL);
+		else if (r != HULL_ENOMEM || !err.text[0])
+			metal_say("test: failure %u: %d '%s'", n, r, err.text);
+		wrong +=
+			(r && (r != HULL_ENOMEM || !err.text[0])) || !settled("failure", n, before);
+	} while (r);
+	metal_say("test: %u failures, %u wrong", n - 1, wrong);
+}
+
+/* Whatever the shell may ask for, in any order, while guests with several vCPUs run. */
+static void chaos(void)
+{
+	uint64_t before = metal_frames_left(), did[4] = { 0 };
+	uint64_t until = metal_now() + CHAOS_S * UINT64_C(1000000000);
+	struct hull_prng rng;
+
+	hull_prng_seed(&rng, 6);
+	while (metal_now() < until) {
+		uint32_t vm = (uint32_t)(hull_prng_next(&rng) % hull_metal_vm_count());
+		uint32_t verb = (uint32_t)(hull_prng_next(&rng) % 16);
+		int r;
+
+		if (verb < 8)
+			r = hull_metal_vm_start(vm, NULL);
+		else if (verb < 13)
+			r = hull_metal_vm_pause(vm, NULL);
+		else if (verb == 13)
+			r = hull_metal_vm_stop(vm, NULL);
+		else
+			r = hull_metal_vm_restart(vm, NULL);
+		did[MIN(verb / 4, 3U)] += !r;
+		pause_us(hull_prng_next(&rng) % 500);
+	}
+	for (uint32_t vm = 0; vm < hull_metal_vm_count(); vm++)
+		(void)hull_metal_vm_stop(vm, NULL);
+	metal_say("test: chaos %lld %lld %lld %lld, %s", LL(did[0]), LL(did[1]), LL(did[2]),
+	          LL(did[3]), settled("chaos", 0, before) ? "nothing is missing" : "not back");
+}
+
+void metal_start(const void *package, uint64_t bytes)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} tests[] = { { "restarts", restarts }, { "failures", failures }, { "chaos", chaos } };
+
+	if (!metal_vms_open(package, bytes))
+		return;
+	for (unsigned i = 0; i < ARRAY_LEN(tests); i++)
+		if (hull_text_eq(hull_metal_vm_name(0), tests[i].name))
+			tests[i].run();
+	metal_say("test: end");
+}
