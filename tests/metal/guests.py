@@ -28,6 +28,8 @@ kernel = "{kernel}"
 CASES = [
     ("level", 1, 1, "cortex-a72"),
     ("ipi", 2, 2, "cortex-a72"),
+    ("again", 2, 2, "cortex-a72"),
+    ("again", 2, 1, "cortex-a72"),
 ]
 
 

@@ -165,7 +165,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	struct el2_vcpu *v = state(vcpu);
 
 	el2_drop(v);
-	v->timer_high = v->timer_fired = v->timer_over = false;
+	el2_timer_forget(v);
 	v->timer_intid = metal_virtual_timer();
 	v->nlrs = 0;
 	v->again = false;

@@ -127,6 +127,8 @@ void el2_gic_push(struct el2_vcpu *v);
  */
 void el2_timer_fired(struct el2_vcpu *v);
 void el2_timer_tell(struct el2_vcpu *v);
+/* The vCPU, which is nowhere resident, is reset: so is its timer. */
+void el2_timer_forget(struct el2_vcpu *v);
 
 /* Deal with a synchronous exception from the guest; true: go on. */
 bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit);

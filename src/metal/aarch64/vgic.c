@@ -173,6 +173,15 @@ void el2_timer_tell(struct el2_vcpu *v)
 	g->line(g->arg, v->vcpu, v->timer_intid, true);
 }
 
+void el2_timer_forget(struct el2_vcpu *v)
+{
+	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
+
+	v->timer_high = v->timer_fired = v->timer_over = false;
+	if (g)
+		g->line(g->arg, v->vcpu, v->timer_intid, false);
+}
+
 void metal_idled(void)
 {
 	struct el2_vcpu *v = metal_this_cpu()->resident;
