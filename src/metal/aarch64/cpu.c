@@ -75,9 +75,9 @@ void metal_cpu_init(struct metal_cpu *cpu, const struct metal_board *b)
 	sysreg_write(cnthp_ctl_el2, 0);
 	/* EL1 reads the physical counter; its physical timer traps. */
 	sysreg_write(cnthctl_el2, 1);
-	/* Debug registers and the PMU trap, SVE and trace, too. */
+	/* Debug registers and the PMU trap, SVE, SME, trace and AMU, too. */
 	sysreg_write(mdcr_el2, BIT(11) | BIT(10) | BIT(9) | BIT(6) | BIT(5));
-	sysreg_write(cptr_el2, 0x33ff | BIT(20));
+	sysreg_write(cptr_el2, 0x33ff | BIT(20) | BIT(30));
 	sysreg_write(hstr_el2, 0);
 	isb();
 }

@@ -29,6 +29,8 @@
 #define HCR_TIDCP BIT(20)
 #define HCR_TACR  BIT(21)
 #define HCR_RW    BIT(31)
+#define HCR_TLOR  BIT(35)
+#define HCR_TERR  BIT(36)
 #define HCR_APK   BIT(40)
 #define HCR_API   BIT(41)
 
@@ -176,7 +178,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	memset(&v->fp, 0, sizeof(v->fp));
 	v->regs.pstate = RESET_PSTATE;
 	v->hcr = HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TSC | HCR_TIDCP |
-	         HCR_TACR | HCR_RW | HCR_APK | HCR_API | HCR_TID3;
+	         HCR_TACR | HCR_RW | HCR_APK | HCR_API | HCR_TID3 | HCR_TLOR | HCR_TERR;
 }
 
 static int el2_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)

@@ -168,8 +168,9 @@ static bool id_register(uint32_t n, uint64_t *ret)
 		return false;
 	*ret = 0;
 	switch (n) {
-	case SYS(3, 0, 0, 4, 0): /* ID_AA64PFR0: no SVE, MPAM, AMU, RAS, EL2, EL3, AArch32 at EL1 */
-		*ret = (sysreg_read(id_aa64pfr0_el1) & UINT64_C(0xf000000f00ff0000)) | 0x11;
+	case SYS(3, 0, 0, 4, 0):
+		/* ID_AA64PFR0: CSV3, DIT and FP as they are; no AArch32 and what traps. */
+		*ret = (sysreg_read(id_aa64pfr0_el1) & UINT64_C(0xf00f000000ff0000)) | 0x11;
 		*ret |= BIT(24); /* GIC by system registers */
 		return true;
 	case SYS(3, 0, 0, 5, 0): /* ID_AA64DFR0: v8 debug, two of each, no PMU, no trace */
