@@ -31,6 +31,7 @@ CASES = [
     ("again", 2, 2, "cortex-a72"),
     ("again", 2, 1, "cortex-a72"),
     ("features", 1, 1, "max,pauth-impdef=on"),
+    ("abort", 1, 1, "max,pauth-impdef=on"),
 ]
 
 

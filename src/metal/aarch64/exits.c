@@ -40,13 +40,33 @@ enum { FSC_PERMISSION = 3 }; /* above the two bits of the level */
 #define PSTATE_EL1T 0x4
 #define PSTATE_EL1H 0x5
 #define PSTATE_DAIF 0x3c0
+#define PSTATE_A32  BIT(4)
+#define PSTATE_SSBS BIT(12)
+#define PSTATE_PAN  BIT(22)
+#define PSTATE_DIT  BIT(24)
+#define PSTATE_NZCV (UINT64_C(15) << 28)
+
+#define SCTLR_SPAN  BIT(23)
+#define SCTLR_DSSBS BIT(44)
+
+/* PSTATE behind an exception to EL1; what the CPU does not have reads as its neutral value. */
+static uint64_t entry_pstate(struct el2_vcpu *v)
+{
+	uint64_t old = v->regs.pstate, sctlr = el2_sys_get(v, EL2_sctlr_el1);
+	uint64_t kept = old & PSTATE_A32 ? PSTATE_NZCV : PSTATE_NZCV | PSTATE_DIT | PSTATE_PAN;
+
+	return PSTATE_EL1H | PSTATE_DAIF | (old & kept) | (sctlr & SCTLR_SPAN ? 0 : PSTATE_PAN) |
+	       (sctlr & SCTLR_DSSBS ? PSTATE_SSBS : 0);
+}
 
 /* Where an exception to EL1 goes, and in which state (D1.3.1). */
 static void enter_el1(struct el2_vcpu *v, uint64_t esr)
 {
 	uint64_t mode = v->regs.pstate & PSTATE_MODE, offset = 0x400; /* from EL0 */
 
-	if (mode == PSTATE_EL1T)
+	if (v->regs.pstate & PSTATE_A32)
+		offset = 0x600;
+	else if (mode == PSTATE_EL1T)
 		offset = 0;
 	else if (mode == PSTATE_EL1H)
 		offset = 0x200;
@@ -54,7 +74,7 @@ static void enter_el1(struct el2_vcpu *v, uint64_t esr)
 	el2_sys_set(v, EL2_elr_el1, v->regs.pc);
 	el2_sys_set(v, EL2_esr_el1, esr);
 	v->regs.pc = el2_sys_get(v, EL2_vbar_el1) + offset;
-	v->regs.pstate = PSTATE_EL1H | PSTATE_DAIF;
+	v->regs.pstate = entry_pstate(v);
 }
 
 void el2_inject_undefined(struct el2_vcpu *v)
