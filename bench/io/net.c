@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,21 +146,22 @@ struct wire {
 	int fd;
 };
 
-/* For the guest: written at once, as QEMU does. */
+/* For the guest: a batch at a time. */
 static bool to_wire(void *arg, const struct hull_net_frame *f)
 {
 	struct wire *w = arg;
-	struct iovec iov[8];
-	uint8_t head[4];
-	unsigned n = 1;
 
-	store_be32(head, f->len);
-	iov[0] = (struct iovec){ head, 4 };
-	for (unsigned i = 0; i < f->nsegs && n < ARRAY_LEN(iov); i++)
-		iov[n++] = (struct iovec){ f->segs[i].hva, f->segs[i].len };
-	if (writev(w->fd, iov, (int)n) != (ssize_t)f->len + 4)
+	if (hull_net_stream_put(&w->in, f))
+		return true;
+	return hull_net_stream_flush(&w->in) && hull_net_stream_put(&w->in, f);
+}
+
+static void on_arrived(void *arg)
+{
+	struct wire *w = arg;
+
+	if (!hull_net_stream_flush(&w->in))
 		die("the peer is gone");
-	return true;
 }
 
 static void on_room(void *arg)
@@ -201,14 +201,18 @@ static int run_server(const char *path)
 	fflush(stdout);
 	w.fd = accept(listener, NULL, NULL);
 	e->net.receive = to_wire;
+	e->net.arrived = on_arrived;
 	e->net.writable = on_room;
 	e->net.arg = &w;
 	if (w.fd < 0 || hull_net_stream_init(&w.in, dup(w.fd)) || hull_net_start(e, NULL))
 		die("no connection");
 	/* The description is shared: back to waiting for each other. */
 	fcntl(w.fd, F_SETFL, fcntl(w.fd, F_GETFL) & ~O_NONBLOCK);
-	while (hull_net_stream_read(&w.in, from_wire, &w))
-		;
+	do {
+		if (e->net.kick)
+			e->net.kick(&e->net);
+		e->net.sending = true;
+	} while (hull_net_stream_read(&w.in, from_wire, &w));
 	return 0;
 }
 

@@ -151,6 +151,10 @@ struct hull_net {
 	 * Under the device's lane: it copies the frame for a thread of its own and calls no device.
 	 */
 	bool (*send)(struct hull_net *n, const struct hull_net_frame *f);
+	/* Set by the device during a batch of send(), of which kick() is the end, if it is there.
+	 */
+	bool sending;
+	void (*kick)(struct hull_net *n);
 	/* The guest has buffers again, after receive() said false.  Under the lane.  May be NULL.
 	 */
 	void (*ready)(struct hull_net *n);
@@ -161,6 +165,12 @@ struct hull_net {
 	 * keep the frame until ready(), or drop it.
 	 */
 	bool (*receive)(void *arg, const struct hull_net_frame *f);
+	/*
+	 * Set by a backend that calls arrived() soon after each batch of receive(), by the same
+	 * thread: the driver is told of them all then.
+	 */
+	bool receiving;
+	void (*arrived)(void *arg);
 	void (*writable)(void *arg);              /* send() has room again */
 	void (*link_changed)(void *arg, bool up); /* may be NULL */
 	void *arg;

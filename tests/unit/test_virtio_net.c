@@ -194,6 +194,55 @@ static void test_plain(void **state)
 	end(e);
 }
 
+static unsigned kicks;
+
+static bool send_of_a_batch(struct hull_net *n, const struct hull_net_frame *f)
+{
+	assert_true(n->sending);
+	return true;
+}
+
+static void count_kick(struct hull_net *n)
+{
+	assert_false(n->sending);
+	kicks++;
+}
+
+static void test_batches(void **state)
+{
+	static const uint8_t none[20];
+	struct env *e = start(0, 0);
+	uint8_t f[2000];
+	uint32_t n = frame(f, false, 5000, 100), len;
+
+	(void)state;
+	/* The driver hears of frames when the batch is whole... */
+	e->net->n.receiving = true;
+	buffers(e, 0, 3, 2000);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(netbackend_plain(e->net, f, n));
+	assert_false(used(e, 0, &len));
+	assert_false(e->d->irq.level[0]);
+	e->net->n.arrived(e->net->n.arg);
+	assert_true(e->d->irq.level[0]);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(used(e, 0, &len));
+	/* ...or not at all, after a reset. */
+	assert_true(netbackend_plain(e->net, f, n));
+	v_set(e->d, V_STATUS, 0);
+	e->net->n.arrived(e->net->n.arg);
+	assert_false(e->d->irq.level[0]);
+	assert_false(used(e, 0, &len));
+	/* The backend hears of its end, too. */
+	restart(e, 0);
+	e->net->n.send = send_of_a_batch;
+	e->net->n.kick = count_kick;
+	kicks = 0;
+	offer(e, 1, none, f, n);
+	assert_int_equal(kicks, 1);
+	end(e);
+}
+
 static void test_config(void **state)
 {
 	struct env *e = start(0, 0);
@@ -762,6 +811,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_config),
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_segments),

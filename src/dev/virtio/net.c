@@ -232,13 +232,21 @@ static void transmit(struct net *s, unsigned q)
 	unsigned frames = NET_QUEUE_SIZE;
 	uint64_t bytes = BYTES_AT_ONCE;
 
+	struct hull_net *n = net_backend(s);
+
 	hull_virtq_begin(&s->queues[q]);
+	if (n)
+		n->sending = true;
 	for (; frames && bytes && hull_virtio_next(&s->v, q, s->chain); frames--) {
 		if (!send(s, q, &bytes))
 			break;
 		hull_virtq_take(&s->queues[q]);
 		hull_virtio_push(&s->v, q, s->chain->head, 0);
 	}
+	if (n)
+		n->sending = false;
+	if (n && n->kick)
+		n->kick(n);
 	hull_virtio_signal(&s->v, q);
 	hull_virtq_end(&s->queues[q]);
 	if (!frames || !bytes)
@@ -402,7 +410,8 @@ static bool receive(struct net *s, const struct hull_net_frame *f)
 		s->dropped += at != 0;
 		s->starved = !at;
 	}
-	hull_virtio_signal(&s->v, 2 * s->pair);
+	if (!net_backend(s)->receiving)
+		hull_virtio_signal(&s->v, 2 * s->pair);
 	hull_virtq_end(&s->queues[2 * s->pair]);
 	return !s->starved;
 }
@@ -417,6 +426,21 @@ static bool net_receive(void *arg, const struct hull_net_frame *f)
 	taken = receive(s, f);
 	hull_dev_leave(&s->v.dev);
 	return taken;
+}
+
+static void net_arrived(void *arg)
+{
+	struct net *s = arg;
+
+	hull_dev_enter(&s->v.dev);
+	for (unsigned q = 0; listening(s) && q < 2 * net_pairs(s); q += 2) {
+		if (!s->queues[q].ready)
+			continue;
+		hull_virtq_begin(&s->queues[q]);
+		hull_virtio_signal(&s->v, q);
+		hull_virtq_end(&s->queues[q]);
+	}
+	hull_dev_leave(&s->v.dev);
 }
 
 static void net_writable(void *arg)
@@ -537,6 +561,7 @@ static int net_init(struct hull_dev *d, struct hull_err *err)
 	if (n) {
 		n->arg = d;
 		n->receive = net_receive;
+		n->arrived = net_arrived;
 		n->writable = net_writable;
 		n->link_changed = net_link_changed;
 	}

@@ -29,7 +29,8 @@ enum {
 	MTU = 1500,
 	MTU_MIN = 576,
 	MTU_MAX = 65521, /* libslirp's */
-	BATCH = 256,     /* frames of the guest between two looks at the sockets */
+	BATCH = 256,     /* frames of the guest between two looks at the sockets, */
+	ANSWERS = 8,     /* and so many until it hears of the answers */
 	POLLS = 2048,
 	FDS = 1 << 16,
 	AUTO_TRIES = 100,
@@ -64,6 +65,7 @@ struct user {
 	uint16_t segment; /* of the first of them: the next to be delivered */
 	pthread_t thread;
 	bool running;
+	bool fresh;                                 /* the device was given some */
 	uint32_t quit;                              /* atomic */
 	unsigned nfds;                              /* polls[0] is the bell */
 	unsigned nopen;                             /* sockets: bits of `open` */
@@ -143,6 +145,7 @@ static void put(void *arg, struct hull_net_packet *p)
 
 	if (!u->waiting) {
 		u->segment = 0;
+		u->fresh = true;
 		if (hull_net_deliver(&u->end.net, p, p->data, &u->segment))
 			return;
 	}
@@ -157,12 +160,20 @@ static void flush(struct user *u)
 	struct hull_net_packet p;
 
 	while (u->waiting && hull_net_ring_peek(&u->to_guest, &p)) {
+		u->fresh = true;
 		if (!hull_net_deliver(&u->end.net, &p, p.data, &u->segment))
 			return;
 		u->segment = 0;
 		u->waiting--;
 		(void)hull_net_ring_pop(&u->to_guest);
 	}
+}
+
+static void tell(struct user *u)
+{
+	if (u->fresh && u->end.net.arrived)
+		u->end.net.arrived(u->end.net.arg);
+	u->fresh = false;
 }
 
 static ssize_t on_packet(const void *buf, size_t len, void *arg)
@@ -323,6 +334,8 @@ static bool take(struct user *u)
 		hull_add_relaxed(&u->sent, p.len);
 		if (hull_user_from_guest(&u->frames, &p))
 			lib.input(u->slirp, p.data, (int)p.len);
+		if (n % ANSWERS == ANSWERS - 1)
+			tell(u);
 		if (hull_net_ring_pop(&u->from_guest) && u->end.net.writable)
 			u->end.net.writable(u->end.net.arg);
 	}
@@ -348,6 +361,7 @@ static void *run(void *arg)
 		timeout = (uint32_t)timers;
 		u->nfds = 1;
 		lib.fill(u->slirp, &timeout, on_poll, u);
+		tell(u);
 		timeout = (uint32_t)MIN((int64_t)timeout, timers);
 		r = hull_net_bell_sleep(&u->bell, more ? 0 : (int)MIN(timeout, 1000000u));
 		r = poll(u->polls, u->nfds, r);
@@ -361,8 +375,15 @@ static bool user_send(struct hull_net *n, const struct hull_net_frame *f)
 {
 	bool taken = hull_net_ring_push(&of(n)->from_guest, f);
 
-	hull_net_bell_ring(&of(n)->bell);
+	/* Who found no room waits for us. */
+	if (!taken || !n->sending)
+		hull_net_bell_ring(&of(n)->bell);
 	return taken;
+}
+
+static void user_kick(struct hull_net *n)
+{
+	hull_net_bell_ring(&of(n)->bell);
 }
 
 static void user_ready(struct hull_net *n)
@@ -647,6 +668,8 @@ int hull_user_open(const struct hull_user_options *o, struct hull_net_end **ret,
 	u->end.net = (struct hull_net){ .mtu = o->mtu,
 		                        .takes = HULL_NET_CSUM | HULL_NET_TSO4 | HULL_NET_TSO6,
 		                        .send = user_send,
+		                        .kick = user_kick,
+		                        .receiving = true,
 		                        .ready = user_ready };
 	memcpy(u->end.net.mac, o->mac, 6);
 	u->frames.now_ms = u->frames.tokens_ms = (uint64_t)now_ns(NULL) / 1000000;

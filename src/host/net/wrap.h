@@ -57,6 +57,9 @@ static inline void hull_net_wrap_init(struct hull_net_wrap *w, struct hull_net_e
 	w->end.kind = kind;
 	w->end.net = inner->net;
 	w->end.net.ready = hull_net_wrap_ready;
+	/* Each frame for itself. */
+	w->end.net.kick = NULL;
+	w->end.net.receiving = false;
 	w->inner = inner;
 	inner->net.arg = w;
 	inner->net.writable = hull_net_wrap_writable;
