@@ -170,6 +170,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	el2_timer_forget(v);
 	v->timer_intid = metal_virtual_timer();
 	v->nlrs = 0;
+	v->access.bytes = 0;
 	v->again = false;
 	v->vmcr = v->ap0r0 = v->ap1r0 = 0;
 	memset(&v->regs, 0, sizeof(v->regs));
@@ -259,6 +260,8 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 				return 0;
 			}
 		}
+		if (el2_access_go_on(v, exit))
+			return 0;
 		if (v->timer_fired)
 			el2_timer_tell(v);
 		if (vgic && (hull_vcpu_lines(vcpu) || v->again))

@@ -6,6 +6,7 @@
 #include <hull/accel.h>
 
 #include "core/vcpu.h"
+#include "isa/aarch64/access.h"
 #include "isa/aarch64/stage2.h"
 #include "metal/aarch64/cpu.h"
 
@@ -65,6 +66,15 @@ struct el2_vm {
 	uint64_t stopped; /* the counter when guest time stopped */
 };
 
+/* An access in parts (access.c). */
+struct el2_access {
+	struct hull_a64_access insn;
+	hull_gpa gpa;
+	uint64_t base;        /* of the base register, afterwards */
+	unsigned bytes, done; /* 0: there is none */
+	uint8_t data[HULL_A64_ACCESS_BYTES];
+};
+
 struct el2_vcpu {
 	struct a64_regs regs;
 	struct hull_vcpu *vcpu;
@@ -85,6 +95,7 @@ struct el2_vcpu {
 	bool again;                  /* there are active interrupts to put into them */
 	uint64_t vmcr, ap0r0, ap1r0; /* its CPU interface, while it is not resident */
 	uint64_t esr, far, hpfar;    /* of its last exit */
+	struct el2_access access;    /* that is being completed */
 	uint64_t aborts;             /* that were injected */
 };
 
@@ -110,6 +121,15 @@ void el2_sys_set(struct el2_vcpu *v, enum el2_sysreg n, uint64_t value);
  */
 void el2_inject_undefined(struct el2_vcpu *v);
 void el2_inject_abort(struct el2_vcpu *v, uint64_t esr, uint64_t va);
+void el2_inject_fault(struct el2_vcpu *v, uint64_t esr, uint64_t va, unsigned status);
+
+/*
+ * An access that the syndrome does not describe: its first part as an exit (false), or an abort.
+ * Then, as long as there is one, the next; and what became of each.
+ */
+bool el2_access_begin(struct el2_vcpu *v, struct hull_exit *exit);
+bool el2_access_go_on(struct el2_vcpu *v, struct hull_exit *exit);
+void el2_access_complete(struct el2_vcpu *v, const struct hull_exit *exit);
 
 /*
  * List registers.  Before the guest executes: take what the model has, then, resident, show it.

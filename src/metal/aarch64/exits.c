@@ -84,6 +84,11 @@ void el2_inject_undefined(struct el2_vcpu *v)
 
 void el2_inject_abort(struct el2_vcpu *v, uint64_t esr, uint64_t va)
 {
+	el2_inject_fault(v, esr, va, FSC_EXTERNAL);
+}
+
+void el2_inject_fault(struct el2_vcpu *v, uint64_t esr, uint64_t va, unsigned status)
+{
 	bool lower = (v->regs.pstate & PSTATE_MODE) == PSTATE_EL0;
 	bool instruction = bits(esr, 31, 26) == EC_IABT_LOWER;
 	uint64_t ec = instruction ? EC_IABT : EC_DABT;
@@ -92,7 +97,7 @@ void el2_inject_abort(struct el2_vcpu *v, uint64_t esr, uint64_t va)
 	/* The classes for a lower level are one less. */
 	v->aborts++;
 	el2_sys_set(v, EL2_far_el1, va);
-	enter_el1(v, (ec - lower) << 26 | ESR_IL | kind | FSC_EXTERNAL);
+	enter_el1(v, (ec - lower) << 26 | ESR_IL | kind | status);
 }
 
 static uint64_t *reg_x(struct el2_vcpu *v, unsigned n)
@@ -118,10 +123,17 @@ static bool data_abort(struct el2_vcpu *v, uint64_t esr, struct hull_exit *exit)
 	unsigned size = 1U << bits(esr, 23, 22);
 
 	/* HPFAR_EL2 says nothing of permission faults (D19.2.57). */
-	if (!(esr & ISS_ISV) || esr & ISS_S1PTW || bits(esr, 5, 2) == FSC_PERMISSION) {
+	if (esr & ISS_S1PTW || bits(esr, 5, 2) == FSC_PERMISSION) {
 		el2_inject_abort(v, esr, va);
 		return true;
 	}
+	/* Devices are not cached. */
+	if (esr & ISS_CM) {
+		v->regs.pc += 4;
+		return true;
+	}
+	if (!(esr & ISS_ISV))
+		return el2_access_begin(v, exit);
 	exit->kind = HULL_EXIT_MMIO;
 	exit->io.addr = bits(v->hpfar, 43, 4) << 12 | (va & HULL_PAGE_MASK);
 	exit->io.size = (uint8_t)size;
@@ -154,7 +166,9 @@ void el2_complete(struct el2_vcpu *v, const struct hull_exit *exit)
 		}
 		return;
 	}
-	if (exit->io.failed) {
+	if (v->access.bytes) {
+		el2_access_complete(v, exit);
+	} else if (exit->io.failed) {
 		v->regs.pc -= 4;
 		el2_inject_abort(v, v->esr, v->far);
 	} else if (!exit->io.write) {
