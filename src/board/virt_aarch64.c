@@ -12,11 +12,13 @@
 #include "board/virt_aarch64.h"
 
 #include "base/bits.h"
+#include "base/mem.h"
 #include "board/arm_psci.h"
 #include "core/aspace.h"
 #include "core/irqchip.h"
 #include "core/vcpu.h"
 #include "dev/irqchip/gicv3.h"
+#include "dev/ivc/ivc.h"
 #include "isa/aarch64/gic.h"
 #include "isa/aarch64/regs.h"
 
@@ -28,11 +30,13 @@
 #define LARGE     UINT64_C(0x0b000000)
 #define LARGE_END UINT64_C(0x40000000)
 #define PCI_MEM   UINT64_C(0x10000000) /* within LARGE, like the next two */
+#define IVC       UINT64_C(0x0e000000) /* likewise */
 #define PCI_IO    UINT64_C(0x3eff0000)
 #define PCI_ECAM  UINT64_C(0x3f000000)
 #define RAM_BASE  UINT64_C(0x40000000)
 
 enum { PCI_MEM_BYTES = 0x20000000, PCI_IO_BYTES = 0x10000, IRQ_PCI = 3 };
+enum { IVC_BYTES = 0x10000, IVC_BYTES_MAX = 0x2000000 };
 enum { IRQ_UART = 1, IRQ_RTC = 2, IRQ_VIRTIO = 16, IRQ_OTHER = 48, VIRTIO_SLOTS = 32 };
 
 static struct hull_irq spi(const struct hull_places *p, uint32_t irq)
@@ -153,14 +157,34 @@ static int load(struct hull_machine *m, struct hull_err *err)
 	return start(v, kernel.entry, err);
 }
 
+/* The window for channels is as large as their device says. */
+static int configure_ivc(struct hull_vm_config *c, struct hull_err *err)
+{
+	for (uint32_t i = 0; i < c->ndevices && !c->ivc_size; i++) {
+		uint64_t bytes = c->devices[i].size ? c->devices[i].size : IVC_BYTES;
+
+		if (!hull_text_eq(c->devices[i].type, "ivc"))
+			continue;
+		if (bytes > IVC_BYTES_MAX)
+			return hull_fail(err, HULL_EINVAL, 906,
+			                 "the window for channels has at most %u MiB",
+			                 IVC_BYTES_MAX >> 20);
+		c->ivc_gpa = IVC;
+		c->ivc_size = align_up(bytes, HULL_PAGE_SIZE);
+	}
+	return 0;
+}
+
 static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_err *err)
 {
 	struct hull_region_config ram = { .gpa = RAM_BASE,
 		                          .size = ram_bytes,
 		                          .attr = HULL_MEM_R | HULL_MEM_W | HULL_MEM_X };
 
-	if (c->nregions)
-		return 0;
+	int r = configure_ivc(c, err);
+
+	if (r || c->nregions)
+		return r;
 	return hull_config_add_region(c, &ram, err);
 }
 
@@ -191,6 +215,30 @@ static int add_rtc(struct hull_places *p, struct hull_err *err)
 	struct hull_dev *d;
 
 	return hull_place_add(p, &rtc, IRQ_RTC, &d, err);
+}
+
+/* DEN 0028, 6: vendor specific hypervisor services are Hull's, the rest is PSCI's. */
+static bool hypercall(struct hull_vcpu *vcpu, struct hull_exit *exit, void *arg)
+{
+	struct arm_virt *v = arg;
+	uint32_t nr = (uint32_t)exit->call.nr - HULL_IVC_CALL;
+	uint64_t ret[3];
+
+	if (exit->kind != HULL_EXIT_HYPERCALL || !v->ivc || nr >= HULL_IVC_CALLS)
+		return hull_psci_call(vcpu, exit, NULL);
+	exit->kind = HULL_EXIT_NONE;
+	hull_ivc_call(v->ivc, (enum hull_ivc_call)nr, exit->call.args, ret);
+	for (uint32_t i = 0; i < ARRAY_LEN(ret); i++)
+		if (hull_vcpu_reg_set(vcpu, HULL_A64_REG_X0 + i, ret[i]))
+			return false;
+	return true;
+}
+
+static void find_ivc(struct arm_virt *v)
+{
+	for (unsigned i = 0; i < v->places.n && !v->ivc; i++)
+		if (hull_text_eq(v->places.at[i].dev->type->name, "ivc"))
+			v->ivc = v->places.at[i].dev;
 }
 
 static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
@@ -236,7 +284,8 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 		return r;
 	if (v->places.pci && v->below & HULL_BELOW_ITS)
 		hull_dev_wire_msi(v->places.pci, hull_vm_msi_sink(m->vm));
-	hull_vm_set_hypercall(m->vm, hull_psci_call, NULL);
+	find_ivc(v);
+	hull_vm_set_hypercall(m->vm, hypercall, v);
 	hull_board_set_loader(m, load);
 	return 0;
 }

@@ -10,6 +10,7 @@ struct arm_virt {
 	struct hull_places places; /* first */
 	uint32_t below;            /* HULL_BELOW_*: what the accelerator has */
 	struct hull_dev *gic;      /* Hull's own GICv3; NULL: it is below */
+	struct hull_dev *ivc;      /* NULL: the VM has no channels */
 };
 
 /* Bytes that the device tree needs at most. */

@@ -32,6 +32,7 @@ enum hull_backend_kind {
 	HULL_BACKEND_VSOCK,
 	HULL_BACKEND_PORTS, /* struct hull_ports */
 	HULL_BACKEND_SHARE,
+	HULL_BACKEND_IVC, /* struct hull_ivc_exchange (dev/ivc/ivc.h) */
 };
 
 /* A property: a number that the configuration may set. */

@@ -7,12 +7,13 @@
  * when the last mapping is gone.  A slot of the table is reserved first (BUSY)
  * and filled in without the lock, because mapping takes a lock of lower rank.
  */
-#include "core/vm_impl.h"
+#include "core/ivc.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/checked.h"
+#include "core/vm_impl.h"
 
 #define LL(x) ((unsigned long long)(x))
 
@@ -27,7 +28,30 @@ static uint8_t *shared_part(struct hull_ivc_pages *p)
 	return (uint8_t *)p + HULL_PAGE_SIZE;
 }
 
-static void put_pages(struct hull_ivc_pages *p)
+struct hull_ivc_pages *hull_ivc_pages_new(const struct hull_hal *hal, uint64_t bytes)
+{
+	uint64_t len = align_up(bytes, HULL_PAGE_SIZE);
+	struct hull_ivc_pages *p;
+
+	if (!bytes || len < bytes || len > len + HULL_PAGE_SIZE)
+		return NULL;
+	p = hal->pages_alloc(hal, len + HULL_PAGE_SIZE, HULL_PAGE_SIZE, true);
+	if (p)
+		*p = (struct hull_ivc_pages){ .hal = hal, .len = len, .refs = 1 };
+	return p;
+}
+
+uint64_t hull_ivc_pages_bytes(const struct hull_ivc_pages *p)
+{
+	return p->len;
+}
+
+void hull_ivc_pages_get(struct hull_ivc_pages *p)
+{
+	hull_add_seqcst(&p->refs, 1);
+}
+
+void hull_ivc_pages_put(struct hull_ivc_pages *p)
 {
 	if (hull_add_seqcst(&p->refs, UINT32_MAX) == 1)
 		p->hal->pages_free(p->hal, p, p->len + HULL_PAGE_SIZE);
@@ -88,9 +112,8 @@ static void set_channel(struct hull_vm *vm, struct hull_channel *c, bool live)
 	hull_lock_release(&vm->ivc_lock);
 }
 
-/* Map pages, of which the caller hands over one reference, into the window. */
-static int show(struct hull_vm *vm, struct hull_ivc_pages *pages, hull_gpa *ret_gpa,
-                struct hull_err *err)
+int hull_vm_ivc_show(struct hull_vm *vm, struct hull_ivc_pages *pages, hull_gpa *ret_gpa,
+                     struct hull_err *err)
 {
 	struct hull_channel *c = reserve(vm, pages->len);
 	struct hull_map m = { .len = pages->len,
@@ -103,7 +126,7 @@ static int show(struct hull_vm *vm, struct hull_ivc_pages *pages, hull_gpa *ret_
 		ret = hull_fail(err, HULL_ENOMEM, 0,
 		                "vm '%s': its window for channels has no room for 0x%llx bytes",
 		                vm->config.name, LL(pages->len));
-		put_pages(pages);
+		hull_ivc_pages_put(pages);
 		return ret;
 	}
 	m.gpa = c->gpa;
@@ -113,7 +136,7 @@ static int show(struct hull_vm *vm, struct hull_ivc_pages *pages, hull_gpa *ret_
 		*ret_gpa = m.gpa;
 	set_channel(vm, c, !ret);
 	if (ret)
-		put_pages(pages);
+		hull_ivc_pages_put(pages);
 	return ret;
 }
 
@@ -142,12 +165,11 @@ int hull_vm_ivc_alloc(struct hull_vm *vm, uint64_t bytes, hull_gpa *ret_gpa, uin
 	if (ret)
 		return ret;
 	len = align_up(bytes, HULL_PAGE_SIZE);
-	pages = vm->hal->pages_alloc(vm->hal, len + HULL_PAGE_SIZE, HULL_PAGE_SIZE, true);
+	pages = hull_ivc_pages_new(vm->hal, bytes);
 	if (!pages)
 		return hull_fail(err, HULL_ENOMEM, 120,
 		                 "vm '%s': the host has no memory for a channel", vm->config.name);
-	*pages = (struct hull_ivc_pages){ .hal = vm->hal, .len = len, .refs = 1 };
-	ret = show(vm, pages, ret_gpa, err);
+	ret = hull_vm_ivc_show(vm, pages, ret_gpa, err);
 	if (!ret)
 		*ret_bytes = len;
 	return ret;
@@ -185,7 +207,7 @@ int hull_vm_ivc_free(struct hull_vm *vm, hull_gpa gpa, uint64_t bytes, struct hu
 	ret = hull_aspace_remove(vm, gpa, bytes, HULL_OWN_IVC, err);
 	HULL_ASSERT(!ret);
 	set_channel(vm, c, false);
-	put_pages(pages);
+	hull_ivc_pages_put(pages);
 	return 0;
 }
 
@@ -212,8 +234,8 @@ int hull_vm_ivc_share(struct hull_vm *from, hull_gpa gpa, struct hull_vm *to, hu
 		                 from->config.name, LL(gpa));
 	ret = check_window(to, pages->len, err);
 	if (!ret)
-		return show(to, pages, ret_gpa, err);
-	put_pages(pages);
+		return hull_vm_ivc_show(to, pages, ret_gpa, err);
+	hull_ivc_pages_put(pages);
 	return ret;
 }
 

@@ -11,6 +11,7 @@
 #include "core/backend.h"
 #include "core/package.h"
 #include "core/vcpu.h"
+#include "dev/ivc/ivc.h"
 #include "metal/common/console.h"
 #include "metal/common/disk.h"
 #include "metal/common/frames.h"
@@ -52,6 +53,7 @@ struct slot {
 
 static struct slot slots[HULL_PACKAGE_VMS];
 static uint32_t packed_vms;
+static struct hull_ivc_exchange exchange;
 static const uint8_t *package;
 static uint32_t kept;    /* atomic */
 static uint32_t changes; /* atomic: counts what metal_vms_finish() waits for */
@@ -128,11 +130,22 @@ static int add_cards(struct metal_vm *m, struct hull_err *err)
 	return r;
 }
 
+/* Channels are between all VMs. */
+static void add_exchange(struct metal_vm *m)
+{
+	const struct hull_vm_config *c = &m->package.config;
+
+	for (uint32_t i = 0; i < c->ndevices; i++)
+		if (hull_text_eq(c->devices[i].type, "ivc"))
+			m->backends[i] = &exchange;
+}
+
 static int add_backends(struct metal_vm *m, const char *serial, struct hull_err *err)
 {
 	int r = add_disks(m, err);
 
 	add_console(m, serial);
+	add_exchange(m);
 	return r ? r : add_cards(m, err);
 }
 
@@ -471,6 +484,7 @@ bool metal_vms_open(const void *data, uint64_t size)
 	}
 	package = p.data;
 	packed_vms = p.nvms;
+	hull_ivc_exchange_init(&exchange, &metal_hal);
 	if (packed_vms > 1)
 		metal_console_name_lines();
 	list(&p, vm);
