@@ -21,7 +21,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from benchlib import build  # noqa: E402
 
 SHOWN = ("blocks_translated", "regions_compiled", "cache_evictions", "cache_evictions_forced", "cache_moves",
-         "cache_bytes_peak", "pauses", "pause_ns", "pause_max_ns", "compile_max_ns")
+         "cache_bytes_peak", "pauses", "pause_ns", "pause_max_ns", "pause_cpu_max_ns",
+         "compile_max_ns")
 SCRIPT = """
 until_end() {
 	n=0

@@ -595,6 +595,16 @@ static uint64_t hundred_later(const struct hull_hal *hal)
 	return hull_add_relaxed(&((struct fake_hal *)(uintptr_t)hal)->now, 100) + 100;
 }
 
+/* CPU time of the thread: what other processes take is not the cache's. */
+static uint64_t cpu_ns(const struct hull_hal *hal)
+{
+	struct timespec t;
+
+	(void)hal;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 /* Time is only asked for around reclamation, and none is missed. */
 static void test_pauses_are_measured(void **state)
 {
@@ -613,6 +623,8 @@ static void test_pauses_are_measured(void **state)
 	assert_true(s->pauses > 10000);
 	assert_int_equal(s->pause_total_ns, s->pauses * 100);
 	assert_int_equal(s->pause_max_ns, 100);
+	assert_true(s->pause_cpu_max_ns > 0);
+	assert_true(s->pause_cpu_max_ns < cpu_ns(NULL));
 	assert_int_equal(s->pause_histogram[6], s->pauses);
 	assert_int_equal(r.hal.now, 1 + s->pauses * 200);
 	close_rig(&r);
@@ -787,16 +799,6 @@ static void print_pauses(const struct rig *r, const char *name, uint32_t set, ui
 		if (s->pause_histogram[i])
 			printf(" 2^%u:%llu", i, (unsigned long long)s->pause_histogram[i]);
 	printf("\n");
-}
-
-/* CPU time of the thread: what other processes take is not the cache's. */
-static uint64_t cpu_ns(const struct hull_hal *hal)
-{
-	struct timespec t;
-
-	(void)hal;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void pauses(void)

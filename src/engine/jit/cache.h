@@ -141,6 +141,7 @@ struct jit_cache_stats {
 	uint64_t links_made, links_undone;
 	/* Reclamation only.  Bucket n: pauses of [2^n, 2^(n+1)) ns. */
 	uint64_t pauses, pause_max_ns, pause_total_ns, pause_histogram[JIT_PAUSE_BUCKETS];
+	uint64_t pause_cpu_max_ns; /* CPU time of the thread: what others took is not in it */
 };
 
 /*

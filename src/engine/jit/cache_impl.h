@@ -65,6 +65,7 @@ struct jit_cache {
 	enum jit_policy policy, now; /* asked for, at work */
 	uint32_t credit;             /* code bytes that may be kept before others must die */
 	uint64_t started;            /* when this pause began; 0: no pause yet */
+	uint64_t started_cpu;        /* the thread's CPU time then */
 	uint64_t added;              /* code bytes (or data in proportion) since jobs were made */
 	struct {                     /* JIT_ADAPTIVE: the time since it was decided last */
 		uint64_t adds, pause_max_ns;

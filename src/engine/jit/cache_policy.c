@@ -8,6 +8,8 @@
  * work of an add is bounded by the size of what is added, up to a limit, even if the working set
  * is greater than the cache.
  */
+#include <time.h>
+
 #include <hull/error.h>
 
 #include "base/atomic.h"
@@ -36,10 +38,20 @@ void jit_cache_policy_init(struct jit_cache *c)
 	c->now = c->policy == JIT_ADAPTIVE ? JIT_INCREMENTAL : c->policy;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec t = { 0 };
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void pause_begins(struct jit_cache *c)
 {
-	if (!c->started)
-		c->started = c->hal->now_ns(c->hal);
+	if (c->started)
+		return;
+	c->started = c->hal->now_ns(c->hal);
+	c->started_cpu = cpu_ns();
 }
 
 /* --- rings --- */
@@ -419,6 +431,7 @@ void jit_cache_end(struct jit_cache *c)
 	s->pauses++;
 	s->pause_total_ns += ns;
 	s->pause_max_ns = MAX(s->pause_max_ns, ns);
+	s->pause_cpu_max_ns = MAX(s->pause_cpu_max_ns, cpu_ns() - c->started_cpu);
 	s->pause_histogram[MIN(bucket, (unsigned)JIT_PAUSE_BUCKETS - 1)]++;
 	c->since.pause_max_ns = MAX(c->since.pause_max_ns, ns);
 	c->since.adds++;

@@ -736,6 +736,7 @@ void rv_jit_stats(const struct rv_hart *h, struct hull_engine_stats *ret)
 	ret->pauses = s->pauses;
 	ret->pause_ns = s->pause_total_ns;
 	ret->pause_max_ns = s->pause_max_ns;
+	ret->pause_cpu_max_ns = s->pause_cpu_max_ns;
 }
 
 unsigned rv_jit_describe(struct rv_hart *h, uint64_t gpa, rv_jit_code_fn fn, void *arg)
