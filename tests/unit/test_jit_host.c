@@ -91,6 +91,21 @@ static void shifts(void)
 	}
 }
 
+static void shifted_sums(void)
+{
+	for (uint64_t n = fp_test_cases(3000); n; n--) {
+		struct host_operand a, b;
+		unsigned shift = 1 + n % 3;
+		uint64_t va, vb;
+
+		begin();
+		a = operand(), b = operand(), changed = some_gpr();
+		va = value(a), vb = value(b);
+		host_add_shifted(&em, changed, a, b, shift);
+		expect("shifted sum", va, vb, va + (vb << shift));
+	}
+}
+
 static void operators(void)
 {
 	static const enum hull_ir_op ops[] = {
@@ -242,6 +257,7 @@ static void integers(void **unused)
 	with_features(moves);
 	with_features(arithmetic);
 	with_features(shifts);
+	with_features(shifted_sums);
 	with_features(operators);
 	with_features(short_division);
 	with_features(conditions);

@@ -18,6 +18,7 @@
 
 #include "base/bits.h"
 #include "base/prng.h"
+#include "engine/jit/flow.h"
 #include "engine/jit/gen_impl.h"
 #include "engine/riscv64/jit.h"
 #include "engine/riscv64/region.h"
@@ -275,20 +276,33 @@ static unsigned make_blocks(struct jit_block *blocks, unsigned most)
 static void generate_some(void)
 {
 	struct jit_block blocks[BLOCKS];
+	static struct jit_invariants inv;
 	struct jit_pin pins[HULL_IR_SLOTS];
+	host_reg kept[JIT_KEPT];
 	unsigned n = make_blocks(blocks, BLOCKS), count;
 
 	assert_int_equal(n, BLOCKS);
-	generate(&(struct jit_input){ blocks, 1, NULL, 0, false }, "tier 1");
-	generate(&(struct jit_input){ blocks + 5, 1, NULL, 0, true }, "hot");
+	generate(&(struct jit_input){ .blocks = blocks, .block_count = 1 }, "tier 1");
+	for (unsigned i = 0; i < n; i++)
+		jit_reduce(&irs[i], &inv.ir);
+	generate(&(struct jit_input){ .blocks = blocks + 5, .block_count = 1, .hot = true }, "hot");
 	n = 1 + below(BLOCKS);
-	count = rv_region_pins(blocks, n, pins);
+	count = rv_region_pins(blocks, n, &inv, pins, kept);
+	jit_invariants_use(&inv, blocks, irs, n);
 	for (unsigned i = 1; i < n && below(2); i++) { /* some in other pages, or of a call */
 		blocks[i].page = (int8_t)((int)below(3) - 1);
 		blocks[i].context = (uint8_t)below(2);
 		blocks[i].back = (uint8_t)below(n + 1);
 	}
-	generate(&(struct jit_input){ blocks, n, pins, count, true }, "region");
+	generate(&(struct jit_input){ .blocks = blocks,
+	                              .block_count = n,
+	                              .pins = pins,
+	                              .pin_count = count,
+	                              .hot = true,
+	                              .entry = inv.count ? &inv.ir : NULL,
+	                              .kept = kept,
+	                              .kept_count = inv.count },
+	         "region");
 }
 
 static void all_units(void **state)

@@ -50,6 +50,8 @@ static const char *check_constants(const struct hull_ir *ir, const struct hull_i
 		return n->aux == 8 || n->aux == 16 || n->aux == 32 || n->aux == 64 ? NULL
 		                                                                   : "no such size";
 	case HULL_IR_CALL: return helper_of(ir, n) ? NULL : "no such helper";
+	case HULL_IR_KEPT:
+	case HULL_IR_KEEP: return "of a region only";
 	case HULL_IR_FP_ROUND: return n->imm < 8 ? NULL : "no such rounding field";
 	default: return NULL;
 	}
@@ -185,6 +187,8 @@ static void put_node(struct out *o, const struct hull_ir *ir, unsigned at)
 	case HULL_IR_GET: PUT(o, " %s", ir->arch->slots[n->imm]); break;
 	case HULL_IR_SET: PUT(o, " -> %s", ir->arch->slots[n->imm]); break;
 	case HULL_IR_CONST:
+	case HULL_IR_KEPT:
+	case HULL_IR_KEEP:
 	case HULL_IR_FP_ROUND:
 	case HULL_IR_TRAP:
 		PUT(o, " ");

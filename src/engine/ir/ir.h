@@ -12,6 +12,8 @@
  * FP_ON, FP_ROUND, TRAP, a CALL with HULL_IR_FAULTS, BRANCH and the exits) the
  * slots are exactly what the SETs before it made of them, the program counter that of
  * the last INSN, and as many instructions are retired as its index says.
+ * KEEP and KEPT are for values that the blocks of a region share; a lifted block has none.
+ *
  * At an INSN the block may be left, too: interrupts, budgets.  What a slot holds at such a node can
  * therefore be read off the list; a backend may keep slots in host registers and write them back
  * only on the way out.  Instructions perform their SETs after everything that may fault.
@@ -121,7 +123,9 @@ static inline uint64_t hull_ir_insn(uint32_t bits, unsigned offset, unsigned ind
 #define HULL_IR_INSN_OFFSET(imm) ((unsigned)((imm) >> 32 & 0xffff))
 #define HULL_IR_INSN_INDEX(imm)  ((unsigned)((imm) >> 48))
 
-/* A pure operator on numbers, exactly as a backend must compute it (CONST to UNBOX32; not PC, GET).
+/*
+ * A pure operator on numbers, exactly as a backend must compute it (CONST to UNBOX32; not PC, GET,
+ * KEPT).
  */
 uint64_t hull_ir_compute(enum hull_ir_op op, uint64_t a, uint64_t b, uint64_t c);
 

@@ -128,6 +128,14 @@ void host_shift(struct host_emit *e, enum host_shift op, bool w, host_reg d, str
 		a64_sxtw(e, d, d);
 }
 
+void host_add_shifted(struct host_emit *e, host_reg d, struct host_operand a, struct host_operand b,
+                      unsigned shift)
+{
+	unsigned n = a64_use_z(e, a, A64_X16);
+
+	a64_rrr_lsl(e, A64_ADD, d, n, a64_use_z(e, b, A64_X17), shift);
+}
+
 static void divide(struct host_emit *e, enum hull_ir_op op, bool w, unsigned d, unsigned n,
                    unsigned m)
 {

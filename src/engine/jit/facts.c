@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What is known at the begin of each block of a region, whichever way it was reached: slots that
- * are constants or addresses of code, and that the FP unit is on.
+ * are constants or addresses of code, slots that have the same value, and that the FP unit is on.
  *
  * The analysis is optimistic: a block that was not reached yet says nothing, and edges that a known
  * condition excludes are none.
@@ -20,6 +20,7 @@ struct known {
 
 struct state {
 	struct known slot[HULL_IR_SLOTS];
+	uint8_t same[HULL_IR_SLOTS]; /* the first slot that has the same value */
 	bool fp_on;
 };
 
@@ -30,7 +31,16 @@ struct jit_facts {
 	/* The block that is looked at. */
 	const struct jit_block *blocks;
 	unsigned count, first_f; /* slots from there are floating-point */
-	struct state now;
+	struct state now;        /* `same` apart: */
+	/*
+	 * Numbers of values: below HULL_IR_SLOTS, what that slot had at the begin of the block,
+	 * else HULL_IR_SLOTS + the node.
+	 */
+	uint16_t slot_number[HULL_IR_SLOTS], number[HULL_IR_MAX];
+	/* While nodes are changed: the node that has the value of node i; that has what a slot had.
+	 */
+	uint16_t in_place_of[HULL_IR_MAX], got[HULL_IR_SLOTS];
+	struct jit_passes *done;
 };
 
 struct jit_facts *jit_facts_new(unsigned first_f)
@@ -57,6 +67,32 @@ static bool same(struct known a, struct known b)
 	return a.kind == b.kind && (a.kind == ANY || a.v == b.v);
 }
 
+/* The first slot up to s that has the same value now, and had where `in` was made, if not NULL. */
+static uint8_t first_same(const struct jit_facts *f, const struct state *in, unsigned s)
+{
+	unsigned t = s < f->first_f ? 1 : s;
+
+	while (t < s &&
+	       (f->slot_number[t] != f->slot_number[s] || (in && in->same[t] != in->same[s])))
+		t++;
+	return (uint8_t)t;
+}
+
+/* Slots that are no longer the same on all ways to `in`: were there any? */
+static bool part(const struct jit_facts *f, struct state *in)
+{
+	struct state before = *in;
+	bool changed = false;
+
+	for (unsigned s = 1; s < f->first_f; s++) {
+		if (before.same[s] == s)
+			continue;
+		in->same[s] = first_same(f, &before, s);
+		changed |= in->same[s] != before.same[s];
+	}
+	return changed;
+}
+
 /* Block `to`, number + 1, may be reached with what is known now. */
 static void flow_to(struct jit_facts *f, unsigned to)
 {
@@ -70,8 +106,11 @@ static void flow_to(struct jit_facts *f, unsigned to)
 		f->reached |= BIT(to - 1);
 		f->work |= BIT(to - 1);
 		*in = f->now;
+		for (unsigned s = 0; s < HULL_IR_SLOTS; s++)
+			in->same[s] = first_same(f, NULL, s);
 		return;
 	}
+	changed = part(f, in);
 	for (unsigned s = 0; s < HULL_IR_SLOTS; s++)
 		if (in->slot[s].kind != ANY && !same(in->slot[s], f->now.slot[s])) {
 			in->slot[s].kind = ANY;
@@ -122,8 +161,13 @@ static bool step(struct jit_facts *f, const struct jit_block *b, unsigned i)
 	struct known a = f->value[n->a];
 
 	f->value[i] = value_of(f, b, n);
+	f->number[i] =
+		n->op == HULL_IR_GET ? f->slot_number[n->imm] : (uint16_t)(HULL_IR_SLOTS + i);
 	switch (n->op) {
-	case HULL_IR_SET: f->now.slot[n->imm] = a; return true;
+	case HULL_IR_SET:
+		f->now.slot[n->imm] = a;
+		f->slot_number[n->imm] = f->number[n->a];
+		return true;
 	case HULL_IR_FP_ON:
 	case HULL_IR_FP_ROUND: f->now.fp_on = true; return true;
 	case HULL_IR_CALL:
@@ -147,11 +191,18 @@ static bool step(struct jit_facts *f, const struct jit_block *b, unsigned i)
 	}
 }
 
+static void begin(struct jit_facts *f, unsigned at)
+{
+	f->now = f->in[at];
+	for (unsigned s = 0; s < HULL_IR_SLOTS; s++)
+		f->slot_number[s] = f->in[at].same[s];
+}
+
 static void look_at(struct jit_facts *f, unsigned at)
 {
 	const struct jit_block *b = &f->blocks[at];
 
-	f->now = f->in[at];
+	begin(f, at);
 	for (unsigned i = 1; i < b->ir->count && step(f, b, i);)
 		i++;
 }
@@ -171,18 +222,58 @@ static bool dear(const struct jit_facts *f, const struct hull_ir_node *n, uint64
 	return n->op == HULL_IR_GET && (n->imm >= f->first_f || (int64_t)v != (int32_t)v);
 }
 
+/* The slot has the value already that node n is about to give it. */
+static bool has_already(const struct jit_facts *f, const struct hull_ir_node *n)
+{
+	struct known is = f->now.slot[n->imm], a = f->value[n->a];
+
+	return f->slot_number[n->imm] == f->number[n->a] || (is.kind == NUMBER && same(is, a));
+}
+
+/* Node i reads a slot: an older node will do, or another slot. */
+static void get_same(struct jit_facts *f, struct hull_ir_node *n, unsigned i)
+{
+	unsigned first = f->number[i];
+
+	if (first >= HULL_IR_SLOTS)
+		return;
+	if (f->got[first]) {
+		f->in_place_of[i] = f->got[first];
+		*n = (struct hull_ir_node){ .op = HULL_IR_CONST };
+		f->done->copies++;
+		return;
+	}
+	f->got[first] = (uint16_t)i;
+	if (n->imm != first && f->slot_number[first] == first) {
+		n->imm = first;
+		f->done->copies++;
+	}
+}
+
 /* Put what is known into the nodes of a block. */
 static void rewrite(struct jit_facts *f, struct jit_block *b, struct hull_ir *ir, unsigned at)
 {
-	f->now = f->in[at];
+	begin(f, at);
+	memset(f->got, 0, sizeof(f->got));
 	for (unsigned i = 1; i < ir->count; i++) {
 		struct hull_ir_node *n = &ir->nodes[i];
 		struct known a = f->value[n->a], v;
+		bool needless = n->op == HULL_IR_SET && has_already(f, n);
 		bool on = step(f, b, i);
 
 		v = f->value[i];
-		if (v.kind == NUMBER && !dear(f, n, v.v)) {
+		f->in_place_of[i] = (uint16_t)i;
+		n->a = f->in_place_of[n->a];
+		n->b = f->in_place_of[n->b];
+		n->c = f->in_place_of[n->c];
+		if (needless) {
+			*n = (struct hull_ir_node){ .op = HULL_IR_CONST };
+			f->done->copies++;
+		} else if (v.kind == NUMBER && !dear(f, n, v.v)) {
+			f->done->constants += n->op != HULL_IR_CONST;
 			*n = (struct hull_ir_node){ .op = HULL_IR_CONST, .imm = v.v };
+		} else if (n->op == HULL_IR_GET) {
+			get_same(f, n, i);
 		} else if (n->op == HULL_IR_JUMP && is_near(a)) {
 			*n = (struct hull_ir_node){ .op = HULL_IR_GOTO, .imm = a.v - base_of(b) };
 		} else if (n->op == HULL_IR_BRANCH && a.kind == NUMBER && !a.v) {
@@ -197,12 +288,15 @@ static void rewrite(struct jit_facts *f, struct jit_block *b, struct hull_ir *ir
 }
 
 void jit_facts_use(struct jit_facts *f, struct jit_block *blocks, struct hull_ir *irs,
-                   unsigned count)
+                   unsigned count, struct jit_passes *done)
 {
+	f->done = done;
 	f->blocks = blocks;
 	f->count = count;
 	f->reached = f->work = 1;
 	memset(&f->in[0], 0, sizeof(f->in[0]));
+	for (unsigned s = 0; s < HULL_IR_SLOTS; s++)
+		f->in[0].same[s] = (uint8_t)s;
 	f->in[0].fp_on = begins_with_fp(&irs[0]);
 	while (f->work) {
 		unsigned at = (unsigned)__builtin_ctzll(f->work);

@@ -423,6 +423,7 @@ void gen_perform(struct jit_gen *g, unsigned i)
 		if (!g->v[i].dead)
 			gen_set_slot(g, (unsigned)node->imm, node->a);
 		return;
+	case HULL_IR_KEEP: gen_keep(g, i); return;
 	case HULL_IR_LOAD: gen_load(g, i); return;
 	case HULL_IR_STORE: gen_store(g, i); return;
 	case HULL_IR_FENCE: host_fence(&g->e, node->imm); return;
@@ -513,6 +514,9 @@ static bool pins_use(const struct jit_gen *g, host_reg r, bool is_f)
 {
 	for (unsigned i = 0; i < g->pin_count; i++)
 		if (g->pins[i].reg == r && (g->pins[i].f_bits != 0) == is_f)
+			return true;
+	for (unsigned i = 0; i < g->in->kept_count; i++)
+		if (g->in->kept[i] == r && !is_f)
 			return true;
 	return false;
 }

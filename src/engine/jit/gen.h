@@ -108,9 +108,14 @@ struct jit_input {
 	const struct jit_pin *pins; /* NULL: the canonical ones */
 	unsigned pin_count;
 	bool hot; /* worth more code: tier 2 */
+	/* Where the unit is entered, KEEP puts what KEPT names in its blocks into these registers.
+	 */
+	const struct hull_ir *entry; /* nodes without INSN and exits; NULL: nothing is kept */
+	const host_reg *kept;        /* not of pins */
+	unsigned kept_count;
 };
 
-enum { JIT_TEMPS_MIN = 2, JIT_BLOCKS = 64 };
+enum { JIT_TEMPS_MIN = 2, JIT_BLOCKS = 64, JIT_KEPT = 8 };
 
 struct jit_gen; /* working memory, some 300 KiB */
 

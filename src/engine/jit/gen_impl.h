@@ -12,7 +12,8 @@ struct value {
 	uint16_t uses; /* that are still to come */
 	bool dead;    /* a SET that nobody sees: another one follows before the block can be left */
 	bool done;    /* computed: its operands have been released */
-	host_reg reg; /* general register: a temporary, or the pin of a slot that has this value */
+	host_reg reg; /* general register: a temporary, a kept one, or the pin of a slot that has
+	                 this value */
 	host_reg freg;  /* floating-point register */
 	uint8_t f_bits; /* width of the number in freg */
 	bool boxed;     /* freg has the payload of a value that the architecture sees boxed */
@@ -185,6 +186,9 @@ void gen_glue_in(struct jit_gen *g);
 void gen_glue_out(struct jit_gen *g);
 /* Which pinned slots the unit changes. */
 void gen_find_dirty(struct jit_gen *g);
+/* Compute what the blocks find in registers that are not pinned, KEEP by KEEP. */
+void gen_entry(struct jit_gen *g);
+void gen_keep(struct jit_gen *g, unsigned n);
 
 /* --- gen_held.c --- */
 

@@ -104,12 +104,12 @@ static void compute_select(struct jit_gen *g, unsigned n)
 
 /* What an operator becomes: one of the host's functions on the nodes a and b. */
 struct form {
-	enum { FORM_NONE, FORM_ALU, FORM_SHIFT, FORM_DIVW, FORM_COMPUTE } kind;
+	enum { FORM_NONE, FORM_ALU, FORM_SHIFT, FORM_DIVW, FORM_ADD_SHIFTED, FORM_COMPUTE } kind;
 	unsigned op; /* of the kind */
 	bool w;
 	unsigned a, b;
 	bool with_imm; /* in the place of b */
-	uint64_t imm;
+	uint64_t imm;  /* ADD_SHIFTED: by which b is shifted */
 };
 
 static struct form plain_form(const struct hull_ir_node *n)
@@ -194,6 +194,19 @@ static struct form sx32_form(const struct jit_gen *g, unsigned a)
 	return (struct form){ 0 };
 }
 
+/* A sum with something that is shifted left by a little. */
+static struct form shifted_form(const struct jit_gen *g, unsigned a, unsigned shifted)
+{
+	const struct hull_ir_node *n = gen_node(g, shifted);
+	uint64_t k;
+
+	if (!is_lazy(g, shifted, HULL_IR_SHL) || g->v[shifted].uses != 1 ||
+	    !gen_const(g, n->b, &k) || k < 1 || k > 3 || gen_const(g, a, &k))
+		return (struct form){ 0 };
+	gen_const(g, n->b, &k);
+	return (struct form){ FORM_ADD_SHIFTED, 0, false, a, n->a, false, k };
+}
+
 static struct form form_of(const struct jit_gen *g, unsigned n)
 {
 	const struct hull_ir_node *node = gen_node(g, n);
@@ -208,6 +221,13 @@ static struct form form_of(const struct jit_gen *g, unsigned n)
 	if (node->op == HULL_IR_SAR && is_lazy(g, node->a, HULL_IR_SX32) &&
 	    (count = count_32(g, node->b)))
 		return (struct form){ FORM_SHIFT, HOST_SAR, true, gen_node(g, node->a)->a, count };
+	if (node->op == HULL_IR_ADD) {
+		f = shifted_form(g, node->a, node->b);
+		if (!f.kind)
+			f = shifted_form(g, node->b, node->a);
+		if (f.kind)
+			return f;
+	}
 	return short_form(g, node);
 }
 
@@ -231,6 +251,9 @@ static void compute_form(struct jit_gen *g, unsigned n, const struct form *f)
 	case FORM_ALU: host_alu(&g->e, (enum host_alu)f->op, f->w, gen_result(g, n), a, b); return;
 	case FORM_SHIFT:
 		host_shift(&g->e, (enum host_shift)f->op, f->w, gen_result(g, n), a, b);
+		return;
+	case FORM_ADD_SHIFTED:
+		host_add_shifted(&g->e, gen_result(g, n), a, b, (unsigned)f->imm);
 		return;
 	case FORM_DIVW: host_divw(&g->e, (enum hull_ir_op)f->op, gen_result(g, n), a, b); return;
 	default: break;

@@ -41,6 +41,26 @@ static struct stub *step_at_entry(struct jit_gen *g)
 	return s;
 }
 
+void gen_keep(struct jit_gen *g, unsigned n)
+{
+	const struct hull_ir_node *node = gen_node(g, n);
+
+	gen_eval(g, node->a);
+	host_mov(&g->e, g->in->kept[node->imm], gen_operand(g, node->a));
+	gen_release(g, node->a);
+}
+
+void gen_entry(struct jit_gen *g)
+{
+	if (!g->in->entry)
+		return;
+	g->block = &g->in->blocks[0];
+	g->ir = g->in->entry;
+	gen_values_begin(g);
+	for (unsigned i = 1; i < g->ir->count && !g->bail; i++)
+		gen_perform(g, i);
+}
+
 void gen_glue_in(struct jit_gen *g)
 {
 	struct host_emit *e = &g->e;
@@ -70,6 +90,7 @@ void gen_glue_in(struct jit_gen *g)
 			host_mov(e, p->reg, host_s(g->arch->slot_state[p->slot]));
 	}
 	gen_let_go_all(g);
+	gen_entry(g);
 }
 
 void gen_glue_out(struct jit_gen *g)

@@ -607,8 +607,13 @@ void gen_values_begin(struct jit_gen *g)
 	memset(g->temp_value, 0, sizeof(g->temp_value));
 	memset(g->f_temp_value, 0, sizeof(g->f_temp_value));
 	g->spills = g->spills_over = 0;
-	for (unsigned i = 0; i < ir->count; i++)
-		g->v[i].reg = g->v[i].freg = HOST_NO_REG;
+	for (unsigned i = 0; i < ir->count; i++) {
+		bool kept = ir->nodes[i].op == HULL_IR_KEPT;
+
+		g->v[i].done = kept;
+		g->v[i].reg = kept ? g->in->kept[ir->nodes[i].imm] : HOST_NO_REG;
+		g->v[i].freg = HOST_NO_REG;
+	}
 	for (unsigned i = ir->count; i-- > 1;) {
 		const struct hull_ir_node *n = &ir->nodes[i];
 		bool pure = hull_ir_ops[n->op].kind == HULL_IR_PURE ||

@@ -132,6 +132,10 @@ void host_alu(struct host_emit *e, enum host_alu op, bool w, host_reg d, struct 
 void host_shift(struct host_emit *e, enum host_shift op, bool w, host_reg d, struct host_operand a,
                 struct host_operand b);
 
+/* d = a + (b << shift), shift 1 to 3 */
+void host_add_shifted(struct host_emit *e, host_reg d, struct host_operand a, struct host_operand b,
+                      unsigned shift);
+
 /*
  * An IR operator that is none of the above: NOT, MULH, MULHU, MULHSU, DIV, DIVU, REM, REMU,
  * SX8 to ZX32, CLZ, CTZ, POP, REV8, ORCB, CLMUL, CLMULH, CLMULR, BOX16, BOX32, UNBOX16,

@@ -64,6 +64,12 @@ void host_shift(struct host_emit *e, enum host_shift op, bool w, host_reg d, str
 	e->full = true;
 }
 
+void host_add_shifted(struct host_emit *e, host_reg d, struct host_operand a, struct host_operand b,
+                      unsigned shift)
+{
+	e->full = true;
+}
+
 bool host_compute(struct host_emit *e, enum hull_ir_op op, host_reg d, struct host_operand a,
                   struct host_operand b)
 {

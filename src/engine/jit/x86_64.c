@@ -260,6 +260,15 @@ void host_shift(struct host_emit *e, enum host_shift op, bool w, host_reg d, str
 		sign_extend32(e, d, x86_r(d));
 }
 
+void host_add_shifted(struct host_emit *e, host_reg d, struct host_operand a, struct host_operand b,
+                      unsigned shift)
+{
+	struct x86_rm m = x86_mx(x86_in(e, a, RAX), x86_in(e, b, RCX), 0);
+
+	m.scale = (uint8_t)shift;
+	x86_op(e, X86_LEA, true, d, m);
+}
+
 /* --- other operators --- */
 
 static void multiply_high(struct host_emit *e, enum hull_ir_op op, host_reg d,

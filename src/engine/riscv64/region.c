@@ -78,11 +78,17 @@ struct rv_regions {
 	/* The answer. */
 	enum jit_bail bail;
 	struct jit_unit unit;
+	struct jit_passes done;
 	uint64_t compile_ns;
 	const struct hull_hal *hal;
 
-	struct hull_ir ir[REGION_BLOCKS]; /* the worker's */
-	struct hull_ir scratch;           /* the vCPU's */
+	/* The worker's. */
+	struct hull_ir ir[REGION_BLOCKS];
+	struct jit_invariants invariants;
+	struct jit_pin pins[HULL_IR_SLOTS];
+	host_reg kept_registers[JIT_KEPT];
+
+	struct hull_ir scratch; /* the vCPU's */
 };
 
 /* --- collecting, on the vCPU's thread --- */
@@ -384,6 +390,10 @@ void rv_regions_install(struct rv_hart *h)
 		h->stats.regions_compiled += r->loop;
 		h->stats.regions_of_pages += r->unit.enter != 0;
 		h->stats.blocks_promoted += !r->loop;
+		h->stats.region_constants += r->done.constants;
+		h->stats.region_copies += r->done.copies;
+		h->stats.region_reduced += r->done.reduced;
+		h->stats.region_invariants += r->done.invariants;
 		rv_jit_supersede(h, c->gpa);
 	}
 	hull_store_release(&r->state, FREE);
@@ -440,16 +450,34 @@ static int best(const struct use *use, unsigned from, unsigned to, uint64_t take
 	return at;
 }
 
-static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
+/* The slots and invariant values that get the n general registers. */
+static uint64_t share_out(const struct use *use, struct jit_invariants *inv, unsigned n)
+{
+	uint64_t taken = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		int s = best(use, 1, RV_SLOT_F, taken);
+		unsigned weight, at = jit_invariants_best(inv, &weight);
+
+		if (at && (s < 0 || weight > use[s].weight))
+			jit_invariants_keep(inv, at);
+		else if (s >= 0)
+			taken |= BIT(s);
+		else
+			break;
+	}
+	return taken;
+}
+
+static unsigned choose_pins(const struct use *use, struct jit_invariants *inv, struct jit_pin *ret,
+                            host_reg *ret_kept)
 {
 	struct jit_pin canonical[HULL_IR_SLOTS];
 	unsigned n = jit_canonical_pins(&rv_jit_arch, canonical, HULL_IR_SLOTS), count = 0;
-	uint64_t taken = 0, stay = 0, placed = 0;
-	unsigned f = host_info.fpr_count - REGION_MIN_F_TEMPS;
+	uint64_t taken = share_out(use, inv, n), stay = 0, placed = 0;
+	unsigned f = host_info.fpr_count - REGION_MIN_F_TEMPS, kept = 0;
 	int s;
 
-	for (unsigned i = 0; i < n && (s = best(use, 1, RV_SLOT_F, taken)) >= 0; i++)
-		taken |= BIT(s);
 	for (unsigned i = 0; i < n; i++)
 		if (taken & BIT(canonical[i].slot)) {
 			ret[count++] = canonical[i];
@@ -459,8 +487,13 @@ static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t rest = taken & ~placed;
 
-		if ((stay & BIT(i)) || !rest)
+		if (stay & BIT(i))
 			continue;
+		if (!rest) {
+			if (kept < inv->count)
+				ret_kept[kept++] = canonical[i].reg;
+			continue;
+		}
 		s = __builtin_ctzll(rest);
 		placed |= BIT(s);
 		ret[count++] = (struct jit_pin){ (uint8_t)s, canonical[i].reg, 0 };
@@ -473,15 +506,17 @@ static unsigned choose_pins(const struct use *use, struct jit_pin *ret)
 	return count;
 }
 
-unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_pin *ret)
+unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_invariants *inv,
+                        struct jit_pin *ret, host_reg *ret_kept)
 {
 	struct use use[HULL_IR_SLOTS] = { 0 };
 	struct jit_flow flow;
 
 	jit_flow_find(blocks, count, &flow);
+	jit_invariants_find(inv, blocks, count, &flow, RV_SLOT_F);
 	for (unsigned i = 0; i < count; i++)
 		count_uses(blocks[i].ir, 1u << LOOP_SHIFT * MIN(flow.depth[i], 4u), use);
-	return choose_pins(use, ret);
+	return choose_pins(use, inv, ret, ret_kept);
 }
 
 /* The block + 1 that a call comes back to; 0: it is not in the region. */
@@ -492,13 +527,28 @@ static uint8_t returns_to(const struct rv_regions *r, const struct region_call *
 	return block == REGION_BLOCKS ? 0 : (uint8_t)(block + 1);
 }
 
+/* The passes over a loop; *ret gets what it has registers for. */
+static void optimize(struct rv_regions *r, struct jit_block *blocks, struct jit_input *ret)
+{
+	jit_facts_use(r->facts, blocks, r->ir, r->count, &r->done);
+	for (unsigned i = 0; i < r->count; i++)
+		r->done.reduced += jit_reduce(&r->ir[i], &r->invariants.ir);
+	ret->pin_count =
+		rv_region_pins(blocks, r->count, &r->invariants, r->pins, r->kept_registers);
+	ret->pins = r->pins;
+	jit_invariants_use(&r->invariants, blocks, r->ir, r->count);
+	r->done.invariants = ret->kept_count = r->invariants.count;
+	ret->kept = r->kept_registers;
+	ret->entry = ret->kept_count ? &r->invariants.ir : NULL;
+}
+
 static enum jit_bail compile(struct rv_regions *r)
 {
 	struct jit_block blocks[REGION_BLOCKS];
-	struct jit_pin pins[HULL_IR_SLOTS];
+	struct jit_input in = { .blocks = blocks, .block_count = r->count, .hot = true };
 	enum jit_bail bail;
-	unsigned count;
 
+	r->done = (struct jit_passes){ 0 };
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct region_block *b = &r->block[i];
 
@@ -514,11 +564,10 @@ static enum jit_bail compile(struct rv_regions *r)
 			blocks[i].back = returns_to(r, &r->call[b->context - 1]);
 	}
 	if (r->loop)
-		jit_facts_use(r->facts, blocks, r->ir, r->count);
-	count = rv_region_pins(blocks, r->count, pins);
-	bail = r->jit->generate(
-		r->gen, &(struct jit_input){ blocks, r->count, r->loop ? pins : NULL, count, true },
-		&r->unit);
+		optimize(r, blocks, &in);
+	else
+		r->done.reduced = jit_reduce(&r->ir[0], &r->invariants.ir);
+	bail = r->jit->generate(r->gen, &in, &r->unit);
 	if (bail)
 		return bail;
 	r->unit.guest = r->guest;

@@ -17,17 +17,21 @@
 #define HULL_ENGINE_RISCV64_REGION_H
 
 #include "engine/jit/cache.h"
+#include "engine/jit/host.h"
 #include "engine/riscv64/hart.h"
 
 struct jit_block;
+struct jit_invariants;
 struct jit_pin;
 struct rv_regions;
 
 /*
- * What a region of these blocks pins: the slots that it uses most; those of the canonical pins stay
- * in their registers.  ret: room for HULL_IR_SLOTS.
+ * What a region of these blocks pins, and which invariant values it keeps in ret_kept[JIT_KEPT]:
+ * what it uses most; slots of the canonical pins stay in their registers.  ret: room for
+ * HULL_IR_SLOTS.
  */
-unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_pin *ret);
+unsigned rv_region_pins(const struct jit_block *blocks, unsigned count, struct jit_invariants *inv,
+                        struct jit_pin *ret, host_reg *ret_kept);
 
 /* Without tier 2 if the engine's mode has none; the thread starts when it is needed.  NULL: no
  * memory. */
