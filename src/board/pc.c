@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * pc (micro): 64-bit x86 machine with APICs, PIT, RTC, 16550, i8042, ACPI and virtio-mmio; direct
- * start of Linux (bzImage), of ELF files by PVH and of other programs in 64-bit mode.
+ * pc (micro): 64-bit x86 machine with APICs, PIT, RTC, 16550, i8042, ACPI, virtio-mmio and PCI;
+ * direct start of Linux (bzImage), of ELF files by PVH and of other programs in 64-bit mode.
  *
  * Where the accelerator has interrupt controllers of its own, those are used: all of them (KERNEL),
  * or the local APICs alone (SPLIT).  There are no 8259s but below.
@@ -16,7 +16,14 @@
 #include "isa/x86_64/regs.h"
 
 enum { MSR_APIC_BASE = 0x1b, MSR_DEADLINE = 0x6e0, MSR_X2APIC = 0x800 };
-enum { VIRTIO_SLOTS = 32, IRQ_VIRTIO = 16, IRQ_OTHER = 5, IRQ_FPU = 13, COM_PORTS = 8 };
+enum {
+	VIRTIO_SLOTS = 32,
+	IRQ_PCI = 16,
+	IRQ_VIRTIO = 16,
+	IRQ_OTHER = 5,
+	IRQ_FPU = 13,
+	COM_PORTS = 8
+};
 
 _Static_assert((int)X86_IRQ_INTR == (int)HULL_X86_INPUT_INTR &&
                        (int)X86_IRQ_NMI == (int)HULL_X86_INPUT_NMI &&
@@ -171,6 +178,17 @@ static int configure(struct hull_vm_config *c, uint64_t ram_bytes, struct hull_e
 
 static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
 {
+	static const struct hull_place_pci pci = {
+		.ecam = PC_ECAM,
+		.ecam_end = PC_ECAM_END,
+		.mem = PC_PCI_MEM,
+		.mem_bytes = PC_PCI_MEM_BYTES,
+		.io_space = HULL_SPACE_PIO,
+		.io = PC_PCI_IO,
+		.io_bytes = PC_PCI_IO_BYTES,
+		.io_pci = PC_PCI_IO,
+		.irq = IRQ_PCI,
+	};
 	static const struct hull_place_map map = {
 		.serial = "uart16550",
 		.choose_ports = choose_ports,
@@ -183,6 +201,7 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 		.large_end = PC_LARGE_END,
 		.irq = IRQ_OTHER,
 		.last_irq = PC_PINS - 1,
+		.pci = &pci,
 	};
 	struct pc *pc = m->state;
 	int r = hull_board_has_image(m, err);
@@ -199,9 +218,12 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 	r = build_fixed(pc, err);
 	if (!r)
 		r = hull_place_configured(&pc->places, backends, err);
-	if (!r)
-		hull_board_set_loader(m, hull_pc_load);
-	return r;
+	if (r)
+		return r;
+	if (pc->places.pci)
+		hull_dev_wire_msi(pc->places.pci, pc->msi);
+	hull_board_set_loader(m, hull_pc_load);
+	return 0;
 }
 
 HULL_BOARD(pc) = {

@@ -11,11 +11,14 @@
  */
 #define PC_RAM_LOW_END UINT64_C(0xc0000000)
 #define PC_RAM_HIGH    UINT64_C(0x100000000)
+#define PC_PCI_MEM     UINT64_C(0xc0000000)
 #define PC_VIRTIO      UINT64_C(0xd0000000)
 #define PC_SMALL       UINT64_C(0xd0100000)
 #define PC_SMALL_END   UINT64_C(0xd0200000)
 #define PC_LARGE       UINT64_C(0xd1000000)
 #define PC_LARGE_END   UINT64_C(0xe0000000)
+#define PC_ECAM        UINT64_C(0xe0000000)
+#define PC_ECAM_END    UINT64_C(0xe0100000)
 #define PC_IOAPIC      UINT64_C(0xfec00000)
 #define PC_LAPIC       UINT64_C(0xfee00000)
 #define PC_MIB         UINT64_C(0x100000)
@@ -33,6 +36,7 @@ enum {
 	PC_ACPI_BYTES = 0x20000,
 };
 
+enum { PC_PCI_MEM_BYTES = 0x10000000, PC_PCI_IO = 0xc000, PC_PCI_IO_BYTES = 0x4000 };
 enum { PC_PINS = 24, PC_IRQ_PIT = 2, PC_IRQ_RTC = 8, PC_IRQ_SCI = 9, PC_IOAPIC_ID = 0 };
 enum { PC_PM_PORT = 0x600 };
 

@@ -24,6 +24,7 @@ enum { /* 20.3 */
        OP_EXT = 0x5b,
        OP_DEVICE = 0x82,
        OP_ROOT = 0x5c,
+       OP_ARG0 = 0x68,
        OP_RETURN = 0xa4
 };
 enum { MAX_SEGMENTS = 8, SEGMENT = 4 };
@@ -246,6 +247,11 @@ void hull_aml_string(struct hull_aml *a, const char *text)
 void hull_aml_ref(struct hull_aml *a, const char *p)
 {
 	path(a, p);
+}
+
+void hull_aml_arg(struct hull_aml *a, unsigned n)
+{
+	byte(a, OP_ARG0 + n % 7);
 }
 
 /* 6.4.3.4 */

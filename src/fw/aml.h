@@ -49,6 +49,7 @@ void hull_aml_return(struct hull_aml *a);
 void hull_aml_int(struct hull_aml *a, uint64_t value);
 void hull_aml_string(struct hull_aml *a, const char *text);
 void hull_aml_ref(struct hull_aml *a, const char *path);
+void hull_aml_arg(struct hull_aml *a, unsigned n); /* of the method, 0 to 6 */
 
 /* Resource descriptors; between hull_aml_resources() and its end. */
 void hull_aml_memory32(struct hull_aml *a, uint32_t base, uint32_t length);

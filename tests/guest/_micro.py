@@ -21,10 +21,16 @@ ARCHES = {
 }
 
 
-def names():
-    """All that run everywhere."""
+def names(special=False):
+    """All that run everywhere; or also those that want options of `hull run`."""
     found = [os.path.basename(f)[:-2] for f in sorted(glob.glob(FOLDER + "/*.c"))]
-    return [t for t in found if t != "micro" and not t.startswith("arch_")]
+    return [t for t in found if t != "micro" and not t.startswith("arch_") and (special or not options(t))]
+
+
+def options(test):
+    with open(os.path.join(FOLDER, test + ".c"), encoding="utf-8") as f:
+        m = re.search(r"options: ([^.]+)", f.read())
+    return m[1].split() if m else []
 
 
 def build(arch, test, work, folder=FOLDER, more=()):

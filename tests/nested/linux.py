@@ -6,8 +6,10 @@
 """
 # timeout: 3000
 import hashlib
+import os
 import re
 import sys
+import tempfile
 
 import _host
 import guest as debian
@@ -21,7 +23,24 @@ GUESTS = {
     "x86_64": ("x86_64", {"cpu": "max"}, 4, "ttyS0"),
 }
 
-PCI = {"aarch64"}  # with messages through the ITS
+# Messages through the ITS, and to local APICs.
+PCI = {"aarch64", "x86_64"}
+NETWORK = {"x86_64"}  # where libslirp is that of this machine
+IN_PCI = """
+wait_disk && echo "hull: sha256 $(sha256sum <$disk | cut -d' ' -f1)"
+for f in $(ls /sys/bus/pci/devices); do
+	grep -q 0x1af4 /sys/bus/pci/devices/$f/vendor || continue
+	echo "hull: $f $(ls /sys/bus/pci/devices/$f/msi_irqs 2>/dev/null | wc -l) messages"
+done
+grep -E 'MSI.*virtio' /proc/interrupts | sed 's/^/hull: irq /'
+if [ -d /sys/class/net/eth0 ]; then
+printf '#!/bin/sh\\n[ "$1" = bound ] && ip addr add $ip/$mask dev $interface && echo "hull: address $ip"\\n' >/tmp/bound
+chmod +x /tmp/bound
+ip link set eth0 up
+udhcpc -i eth0 -s /tmp/bound -q -n -t 10
+ping -c 2 -W 5 10.0.2.2 >/dev/null && echo "hull: ping"
+fi
+"""
 
 SCRIPT = """
 run() {
@@ -40,7 +59,7 @@ guest() {
 cp /disk /tmp/disk
 guest one demo --cpus 1 --disk /tmp/disk
 guest many smp --cpus %d
-[ ! -f /pci.gz ] || initrd=/pci.gz guest pci demo --cpus 1 --disk /tmp/disk --virtio-transport pci
+[ ! -f /pci.gz ] || initrd=/pci.gz guest pci script --cpus 1 --disk /tmp/disk --virtio-transport pci %s
 # It resets for ever: three times are enough.
 run reboot --cpus 2 >/tmp/resets 2>&1 &
 until [ "$(grep -c 'hull: rebooting' /tmp/resets)" -ge 3 ] || ! kill -0 $! 2>/dev/null; do
@@ -57,6 +76,16 @@ def part(told, name):
     return (found[1], int(found[2])) if found else ("", None)
 
 
+def slirp():
+    """The library of user networks with all that it needs, as files for the host; None: not here."""
+    for folder in _host.nested.LIBRARIES["x86_64"]:
+        path = os.path.join(folder, "libslirp.so.0")
+        if os.path.exists(path):
+            more = _host.nested.shared(path, _host.nested.LIBRARIES["x86_64"])
+            return [(where, data, 0o755) for where, data in {**more, "/usr/lib/libslirp.so.0": debian.read(path)}.items()]
+    return None
+
+
 def check(tap, name):
     arch, options, cpus, console = GUESTS[name]
     why = _host.missing(arch)
@@ -67,8 +96,14 @@ def check(tap, name):
     files = [("/disk", disk, 0o644)]
     pci = name in PCI
     if pci:
-        files.append(("/pci.gz", debian.make_initramfs(arch, modules=["virtio_pci"]), 0o644))
-    result = _host.run(arch, SCRIPT % (console, cpus), files=files, **options)
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+            script.write(IN_PCI)
+            script.flush()
+            files.append(("/pci.gz", debian.make_initramfs(arch, modules=["virtio_pci"],
+                                                           files=[script.name + ":/script"]), 0o644))
+    network = name in NETWORK and slirp()
+    result = _host.run(arch, SCRIPT % (console, cpus, "--net user" if network else "--net none"),
+                       files=files + (network or []), **options)
     told, story = _host.nested.text_of(result), _host.story(result)
     one, code = part(told, "one")
     tap.check(code == 0 and "hull: cpus 1" in one and "hull: done" in one, name + ": one vCPU", story)
@@ -77,6 +112,9 @@ def check(tap, name):
         other, code = part(told, "pci")
         tap.check(code == 0 and "hull: sha256 " + hashlib.sha256(disk).hexdigest() in other,
                   name + ": its disk on PCI", story)
+        tap.check(re.search(r"^hull: irq .* [1-9]\d* .*virtio\d+-req", other, re.M), name + ": by messages", story)
+    if network:
+        tap.check("hull: address 10.0.2.15" in other and "hull: ping" in other, name + ": its network on PCI", story)
     many, code = part(told, "many")
     counted = re.findall(r"^hull: cpu (\d+) counted 20000$", many, re.M)
     tap.check(code == 0 and sorted(counted) == sorted(map(str, range(cpus))),

@@ -217,6 +217,45 @@ static void tables_say_what_there_is(void **state)
 	end(&f);
 }
 
+/* What a kernel learns of the bridge, and that it is where that says; messages come from there. */
+static void pci_is_described(void **state)
+{
+	static const hull_gpa ecam = 0xe0000000;
+	struct fixture f;
+	uint64_t id = 0;
+	uint8_t *t;
+	uint32_t len;
+
+	(void)state;
+	begin(&f, 1, RAM);
+	add_device(&f, "virtio-rng");
+	add_device(&f, "virtio-rng");
+	f.config.devices[0].bus = HULL_BUS_PCI;
+	boot(&f);
+	iasl_accepts(&f, "DSDT", "PNP0A08");
+	iasl_accepts(&f, "DSDT", "_PRT");
+	iasl_accepts(&f, "DSDT", "_OSC");
+	iasl_accepts(&f, "MCFG", "Base Address : 00000000E0000000");
+	t = table(&f, "MCFG", &len);
+	assert_int_equal(load_le64(t + 44), ecam);
+	assert_int_equal(t[54] | t[55], 0); /* one bus */
+	free(t);
+	t = table(&f, "DSDT", &len);
+	assert_non_null(memmem(t, len, "PNP0C02", 8)); /* with configuration space: */
+	assert_non_null(memmem(t, len, "\x86\x09\x00\x01\x00\x00\x00\xe0\x00\x00\x10\x00", 12));
+	/* INTB of device 3 is the same input as INTA of device 0. */
+	assert_non_null(memmem(t, len, "\x12\x09\x04\x0b\xff\xff\x00\x00\x0a\x10", 10));
+	assert_non_null(memmem(t, len, "\x12\x0b\x04\x0c\xff\xff\x03\x00\x01\x00\x0a\x10", 12));
+	/* The device that is not behind the bridge has an input of its own. */
+	assert_non_null(memmem(t, len, "\x89\x06\x00\x01\x01\x14", 6));
+	free(t);
+	assert_true(hull_bus_read(f.m.vm, HULL_SPACE_MMIO, ecam + (1 << 15), 4, &id));
+	assert_int_equal(id, 0x10441af4);
+	assert_true(hull_bus_read(f.m.vm, HULL_SPACE_MMIO, ecam + (31 << 15), 4, &id));
+	assert_int_equal((uint32_t)id, UINT32_MAX);
+	end(&f);
+}
+
 static void kernel_starts_in_long_mode(void **state)
 {
 	struct fixture f;
@@ -478,6 +517,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_say_what_there_is),
+		cmocka_unit_test(pci_is_described),
 		cmocka_unit_test(kernel_starts_in_long_mode),
 		cmocka_unit_test(memory_has_a_hole),
 		cmocka_unit_test(interrupts_arrive),

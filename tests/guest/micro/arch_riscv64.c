@@ -7,13 +7,15 @@
 #define PLIC   UINT64_C(0xc000000)
 #define RAM    UINT64_C(0x80000000)
 
-enum { UART_SOURCE = 10, SSIE = 1 << 1, STIE = 1 << 5, SEIE = 1 << 9 };
+enum { UART_SOURCE = 10, PCI_SOURCE = 32, SSIE = 1 << 1, STIE = 1 << 5, SEIE = 1 << 9 };
 enum { V = 1, R = 2, W = 4, X = 8, A = 64, D = 128, RWX = V | R | W | X | A | D };
 
 long try_call(void (*fn)(uintptr_t), uintptr_t arg);
 extern const char trap[], ap_start[], try_out[];
 
 const bool arch_nothing_faults = true;
+const uint64_t arch_nothing_value = 0;
+const struct arch_pci arch_pci = { 0x30000000, 0x40000000, false, 0, 0 };
 
 static uint64_t root[512] __attribute__((aligned(4096)));
 static uint64_t directory[512] __attribute__((aligned(4096))); /* of the GiB of RAM */
@@ -224,11 +226,21 @@ void arch_wait(void)
 	arch_irq_off();
 }
 
+static void enable_source(unsigned source)
+{
+	write32(PLIC + 4 * source, 1);
+	write32(PLIC + 0x2080 + 0x100 * hart() + source / 32 * 4, 1u << source % 32);
+	write32(PLIC + 0x201000 + 0x2000 * hart(), 0);
+}
+
 void arch_line_enable(void)
 {
-	write32(PLIC + 4 * UART_SOURCE, 1);
-	write32(PLIC + 0x2080 + 0x100 * hart(), 1u << UART_SOURCE);
-	write32(PLIC + 0x201000 + 0x2000 * hart(), 0);
+	enable_source(UART_SOURCE);
+}
+
+void arch_pci_line(unsigned slot)
+{
+	enable_source(PCI_SOURCE + slot % 4);
 }
 
 /* The board's time base is 10 MHz. */

@@ -26,6 +26,8 @@ extern uint64_t saved_cr3, saved_stack, saved_entry;
 uint64_t try_call(void (*fn)(uintptr_t), uintptr_t arg);
 
 const bool arch_nothing_faults = false;
+const uint64_t arch_nothing_value = UINT64_MAX;
+const struct arch_pci arch_pci = { 0xe0000000, 0xc0000000, true, LAPIC, VECTOR + LINE };
 
 static struct {
 	uint64_t low, high;
@@ -256,6 +258,11 @@ void arch_line_enable(void)
 	write32(IOAPIC + 16, 0);
 	write32(IOAPIC, 0x10 + 2 * 4);
 	write32(IOAPIC + 16, VECTOR + LINE);
+}
+
+void arch_pci_line(unsigned slot)
+{
+	(void)slot; /* messages are enough */
 }
 
 /* The local APIC's timer counts in units that nobody tells: take 1 GHz. */

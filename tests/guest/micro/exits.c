@@ -35,11 +35,11 @@ void test(void)
 		ok(arch_try(write_all, nothing, &at) == WRITE_FAULT && at == nothing,
 		   "writing where nothing is");
 	} else {
-		same = *(volatile uint8_t *)nothing == UINT8_MAX &&
-		       *(volatile uint16_t *)(nothing + 2) == UINT16_MAX &&
-		       *(volatile uint32_t *)(nothing + 4) == UINT32_MAX &&
-		       *(volatile uint64_t *)(nothing + 8) == UINT64_MAX &&
-		       *(volatile uint32_t *)(nothing + 13) == UINT32_MAX;
+		same = *(volatile uint8_t *)nothing == (uint8_t)arch_nothing_value &&
+		       *(volatile uint16_t *)(nothing + 2) == (uint16_t)arch_nothing_value &&
+		       *(volatile uint32_t *)(nothing + 4) == (uint32_t)arch_nothing_value &&
+		       *(volatile uint64_t *)(nothing + 8) == (uint64_t)arch_nothing_value &&
+		       *(volatile uint32_t *)(nothing + 13) == (uint32_t)arch_nothing_value;
 		ok(same && !arch_try(read_all, nothing, NULL), "reading where nothing is");
 		ok(arch_try(write_all, nothing, NULL) == NO_FAULT, "writing where nothing is");
 	}

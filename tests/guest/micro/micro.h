@@ -53,11 +53,22 @@ enum fault arch_try(void (*fn)(uintptr_t), uintptr_t arg, uintptr_t *ret_address
 /* A page that is mapped read-only and not executable, one that is not mapped at all. */
 uintptr_t arch_ro_page(void);
 uintptr_t arch_no_page(void);
-/* An address with nothing behind; and whether an access to it is a fault there. */
+/* An address with nothing behind; whether an access to it is a fault, or else what is read. */
 uintptr_t arch_nothing(void);
 extern const bool arch_nothing_faults;
+extern const uint64_t arch_nothing_value; /* all its bits are the same */
 /* Memory that neither the image nor the loader touches. */
 uintptr_t arch_spare(void);
+
+/* PCI: configuration space, addresses for BARs, a message that is LINE; or arch_pci_line(). */
+struct arch_pci {
+	uintptr_t ecam, window;
+	bool messages;
+	uint64_t address;
+	uint32_t data;
+};
+extern const struct arch_pci arch_pci;
+void arch_pci_line(unsigned slot); /* make pin A of a device LINE */
 
 /* For the architecture: after an interrupt. */
 void micro_handle(enum source s);
