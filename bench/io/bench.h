@@ -47,6 +47,7 @@ struct bench_disk {
 	const char *format;
 	uint64_t size;
 	bool direct; /* without the host's cache */
+	int aio;     /* enum hull_disk_aio */
 };
 
 void bench_open_hull(struct bench_device *d, const struct bench_disk *disk);

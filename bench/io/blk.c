@@ -4,7 +4,7 @@
  *
  *   bench-blk --disk null|IMAGE [--format F] | --vhost SOCKET
  *             [--depth N] [--seconds S] [--size BYTES] [--block BYTES] [--write] [--requests N]
- *             [--step BYTES] [--direct] [--plain]
+ *             [--step BYTES] [--direct] [--plain] [--threads|--uring]
  *
  * Requests go to random blocks of the first `size` bytes, or each `step` bytes behind the one
  * before.  With --direct, the host's cache is not used; with --plain and --requests, there is no
@@ -35,6 +35,7 @@ struct options {
 	double seconds;
 	uint64_t size, requests, step;
 	bool write, direct, plain;
+	int aio;
 };
 
 /* The structures of VIRTIO 1.3, 2.7, on a little-endian host. */
@@ -243,10 +244,13 @@ static void get_memory(struct bench_device *d)
 static struct options parse(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{ "disk", 1, NULL, 'd' },  { "format", 1, NULL, 'f' },   { "vhost", 1, NULL, 'v' },
-		{ "depth", 1, NULL, 'n' }, { "seconds", 1, NULL, 's' },  { "size", 1, NULL, 'z' },
-		{ "block", 1, NULL, 'b' }, { "requests", 1, NULL, 'r' }, { "write", 0, NULL, 'w' },
-		{ "step", 1, NULL, 'p' },  { "direct", 0, NULL, 'i' },   { "plain", 0, NULL, 'l' },
+		{ "disk", 1, NULL, 'd' },    { "format", 1, NULL, 'f' },
+		{ "vhost", 1, NULL, 'v' },   { "depth", 1, NULL, 'n' },
+		{ "seconds", 1, NULL, 's' }, { "size", 1, NULL, 'z' },
+		{ "block", 1, NULL, 'b' },   { "requests", 1, NULL, 'r' },
+		{ "write", 0, NULL, 'w' },   { "step", 1, NULL, 'p' },
+		{ "direct", 0, NULL, 'i' },  { "plain", 0, NULL, 'l' },
+		{ "threads", 0, NULL, 't' }, { "uring", 0, NULL, 'u' },
 		{ NULL, 0, NULL, 0 }
 	};
 	struct options o = { .format = "raw",
@@ -271,6 +275,8 @@ static struct options parse(int argc, char **argv)
 		case 'p': o.step = strtoull(optarg, NULL, 0); break;
 		case 'i': o.direct = true; break;
 		case 'l': o.plain = true; break;
+		case 't': o.aio = HULL_DISK_AIO_THREADS; break;
+		case 'u': o.aio = HULL_DISK_AIO_URING; break;
 		default: exit(2);
 		}
 	}
@@ -286,7 +292,7 @@ static struct options parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct options o = parse(argc, argv);
-	struct bench_disk what = { o.disk, o.format, o.size, o.direct };
+	struct bench_disk what = { o.disk, o.format, o.size, o.direct, o.aio };
 	struct driver v = { .o = &o };
 	struct hull_block *disk = NULL;
 	double started, cpu;

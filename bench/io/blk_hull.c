@@ -78,7 +78,7 @@ struct hull_block *bench_open_disk(const struct bench_disk *what)
 	struct hull_image_options o = { .path = what->path,
 		                        .format = what->format,
 		                        .direct = what->direct };
-	struct hull_disk_options disk = { .serial = "bench" };
+	struct hull_disk_options disk = { .serial = "bench", .aio = (enum hull_disk_aio)what->aio };
 	struct hull_image *img;
 	struct hull_block *b;
 	struct hull_err err = { 0 };

@@ -115,6 +115,7 @@ struct disk_result {
 /* A way to let the kernel do transfers beside each other. */
 struct disk_way {
 	const char *name;
+	bool reads_only;
 	/* HULL_ENOTSUP with the reason if it is not there; the rest is NULL if it never is. */
 	int (*open)(void **ret, struct hull_err *err);
 	/* By one thread at a time: false: no room for another. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Requests that the kernel does by itself: by io_uring, or by Linux's AIO past the cache.
+ * Requests that the kernel does by itself: by io_uring, or reads past the cache by Linux's AIO.
  *
  * submit() prepares, kick() tells the kernel, a thread waits for completions.
  * A request is a slot whose flag passes it between the two: set by submit(),
@@ -22,7 +22,7 @@
 #include "host/os/os.h"
 
 /* So many are handed over before the batch is whole: the medium need not wait for it. */
-enum { EARLY = 4 };
+enum { EARLY = 4, LARGE = 128 << 10 };
 
 struct slot {
 	struct hull_block_req *req;
@@ -97,14 +97,22 @@ static struct slot *find_slot(struct disk_ring *r)
 	return t;
 }
 
-/* Would the ring do it without threads of the kernel's own, or does the user insist? */
-static bool fits(const struct disk *d, const struct hull_block_req *req)
+/*
+ * Would the ring do it without threads of the kernel's own, or does the user insist?  From the
+ * cache it copies while it is told, and for that long a large read keeps a vCPU from its work.
+ */
+static bool fits(const struct disk_ring *r, const struct hull_block_req *req)
 {
+	const struct disk *d = r->queue->disk;
+
 	if (req->op != HULL_BLOCK_READ && req->op != HULL_BLOCK_WRITE)
 		return false;
 	if (req->op == HULL_BLOCK_WRITE &&
-	    (req->fua || d->img->read_only || d->options.writethrough || d->options.detect_zeroes ||
-	     (!d->align && d->options.aio != HULL_DISK_AIO_URING)))
+	    (r->way->reads_only || req->fua || d->img->read_only || d->options.writethrough ||
+	     d->options.detect_zeroes || (!d->align && d->options.aio != HULL_DISK_AIO_URING)))
+		return false;
+	if (req->op == HULL_BLOCK_READ && req->len > LARGE && !d->align &&
+	    d->options.aio != HULL_DISK_AIO_URING)
 		return false;
 	return req->nsegs <= IOV_MAX && req->len && req->len <= INT_MAX &&
 	       hull_range_within(req->offset, req->len, 0, hull_load_acquire(&d->img->size));
@@ -127,7 +135,7 @@ bool hull_disk_ring_add(struct disk_ring *r, struct hull_block_req *req)
 	struct disk_io io;
 	struct slot *t;
 
-	if (!fits(d, req) || !aligned(d, req))
+	if (!fits(r, req) || !aligned(d, req))
 		return false;
 	t = find_slot(r);
 	if (!t || d->img->format->direct(d->img, write, req->offset, req->len, &t->place) != 1)
