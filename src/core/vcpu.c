@@ -321,6 +321,8 @@ int hull_vcpu_start(struct hull_vcpu *vcpu, const struct hull_reg_value *regs, u
 		hull_vcpu_claim_wait(vcpu);
 	if (hull_load_seqcst(&vcpu->state) == HULL_VCPU_OFF) {
 		vm->accel->vcpu_reset(vcpu);
+		/* What came while it was off, or going off, is not for what begins now. */
+		hull_store_seqcst(&vcpu->irq_edges, 0);
 		ret = 0;
 		for (unsigned i = 0; i < n && !ret; i++)
 			ret = vm->accel->reg_set(vcpu, regs[i].reg, regs[i].value);

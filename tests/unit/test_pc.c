@@ -394,6 +394,34 @@ static void init_then_startup(void **state)
 	end(&f);
 }
 
+/* An INIT that comes while the vCPU is going off for another is not there for the next start. */
+static void init_twice(void **state)
+{
+	static const struct hull_fake_op off[] = {
+		{ .kind = HULL_FAKE_EXIT, .exit = { .kind = HULL_EXIT_CPU_OFF } },
+		{ .kind = HULL_FAKE_SPIN },
+	};
+	struct hull_vcpu *vcpu;
+	struct hull_exit exit;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 2, RAM);
+	boot(&f);
+	vcpu = hull_vm_vcpu(f.m.vm, 1);
+	mmio(&f, 0xfee00310, 1 << 24);
+	mmio(&f, 0xfee00300, 0x4612);
+	hull_fake_script(vcpu, off, ARRAY_LEN(off));
+	mmio(&f, 0xfee00300, 0x4500);
+	assert_int_equal(hull_vm_run_vcpu(f.m.vm, 1, &exit), 0);
+	assert_int_equal(exit.kind, HULL_EXIT_CPU_OFF);
+	hull_vcpu_raise(vcpu, BIT(HULL_X86_INPUT_INIT)); /* as if off() had been a little later */
+	mmio(&f, 0xfee00300, 0x4634);
+	assert_int_equal(hull_vcpu_state(vcpu), HULL_VCPU_READY);
+	assert_int_equal(vcpu->irq_edges, 0);
+	end(&f);
+}
+
 /* What a guest writes to end or restart the machine, and what must not. */
 static void power(void **state)
 {
@@ -523,6 +551,7 @@ int main(void)
 		cmocka_unit_test(interrupts_arrive),
 		cmocka_unit_test(startup_ipi_starts),
 		cmocka_unit_test(init_then_startup),
+		cmocka_unit_test(init_twice),
 		cmocka_unit_test(power),
 		cmocka_unit_test(what_cannot_be_is_refused),
 		cmocka_unit_test(aml_is_whole_or_nothing),
