@@ -24,6 +24,8 @@ struct space {
 	int tables, budget;  /* pages in use; how many more may be had */
 	hull_hpa tlb[PAGES]; /* what a CPU that has seen every page may still use; 0: nothing */
 	unsigned publishes, flushes;
+	uint64_t *watched; /* a descriptor, and what it was at each of the flushes */
+	uint64_t seen[4];
 };
 
 static hull_hpa table_alloc(void *arg, unsigned pages)
@@ -64,6 +66,8 @@ static void flush(void *arg, hull_gpa ipa, uint64_t bytes)
 {
 	struct space *t = arg;
 
+	if (t->watched && t->flushes < ARRAY_LEN(t->seen))
+		t->seen[t->flushes] = *t->watched;
 	t->flushes++;
 	for (uint64_t at = ipa; at < ipa + bytes; at += HULL_PAGE_SIZE)
 		if (at >= WINDOW && at < WINDOW + PAGES * HULL_PAGE_SIZE)
@@ -227,6 +231,36 @@ static void test_bad_ranges(void **state)
 	finish(&t);
 }
 
+/*
+ * Break before make (D8.16.1): a leaf of another memory type is not there for a moment, one with
+ * other rights is replaced at once.
+ */
+static void test_break_before_make(void **state)
+{
+	static struct space t;
+	const uint64_t mib2 = UINT64_C(2) << 20;
+	const unsigned rw = HULL_MEM_R | HULL_MEM_W;
+
+	begin(&t, 39);
+	assert_int_equal(hull_a64_s2_map(&t.s2, 0, mib2, mib2, rw), 0);
+	t.watched = (uint64_t *)(uintptr_t)(*(uint64_t *)(uintptr_t)t.s2.root &
+	                                    ~(uint64_t)HULL_PAGE_MASK);
+	t.flushes = 0;
+	assert_int_equal(hull_a64_s2_protect(&t.s2, 0, mib2, HULL_MEM_R), 0);
+	assert_int_equal(t.flushes, 1);
+	assert_int_equal(t.seen[0], *t.watched);
+	t.flushes = 0;
+	assert_int_equal(hull_a64_s2_protect(&t.s2, 0, mib2, rw | HULL_MEM_UNCACHED), 0);
+	assert_int_equal(t.flushes, 1);
+	assert_int_equal(t.seen[0], 0);
+	assert_true(*t.watched & 1);
+	t.flushes = 0;
+	assert_int_equal(hull_a64_s2_protect(&t.s2, 0, mib2, rw | HULL_MEM_DEVICE), 0);
+	assert_int_equal(t.seen[0], 0);
+	t.watched = NULL;
+	finish(&t);
+}
+
 /* Arm ARM, VTCR_EL2. */
 static void test_vtcr(void **state)
 {
@@ -249,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_block_sizes),
 		cmocka_unit_test(test_bad_ranges),
 		cmocka_unit_test(test_vtcr),
+		cmocka_unit_test(test_break_before_make),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,20 +230,34 @@ static int split_at(struct hull_a64_s2 *s, hull_gpa edge)
 	}
 }
 
+/*
+ * Replace a leaf; 0: by nothing.  One of another memory type must be seen nowhere beside the old
+ * one; other rights need no break (D8.16.1).
+ */
+static void replace(struct hull_a64_s2 *s, uint64_t *e, uint64_t new, hull_gpa ipa, uint64_t bytes)
+{
+	bool first = new && (*e ^ new) & (ATTR_MASK | INNER);
+
+	__atomic_store_n(e, first ? 0 : new, __ATOMIC_RELEASE);
+	s->ops->flush(s->arg, ipa, bytes);
+	if (!first)
+		return;
+	__atomic_store_n(e, new, __ATOMIC_RELEASE);
+	s->ops->publish(s->arg);
+}
+
 /* Give each leaf in the range the flags `set` instead of its own; 0: nothing is mapped any more. */
 static void change(struct hull_a64_s2 *s, hull_gpa ipa, uint64_t len, uint64_t set)
 {
-	uint64_t at = ipa, *e, new;
+	uint64_t at = ipa, *e;
 
 	while (at < ipa + len) {
 		unsigned level = walk(s, at, LAST, &e);
 		uint64_t next = align_down(at, size_of(level)) + size_of(level);
 
-		if (*e) {
-			new = set ? leaf(*e & ADDRESS, set, level) : 0;
-			__atomic_store_n(e, new, __ATOMIC_RELEASE);
-			s->ops->flush(s->arg, align_down(at, size_of(level)), size_of(level));
-		}
+		if (*e)
+			replace(s, e, set ? leaf(*e & ADDRESS, set, level) : 0,
+			        align_down(at, size_of(level)), size_of(level));
 		at = next;
 	}
 }
