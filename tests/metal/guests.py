@@ -30,6 +30,7 @@ CASES = [
     ("ipi", 2, 2, "cortex-a72"),
     ("again", 2, 2, "cortex-a72"),
     ("again", 2, 1, "cortex-a72"),
+    ("never", 2, 1, "cortex-a72"),
     ("features", 1, 1, "max,pauth-impdef=on"),
     ("abort", 1, 1, "max,pauth-impdef=on"),
 ]

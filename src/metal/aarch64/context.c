@@ -9,6 +9,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "base/checked.h"
 #include "metal/aarch64/gic.h"
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/spin.h"
@@ -77,10 +78,11 @@ static bool has_keys(void)
 /* Wake it when its timer would have fired: by its thread, which is one of this CPU's. */
 static void watch_timer(struct el2_vcpu *v)
 {
-	uint64_t ctl = v->sys[EL2_cntv_ctl_el0], cval = v->sys[EL2_cntv_cval_el0];
+	uint64_t ctl = v->sys[EL2_cntv_ctl_el0], cval = v->sys[EL2_cntv_cval_el0], at;
 
 	if (v->thread && (ctl & (CTL_ENABLE | CTL_MASK)) == CTL_ENABLE)
-		metal_thread_alarm(v->thread, v, metal_ns(cval + v->vm->cntvoff));
+		metal_thread_alarm(v->thread, v,
+		                   hull_add(cval, v->vm->cntvoff, &at) ? metal_ns(at) : HULL_NEVER);
 }
 
 /* `v` is in this CPU, whose `resident` does not name it any more. */

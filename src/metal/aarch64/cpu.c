@@ -42,7 +42,9 @@ struct metal_cpu *metal_this_cpu(void)
 
 uint64_t metal_ns(uint64_t ticks)
 {
-	return (uint64_t)((unsigned __int128)ticks * ns_per_tick >> 32);
+	unsigned __int128 ns = (unsigned __int128)ticks * ns_per_tick >> 32;
+
+	return (uint64_t)MIN(ns, (unsigned __int128)HULL_NEVER);
 }
 
 uint64_t metal_ticks(uint64_t ns)

@@ -14,7 +14,8 @@ struct a64_regs {
 /* The CPU that runs becomes `cpu`: TPIDR_EL2, vectors, timers.  `b`: the machine. */
 void metal_cpu_init(struct metal_cpu *cpu, const struct metal_board *b);
 
-/* Counter ticks as ns since power-on, and the other way round (not before). */
+/* Counter ticks as ns since power-on, HULL_NEVER if that is too many; and the other way round (not
+ * before). */
 uint64_t metal_ns(uint64_t ticks);
 uint64_t metal_ticks(uint64_t ns);
 
