@@ -56,10 +56,10 @@ static void write_one(enum el2_sysreg n, uint64_t value)
 	}
 }
 
-/* ID_AA64ISAR1_EL1: API, APA. */
+/* ID_AA64ISAR1_EL1: API, APA; ID_AA64ISAR2_EL1: APA3. */
 static bool has_keys(void)
 {
-	return sysreg_read(id_aa64isar1_el1) & 0xff0;
+	return sysreg_read(id_aa64isar1_el1) & 0xff0 || sysreg_read(s3_0_c0_c6_2) & 0xf000;
 }
 
 /* APIAKeyLo_EL1 and on, S3_0_C2_C1_0 to S3_0_C2_C3_1: only where they exist. */
@@ -140,13 +140,30 @@ void el2_drop(struct el2_vcpu *v)
 		metal_relax();
 }
 
+/*
+ * vCPUs are CPUs of their own and may mean different things by one ASID, or have global entries
+ * that differ (CnP is 0): of one VM they share a VMID, so what another has left goes.
+ */
+static void forget_other(struct el2_vcpu *v, const struct metal_cpu *cpu)
+{
+	if (v->vm->last[cpu->index] == v)
+		return;
+	v->vm->last[cpu->index] = v;
+	tlbi(vmalle1);
+	dsb(nsh);
+	isb();
+}
+
 void el2_load(struct el2_vcpu *v)
 {
 	struct metal_cpu *cpu = metal_this_cpu();
 	struct el2_vcpu *other;
 
-	if (hull_load_acquire(&v->where) == cpu)
+	if (hull_load_acquire(&v->where) == cpu) {
+		/* Guest time may have stood still since. */
+		sysreg_write(cntvoff_el2, v->vm->cntvoff);
 		return;
+	}
 	other = hull_swap_acqrel(&cpu->resident, NULL);
 	if (other)
 		take_out(other);
@@ -171,6 +188,7 @@ void el2_load(struct el2_vcpu *v)
 	sysreg_write(vttbr_el2, v->vm->vttbr);
 	sysreg_write(hcr_el2, v->hcr);
 	isb();
+	forget_other(v, cpu);
 	hull_store_release(&v->where, cpu);
 	hull_store_seqcst(&cpu->resident, (void *)v);
 }

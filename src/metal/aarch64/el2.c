@@ -23,6 +23,8 @@
 #define HCR_IMO   BIT(4)
 #define HCR_AMO   BIT(5)
 #define HCR_VI    BIT(7)
+#define HCR_FB    BIT(9)
+#define HCR_BSU   BIT(10) /* inner shareable */
 #define HCR_TWI   BIT(13)
 #define HCR_TID3  BIT(18)
 #define HCR_TSC   BIT(19)
@@ -179,7 +181,8 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	memset(&v->fp, 0, sizeof(v->fp));
 	v->regs.pstate = RESET_PSTATE;
 	v->hcr = HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TSC | HCR_TIDCP |
-	         HCR_TACR | HCR_RW | HCR_APK | HCR_API | HCR_TID3 | HCR_TLOR | HCR_TERR;
+	         HCR_TACR | HCR_RW | HCR_APK | HCR_API | HCR_TID3 | HCR_TLOR | HCR_TERR | HCR_FB |
+	         HCR_BSU;
 }
 
 static int el2_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)

@@ -63,7 +63,8 @@ struct el2_vm {
 	struct hull_vm *vm;
 	uint64_t vttbr, vtcr;
 	uint64_t cntvoff;
-	uint64_t stopped; /* the counter when guest time stopped */
+	uint64_t stopped;                            /* the counter when guest time stopped */
+	const struct el2_vcpu *last[METAL_MAX_CPUS]; /* of its vCPUs, in each CPU */
 };
 
 /* An access in parts (access.c). */
