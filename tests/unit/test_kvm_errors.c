@@ -14,6 +14,7 @@
 
 #include "accel/kvm/kvm_impl.h"
 #include "base/text.h"
+#include "core/irqchip.h"
 
 static struct hull_kvm_sys real;
 static struct kvmrig r;
@@ -130,7 +131,16 @@ static void test_no_device(void **state)
 
 static void test_old(void **state)
 {
-	static const int caps[] = { KVM_CAP_USER_MEMORY, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_XSAVE };
+	static const int caps[] = { KVM_CAP_USER_MEMORY,
+		                    KVM_CAP_IMMEDIATE_EXIT,
+		                    KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
+		                    KVM_CAP_MP_STATE,
+		                    KVM_CAP_EXT_CPUID,
+		                    KVM_CAP_SET_TSS_ADDR,
+		                    KVM_CAP_SET_IDENTITY_MAP_ADDR,
+		                    KVM_CAP_VCPU_EVENTS,
+		                    KVM_CAP_DEBUGREGS,
+		                    KVM_CAP_XSAVE };
 	struct hull_err err;
 	struct hull_vm *vm;
 
@@ -175,6 +185,40 @@ static void test_wrong_guest(void **state)
 }
 
 static const uint8_t code[] = { 0xb0, 0x41, 0xba, 0x00, 0x04, 0xee, 0xf4 }; /* out; hlt */
+
+/* What a host may lack: the guest runs without. */
+static void test_lacking(void **state)
+{
+	static const struct {
+		int cap;
+		enum hull_irqchip wish, have;
+	} rows[] = {
+		{ KVM_CAP_READONLY_MEM, HULL_IRQCHIP_USER, HULL_IRQCHIP_USER },
+		{ KVM_CAP_COALESCED_MMIO, HULL_IRQCHIP_USER, HULL_IRQCHIP_USER },
+		{ KVM_CAP_X86_MSR_FILTER, HULL_IRQCHIP_USER, HULL_IRQCHIP_USER },
+		{ KVM_CAP_XCRS, HULL_IRQCHIP_USER, HULL_IRQCHIP_USER },
+		{ KVM_CAP_TSC_DEADLINE_TIMER, HULL_IRQCHIP_USER, HULL_IRQCHIP_USER },
+		{ KVM_CAP_IRQ_ROUTING, HULL_IRQCHIP_AUTO, HULL_IRQCHIP_SPLIT },
+		{ KVM_CAP_SPLIT_IRQCHIP, HULL_IRQCHIP_SPLIT, HULL_IRQCHIP_USER },
+		{ KVM_CAP_PIT2, HULL_IRQCHIP_KERNEL, HULL_IRQCHIP_KERNEL },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		struct hull_vm_config c = kvmrig_config(1);
+		struct hull_err err = { 0 };
+		struct hull_vm *vm;
+
+		c.hw.irqchip = rows[i].wish;
+		plan.no_cap = rows[i].cap;
+		if (hull_vm_create(&c, hull_host_hal(), hull_accel_find("kvm"), &vm, &err))
+			fail_msg("capability %d: %s", rows[i].cap, err.text);
+		assert_int_equal(hull_vm_irqchip(vm), rows[i].have);
+		assert_int_equal(hull_vm_seal(vm, &err), 0);
+		assert_int_equal(hull_vm_boot(vm, &err), 0);
+		(void)hull_vm_shutdown(vm, HULL_STOP_FORCED, NULL);
+		assert_int_equal(hull_vm_destroy(vm, NULL), 0);
+	}
+}
 
 /* Make a machine, boot, run: with one call that fails it is an error or it does not matter. */
 static void test_each_call_fails_once(void **state)
@@ -294,6 +338,7 @@ int main(void)
 		cmocka_unit_test_setup(test_no_device, set_up),
 		cmocka_unit_test_setup(test_old, set_up),
 		cmocka_unit_test_setup(test_wrong_guest, set_up),
+		cmocka_unit_test_setup(test_lacking, set_up),
 		cmocka_unit_test_setup(test_each_call_fails_once, set_up),
 		cmocka_unit_test_setup(test_reasons_to_stop, set_up),
 		cmocka_unit_test_setup(test_run_fails, set_up),

@@ -493,6 +493,17 @@ static void what_cannot_be_is_refused(void **state)
 	assert_int_equal(hull_vm_boot(f.m.vm, &f.err), HULL_EINVAL);
 	assert_int_equal(f.err.id, 736);
 	end(&f);
+	/* Over what the guest is told, and over the tables that it starts with. */
+	for (unsigned i = 0; i < 3; i++) {
+		begin(&f, 1, RAM);
+		f.m.boot.kernel.has_at = true;
+		f.m.boot.kernel.at = (const hull_gpa[]){ 0x7000, 0x9000, 0xe0000 }[i];
+		assert_int_equal(build(&f), 0);
+		assert_int_equal(hull_vm_seal(f.m.vm, NULL), 0);
+		assert_int_not_equal(hull_vm_boot(f.m.vm, &f.err), 0);
+		assert_in_range(f.err.id, 700, 799);
+		end(&f);
+	}
 	/* No memory where everything begins. */
 	begin(&f, 1, RAM);
 	f.config.regions[0].gpa = 16 * MIB;
