@@ -22,6 +22,7 @@ BARS = {
     "memory_more": (3, "% more than a minimal KVM loop, memory exits"),
     "start_median": (2000, "us from exec to the guest's first instruction"),
     "private": (3 << 10, "KiB private beyond the guest's memory"),
+    "halted_each": (1536, "KiB private for each of 32 halted machines beyond the first"),
     "descriptors_grown": (0, "descriptors more after all lives"),
     "threads_grown": (0, "threads more after all lives"),
     "memory_grown": (256, "KiB more after all lives"),
@@ -43,6 +44,43 @@ def show(name, value, note=""):
                                     ", bar %g" % bar[0] if bar else "", "  MISSED" if late else ""))
 
 
+def private_kib(pid):
+    """Private pages of a process without the guest's memory, which is one mapping, or two: 2 MiB and the rest."""
+    total, size, before, first = 0, 0, 0, 0
+    with open("/proc/%d/smaps" % pid, encoding="utf-8") as f:
+        for line in f:
+            field, _, rest = line.partition(":")
+            if field == "Size":
+                before, size = size, int(rest.split()[0])
+                if (before, size) == (2048, RAM_KIB - 2048):
+                    total -= first
+                first = 0 if size == 2048 else first
+            elif field in ("Private_Clean", "Private_Dirty"):
+                kib = int(rest.split()[0])
+                first += kib if size == 2048 else 0
+                total += 0 if size == RAM_KIB or (before, size) == (2048, RAM_KIB - 2048) else kib
+    return total
+
+
+def halted(command):
+    """The first machine, and each of 31 more, all at once."""
+    machines = []
+    try:
+        for _ in range(32):
+            machines.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                             stderr=subprocess.DEVNULL))
+        for m in machines:
+            if m.stdout.read(1) != b"x":
+                raise RuntimeError("a machine printed nothing")
+        sizes = [private_kib(m.pid) for m in machines]
+        show("halted_first", sizes[0], "KiB private")
+        show("halted_each", sum(sizes[1:]) / 31)
+    finally:
+        for m in machines:
+            m.kill()
+            m.wait()
+
+
 def start(args, work):
     first = os.path.join(work, "first")
     tool = os.path.join(work, "start")
@@ -58,6 +96,7 @@ def start(args, work):
     hull = [os.path.join(args.build, "hull"), "run", first, "--memory", "%dK" % RAM_KIB, "--no-input", "--net", "none"]
     for name, value in figures(tool, runs, str(RAM_KIB), *hull, "--accel", "kvm").items():
         show(name, value)
+    halted(hull + ["--accel", "kvm"])
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         print("# no qemu-system-x86_64 here to compare with")
