@@ -91,6 +91,9 @@ static int add_device(struct build *b, enum hull_device_bus bus, const char *typ
 {
 	struct hull_device_config d = { .bus = bus };
 
+	if (bus == HULL_BUS_PCI)
+		return hull_fail(err, HULL_ENOTSUP, 1112,
+		                 "%s: a VM on bare metal has no PCI in this build", name);
 	hull_format(d.type, sizeof(d.type), "%s", type);
 	hull_format(d.name, sizeof(d.name), "%s", name);
 	return hull_config_add_device(&b->vms[b->nvms].config, &d, err);

@@ -65,12 +65,25 @@ struct hull_placement {
 typedef int (*hull_board_loader)(struct hull_machine *m, struct hull_err *err);
 
 /* One machine; the caller's memory, zeroed, lives as long as the VM. */
+/* A device of the host that the guest uses itself, as its device tree is to have it. */
+struct hull_passed {
+	const char *name;       /* of the host's node: up to "@" */
+	const void *compatible; /* the property's bytes */
+	uint32_t compatible_bytes;
+	hull_gpa gpa;
+	uint64_t size;
+	uint32_t irq; /* interrupt id; 0: none */
+	bool edge, coherent;
+};
+
 struct hull_machine {
 	struct hull_vm *vm;
 	const struct hull_board *board;
 	struct hull_boot boot;
 	void *state;              /* board->state_size zeroed bytes */
 	struct hull_dev *console; /* set by build(): the first serial port, NULL if there is none */
+	const struct hull_passed *passed; /* before boot(); the memory is the caller's */
+	uint32_t npassed;
 	struct hull_placement placed;
 	hull_board_loader load; /* set by build() */
 	bool booted;            /* memory is no longer fresh */

@@ -68,6 +68,12 @@ static hull_gpa blocked_until(const struct hull_places *p, hull_gpa gpa, uint64_
 		if (hull_ranges_overlap(gpa, size, c->regions[i].gpa, c->regions[i].size))
 			return c->regions[i].gpa + c->regions[i].size;
 	}
+	for (uint32_t i = 0; i < c->npassthrough; i++) {
+		const struct hull_passthrough_config *t = &c->passthrough[i];
+
+		if (hull_ranges_overlap(gpa, size, t->gpa, t->size))
+			return t->gpa + t->size;
+	}
 	for (uint32_t i = 0; i < c->ndevices; i++) {
 		const struct hull_device_config *d = &c->devices[i];
 		const struct hull_dev_type *t = hull_dev_type_find(d->type);

@@ -39,10 +39,19 @@ enum { PCI_MEM_BYTES = 0x20000000, PCI_IO_BYTES = 0x10000, IRQ_PCI = 3 };
 enum { IVC_BYTES = 0x10000, IVC_BYTES_MAX = 0x2000000 };
 enum { IRQ_UART = 1, IRQ_RTC = 2, IRQ_VIRTIO = 16, IRQ_OTHER = 48, VIRTIO_SLOTS = 32 };
 
+/* A VM may be without interrupts: where the GIC is Hull's, it has none then. */
+bool hull_virt_aarch64_has_gic(const struct arm_virt *v)
+{
+	return v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3) ||
+	       hull_vm_config(v->places.machine->vm)->irq_mode != HULL_IRQ_NONE;
+}
+
 static struct hull_irq spi(const struct hull_places *p, uint32_t irq)
 {
 	const struct arm_virt *v = (const struct arm_virt *)(const void *)p;
 
+	if (!hull_virt_aarch64_has_gic(v))
+		return (struct hull_irq){ 0 };
 	return v->gic ? hull_dev_input(v->gic, irq) : hull_vm_line(p->machine->vm, irq);
 }
 
@@ -214,7 +223,8 @@ static int add_rtc(struct hull_places *p, struct hull_err *err)
 		                      .gpa = RTC };
 	struct hull_dev *d;
 
-	return hull_place_add(p, &rtc, IRQ_RTC, &d, err);
+	/* The number may be that of a device of the host. */
+	return hull_place_add(p, &rtc, hull_place_irqs(p, IRQ_RTC, 1), &d, err);
 }
 
 /* DEN 0028, 6: vendor specific hypervisor services are Hull's, the rest is PSCI's. */
@@ -239,6 +249,17 @@ static void find_ivc(struct arm_virt *v)
 	for (unsigned i = 0; i < v->places.n && !v->ivc; i++)
 		if (hull_text_eq(v->places.at[i].dev->type->name, "ivc"))
 			v->ivc = v->places.at[i].dev;
+}
+
+/* Interrupts of the host's devices are theirs. */
+static void use_passed(struct arm_virt *v)
+{
+	const struct hull_vm_config *c = hull_vm_config(v->places.machine->vm);
+
+	for (uint32_t i = 0; i < c->npassthrough; i++)
+		hull_place_use(&v->places, c->passthrough[i].irq - 32, c->passthrough[i].irq >= 32);
+	for (uint32_t i = 0; i < c->nspis; i++)
+		hull_place_use(&v->places, c->spis[i] - 32, c->spis[i] >= 32);
 }
 
 static int build(struct hull_machine *m, void *const *backends, struct hull_err *err)
@@ -274,8 +295,10 @@ static int build(struct hull_machine *m, void *const *backends, struct hull_err 
 	v->places = (struct hull_places){ .machine = m, .map = &map, .line = spi };
 	v->below = hull_vm_below(m->vm);
 	r = check(v, err);
-	if (!r && !(v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3)))
+	if (!r && hull_virt_aarch64_has_gic(v) &&
+	    !(v->below & (HULL_BELOW_GICV2 | HULL_BELOW_GICV3)))
 		r = add_gic(v, err);
+	use_passed(v);
 	if (!r)
 		r = add_rtc(&v->places, err);
 	if (!r)

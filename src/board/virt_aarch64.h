@@ -13,6 +13,8 @@ struct arm_virt {
 	struct hull_dev *ivc;      /* NULL: the VM has no channels */
 };
 
+bool hull_virt_aarch64_has_gic(const struct arm_virt *v);
+
 /* Bytes that the device tree needs at most. */
 uint64_t hull_virt_aarch64_fdt_room(const struct arm_virt *v);
 

@@ -18,13 +18,18 @@
 
 enum { PHANDLE_GIC = 1, PHANDLE_ITS = 2, PHANDLE_CLOCK = 3 };
 enum { GIC_SPI = 0, GIC_PPI = 1, EDGE = 1, LEVEL_HIGH = 4, LEVEL_LOW = 8 };
-enum { CPU_ROOM = 512, CLOCK_HZ = 24000000 }; /* of PL011 and PL031: 24 MHz, as on Arm's boards */
+enum {
+	CPU_ROOM = 512,
+	PASSED_ROOM = 1024,
+	CLOCK_HZ = 24000000
+}; /* of PL011 and PL031: 24 MHz, as on Arm's boards */
 /* Of PPIs: the generic timer's (secure, non-secure, virtual, hypervisor), the GIC's own. */
 enum { PPI_SECURE = 13, PPI_PHYSICAL = 14, PPI_VIRTUAL = 11, PPI_HYP = 10, PPI_GIC = 9 };
 
 uint64_t hull_virt_aarch64_fdt_room(const struct arm_virt *v)
 {
-	return hull_tree_room(&v->places, CPU_ROOM);
+	return hull_tree_room(&v->places, CPU_ROOM) +
+	       (uint64_t)v->places.machine->npassed * PASSED_ROOM;
 }
 
 static void write_psci(struct hull_fdt_writer *w)
@@ -175,6 +180,38 @@ static void write_pci(struct hull_fdt_writer *w, const struct arm_virt *v)
 	hull_board_pci_fdt(w, v->places.pci, &irqs);
 }
 
+/* A device of the host: what its own node says, with clocks of ours. */
+static void write_passed(struct hull_fdt_writer *w, const struct hull_passed *p)
+{
+	static const uint32_t clocks[] = { PHANDLE_CLOCK, PHANDLE_CLOCK };
+	const char *end = (const char *)p->compatible + p->compatible_bytes;
+	char name[32];
+	size_t n = 0;
+
+	while (n < sizeof(name) - 1 && p->name[n] && p->name[n] != '@')
+		n++;
+	hull_format(name, sizeof(name), "%.*s", (int)n, p->name);
+	hull_fdt_begin_node_at(w, name, p->gpa);
+	hull_fdt_prop_bytes(w, "compatible", p->compatible, p->compatible_bytes);
+	HULL_FDT_U64S(w, "reg", p->gpa, p->size);
+	if (p->irq)
+		HULL_FDT_CELLS(w, "interrupts", GIC_SPI, p->irq - 32, p->edge ? EDGE : LEVEL_HIGH);
+	if (p->coherent)
+		hull_fdt_prop_empty(w, "dma-coherent");
+	for (const char *c = p->compatible; c < end && *c; c += hull_text_len(c) + 1) {
+		if (hull_text_eq(c, "arm,pl011")) {
+			hull_fdt_prop_cells(w, "clocks", clocks, 2);
+			HULL_FDT_STRINGS(w, "clock-names", "uartclk", "apb_pclk");
+			break;
+		}
+		if (hull_text_eq(c, "arm,primecell")) {
+			hull_fdt_prop_cells(w, "clocks", clocks, 1);
+			hull_fdt_prop_string(w, "clock-names", "apb_pclk");
+		}
+	}
+	hull_fdt_end_node(w);
+}
+
 static void write_soc(struct hull_fdt_writer *w, const struct arm_virt *v)
 {
 	hull_tree_begin_soc(w);
@@ -185,6 +222,8 @@ static void write_soc(struct hull_fdt_writer *w, const struct arm_virt *v)
 		if (hull_tree_has(place->dev))
 			write_device(w, place);
 	}
+	for (uint32_t i = 0; i < v->places.machine->npassed; i++)
+		write_passed(w, &v->places.machine->passed[i]);
 	if (v->places.pci)
 		write_pci(w, v);
 	hull_fdt_end_node(w);
@@ -202,7 +241,8 @@ int hull_virt_aarch64_fdt(const struct arm_virt *v, const struct hull_boot_layou
 	hull_fdt_begin_node(&w, "");
 	hull_fdt_prop_u32(&w, "#address-cells", 2);
 	hull_fdt_prop_u32(&w, "#size-cells", 2);
-	hull_fdt_prop_u32(&w, "interrupt-parent", PHANDLE_GIC);
+	if (hull_virt_aarch64_has_gic(v))
+		hull_fdt_prop_u32(&w, "interrupt-parent", PHANDLE_GIC);
 	HULL_FDT_STRINGS(&w, "compatible", "hull,virt-aarch64", "linux,dummy-virt");
 	hull_fdt_prop_string(&w, "model", "hull,virt-aarch64");
 	hull_fdt_prop_empty(&w, "dma-coherent");
@@ -212,7 +252,8 @@ int hull_virt_aarch64_fdt(const struct arm_virt *v, const struct hull_boot_layou
 	write_cpus(&w, m->vm);
 	write_timer(&w, v);
 	write_clock(&w);
-	write_gic(&w, v);
+	if (hull_virt_aarch64_has_gic(v))
+		write_gic(&w, v);
 	write_soc(&w, v);
 	hull_fdt_end_node(&w);
 	return hull_fdt_finish(&w, ret_size, err);

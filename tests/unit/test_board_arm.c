@@ -16,6 +16,7 @@
 #include "board/arm_psci.h"
 #include "board/board.h"
 #include "core/bus.h"
+#include "core/dev.h"
 #include "core/dev_impl.h"
 #include "fw/fdt.h"
 #include "isa/aarch64/regs.h"
@@ -213,6 +214,86 @@ static void kernel_starts_in_el1(void **state)
 	end(&f);
 }
 
+/* What the host's tree says of a device goes into the guest's, and its interrupt is no other's. */
+static void devices_of_the_host_are_in_the_tree(void **state)
+{
+	static const char compatible[] = "arm,pl031\0arm,primecell";
+	static const struct hull_passed passed[] = {
+		{ "pl031@9010000", compatible, sizeof(compatible), 0xb200000, 0x1000, 34, false,
+		  false },
+		{ "virtio_mmio@a003e00", "virtio,mmio", 12, 0xb100e00, 0x200, 79, true, true },
+	};
+	struct hull_fdt_prop p;
+	struct fixture f;
+	struct hull_fdt t;
+	void *blob;
+
+	begin(&f, 1, HULL_BELOW_VGIC);
+	assert_int_equal(hull_config_add_spi(&f.config, 34, NULL), 0);
+	f.m.passed = passed;
+	f.m.npassed = 2;
+	boot(&f);
+	blob = tree_of(&f, &t);
+	dtc_accepts(blob, f.m.placed.dtb_bytes);
+	assert_string_equal(string(&t, "/soc/pl031@b200000", "compatible"), "arm,pl031");
+	assert_string_equal(string(&t, "/soc/pl031@b200000", "clock-names"), "apb_pclk");
+	assert_int_equal(cell(&t, "/soc/pl031@b200000", "interrupts", 1), 2);
+	assert_int_equal(cell(&t, "/soc/pl031@b200000", "interrupts", 2), 4);
+	assert_int_equal(cell(&t, "/soc/rtc@9010000", "interrupts", 1), 3);
+	assert_int_equal(cell(&t, "/soc/virtio_mmio@b100e00", "interrupts", 1), 47);
+	assert_int_equal(cell(&t, "/soc/virtio_mmio@b100e00", "interrupts", 2), 1);
+	assert_int_equal(cell(&t, "/soc/virtio_mmio@b100e00", "reg", 3), 0x200);
+	assert_true(hull_fdt_get(&t, hull_fdt_find(&t, "/soc/virtio_mmio@b100e00"), "dma-coherent",
+	                         &p));
+	free(blob);
+	end(&f);
+}
+
+static void a_machine_may_be_without_interrupts(void **state)
+{
+	struct fixture f;
+	struct hull_fdt t;
+	void *blob;
+
+	begin(&f, 1, HULL_BELOW_VGIC);
+	f.config.irq_mode = HULL_IRQ_NONE;
+	add_device(&f, "pl011", 0);
+	boot(&f);
+	assert_null(hull_dev_find(f.m.vm, "gic"));
+	blob = tree_of(&f, &t);
+	assert_int_equal(hull_fdt_find(&t, "/interrupt-controller@8000000"), HULL_FDT_NONE);
+	free(blob);
+	/* An interrupt that leads nowhere. */
+	assert_true(hull_bus_write(f.m.vm, HULL_SPACE_MMIO, 0x9000000 + 0x38, 4, 0x20));
+	assert_true(hull_bus_write(f.m.vm, HULL_SPACE_MMIO, 0x9000000, 1, 'x'));
+	end(&f);
+}
+
+/* The window for channels is made from their device. */
+static void channels_have_a_window(void **state)
+{
+	struct fixture f;
+	struct hull_fdt t;
+	void *blob;
+
+	begin(&f, 1, HULL_BELOW_VGIC);
+	add_device(&f, "ivc", 0);
+	f.config.devices[0].size = 5000;
+	f.config.nregions = 0;
+	assert_int_equal(f.m.board->configure(&f.config, RAM_BYTES, NULL), 0);
+	assert_int_equal(f.config.ivc_size, 8192);
+	boot(&f);
+	blob = tree_of(&f, &t);
+	assert_string_equal(string(&t, "/soc/ivc@a100000", "compatible"), "hull,ivc");
+	free(blob);
+	end(&f);
+	begin(&f, 1, HULL_BELOW_VGIC);
+	add_device(&f, "ivc", 0);
+	f.config.devices[0].size = UINT64_C(1) << 40;
+	assert_int_equal(f.m.board->configure(&f.config, RAM_BYTES, NULL), HULL_EINVAL);
+	fake_hal_fini(&f.hal);
+}
+
 static void gicv2_has_its_own_tree(void **state)
 {
 	struct fixture f;
@@ -354,6 +435,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernel_starts_in_el1),
 		cmocka_unit_test(gicv2_has_its_own_tree),
+		cmocka_unit_test(devices_of_the_host_are_in_the_tree),
+		cmocka_unit_test(a_machine_may_be_without_interrupts),
+		cmocka_unit_test(channels_have_a_window),
 		cmocka_unit_test(what_cannot_be_is_refused),
 		cmocka_unit_test(psci_calls),
 		cmocka_unit_test(registers_have_names),

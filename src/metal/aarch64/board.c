@@ -67,6 +67,21 @@ static uint32_t interrupt(const struct hull_fdt *t, uint32_t node, uint32_t n)
 	return kind == 1 && id < 16 ? 16 + id : kind == 0 && id < 988 ? 32 + id : 0;
 }
 
+bool metal_board_node(const struct hull_fdt *t, uint32_t node, struct metal_node *ret)
+{
+	struct hull_fdt_prop p;
+	uint32_t flags = 0;
+
+	*ret = (struct metal_node){ 0 };
+	if (!reg(t, node, cells_of(t, hull_fdt_root(t)), 0, &ret->reg) || !ret->reg.length)
+		return false;
+	ret->intid = interrupt(t, node, 0);
+	if (ret->intid && hull_fdt_get(t, node, "interrupts", &p))
+		(void)hull_fdt_get_u32(&p, 2, &flags);
+	ret->edge = flags & 3; /* rising or falling */
+	return true;
+}
+
 static bool is(const struct hull_fdt *t, uint32_t node, const char *name, const char *value)
 {
 	struct hull_fdt_prop p;

@@ -27,6 +27,14 @@ struct metal_board {
 	uint32_t seed_bytes;
 };
 
+/* A node of the machine's root that has registers; and its first interrupt. */
+struct metal_node {
+	struct hull_fdt_range reg;
+	uint32_t intid; /* 0: none */
+	bool edge;
+};
+bool metal_board_node(const struct hull_fdt *t, uint32_t node, struct metal_node *ret);
+
 /* HULL_ENOTSUP, HULL_EFORMAT with what is missing. */
 int metal_board_read(const struct hull_fdt *t, struct metal_board *b, struct hull_err *err);
 

@@ -14,6 +14,7 @@
 #include "metal/aarch64/el2.h"
 #include "metal/aarch64/gic.h"
 #include "metal/aarch64/mmu.h"
+#include "metal/aarch64/spi.h"
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/console.h"
 #include "metal/common/spin.h"
@@ -135,6 +136,8 @@ void metal_serve_interrupts(void)
 			hull_store_relaxed(&metal_this_cpu()->dirty, 1);
 		} else if (intid == uart_irq) {
 			typed();
+		} else if (intid >= 32 && metal_spi_arrived(intid)) {
+			continue;
 		}
 		metal_gic_deactivate(intid);
 	}

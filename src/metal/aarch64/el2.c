@@ -12,6 +12,7 @@
 #include "core/irqchip.h"
 #include "isa/aarch64/regs.h"
 #include "metal/aarch64/gic.h"
+#include "metal/aarch64/spi.h"
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/frames.h"
 #include "metal/common/spin.h"
@@ -169,6 +170,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	struct el2_vcpu *v = state(vcpu);
 
 	el2_drop(v);
+	metal_spi_reset(vcpu->vm);
 	el2_timer_forget(v);
 	v->timer_intid = metal_virtual_timer();
 	v->nlrs = 0;

@@ -10,6 +10,8 @@ enum {
 	GICD_IGROUPR = 0x80,
 	GICD_ISENABLER = 0x100,
 	GICD_ICENABLER = 0x180,
+	GICD_ICPENDR = 0x280,
+	GICD_ICACTIVER = 0x380,
 	GICD_IPRIORITYR = 0x400,
 	GICD_ICFGR = 0xc00,
 	GICD_IROUTER = 0x6000,
@@ -131,6 +133,12 @@ void metal_gic_disable_spi(uint32_t intid)
 {
 	mmio_write32(distributor + GICD_ICENABLER + intid / 32 * 4, 1U << intid % 32);
 	(void)settles(distributor + GICD_CTLR, (uint32_t)CTLR_RWP);
+}
+
+void metal_gic_end_spi(uint32_t intid)
+{
+	mmio_write32(distributor + GICD_ICPENDR + intid / 32 * 4, 1U << intid % 32);
+	mmio_write32(distributor + GICD_ICACTIVER + intid / 32 * 4, 1U << intid % 32);
 }
 
 uint32_t metal_gic_take(void)

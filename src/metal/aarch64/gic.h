@@ -25,6 +25,8 @@ void metal_gic_enable_ppi(uint32_t intid);
 /* Let an SPI (32..1019) come to the CPU that runs, as it is triggered by `edge`s or a level. */
 void metal_gic_enable_spi(uint32_t intid, bool edge);
 void metal_gic_disable_spi(uint32_t intid);
+/* It is neither active nor pending any more, unless it comes again. */
+void metal_gic_end_spi(uint32_t intid);
 
 /* Acknowledge and drop; METAL_INTID_NONE: nothing is pending. */
 uint32_t metal_gic_take(void);

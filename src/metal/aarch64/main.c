@@ -9,6 +9,7 @@
 #include "metal/aarch64/cpu.h"
 #include "metal/aarch64/gic.h"
 #include "metal/aarch64/mmu.h"
+#include "metal/aarch64/pass.h"
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
@@ -141,6 +142,7 @@ static int find_board(hull_hpa dtb, struct hull_fdt_range *ret_tree, struct hull
 	if (r)
 		return r;
 	*ret_tree = (struct hull_fdt_range){ dtb, t.size };
+	metal_pass_init(&board, &t);
 	return metal_board_read(&t, &board, err);
 }
 

@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "metal/aarch64/el2.h"
 #include "metal/aarch64/gic.h"
+#include "metal/aarch64/spi.h"
 #include "metal/aarch64/sysreg.h"
 
 #define LR_PENDING BIT(62)
@@ -20,6 +21,8 @@
 #define LR_HW      BIT(61)
 #define LR_GROUP1  BIT(60)
 #define LR_EOI     BIT(41)
+
+enum { FIRST_SPI = 32 };
 
 #define HCR_EN  BIT(0)
 #define HCR_UIE BIT(1) /* tell when at most one is left */
@@ -80,6 +83,8 @@ static uint64_t encode(const struct el2_vcpu *v, const struct hull_vgic_irq *irq
 	lr |= irq->active ? LR_ACTIVE : 0;
 	if (irq->intid == v->timer_intid && v->timer_high)
 		return lr | LR_HW | (uint64_t)irq->intid << 32;
+	if (irq->intid >= FIRST_SPI && metal_spi_shown(v->vm->vm, irq->intid))
+		return lr | LR_HW | (uint64_t)irq->intid << 32;
 	return lr | (irq->level ? LR_EOI : 0);
 }
 
@@ -109,7 +114,7 @@ void el2_gic_read(struct el2_vcpu *v)
 	for (unsigned n = 0; n < v->nlrs; n++) {
 		v->lr[n] = read_lr(n);
 		write_lr(n, 0);
-		if (v->lr[n] & LR_HW)
+		if (v->lr[n] & LR_HW && (uint32_t)v->lr[n] == v->timer_intid)
 			read_timer(v, v->lr[n]);
 	}
 }
@@ -128,6 +133,8 @@ void el2_gic_push(struct el2_vcpu *v)
 			                     .pending = lr & LR_PENDING,
 			                     .active = lr & LR_ACTIVE };
 
+		if (lr & LR_HW && irq.intid >= FIRST_SPI && !irq.pending && !irq.active)
+			metal_spi_over(v->vm->vm, irq.intid);
 		g->push(g->arg, v->vcpu, &irq);
 		v->again |= irq.active;
 	}

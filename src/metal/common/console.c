@@ -146,7 +146,8 @@ static size_t port_write(struct hull_char *c, const void *buf, size_t len)
 	struct metal_port *p = CONTAINER_OF(c, struct metal_port, chr);
 
 	lock();
-	if (p == live_port() || !named())
+	/* The shell waits to be called. */
+	if (p == live_port() || (p->name && !named()))
 		print_live(p, buf, len);
 	else
 		print_lines(p, buf, len);

@@ -6,7 +6,9 @@
 #include "base/assert.h"
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
+#include "metal/common/pass.h"
 #include "metal/common/random.h"
+#include "metal/common/spin.h"
 #include "metal/common/thread.h"
 
 /* Guest RAM begins where a stage-2 block can. */
@@ -25,15 +27,19 @@ static void pages_free(const struct hull_hal *hal, void *pages, uint64_t bytes)
 
 static int range_claim(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes, void **ret)
 {
+	*ret = (void *)(uintptr_t)hpa;
+	if (metal_pass_has(hpa, bytes))
+		return 0;
 	if (!metal_frames_claim(hpa, bytes))
 		return HULL_EBUSY;
-	*ret = (void *)(uintptr_t)hpa;
+	metal_zero(*ret, bytes); /* of what another VM has left there */
 	return 0;
 }
 
 static void range_release(const struct hull_hal *hal, hull_hpa hpa, uint64_t bytes)
 {
-	metal_frames_free((void *)(uintptr_t)hpa, bytes);
+	if (!metal_pass_has(hpa, bytes))
+		metal_frames_free((void *)(uintptr_t)hpa, bytes);
 }
 
 static hull_hpa virt_to_phys(const struct hull_hal *hal, const void *hva)

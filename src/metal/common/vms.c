@@ -17,6 +17,7 @@
 #include "metal/common/frames.h"
 #include "metal/common/hal.h"
 #include "metal/common/net.h"
+#include "metal/common/pass.h"
 #include "metal/common/shell.h"
 #include "metal/common/thread.h"
 
@@ -34,6 +35,7 @@ struct metal_vm {
 	uint32_t number; /* in the package */
 	void *backends[HULL_MAX_DEVICES];
 	struct metal_disk disks[HULL_PACKAGE_DISKS];
+	struct hull_passed passed[METAL_PASSED];
 	struct metal_card *cards[HULL_PACKAGE_NETS];
 	uint32_t threads; /* atomic: that have not ended */
 	struct seat seats[METAL_MAX_CPUS];
@@ -146,6 +148,10 @@ static int add_backends(struct metal_vm *m, const char *serial, struct hull_err 
 
 	add_console(m, serial);
 	add_exchange(m);
+	if (!r)
+		r = metal_pass_take(&m->package.config, m->number, m->passed, &m->machine.npassed,
+		                    err);
+	m->machine.passed = m->passed;
 	return r ? r : add_cards(m, err);
 }
 
@@ -207,6 +213,8 @@ static int make(struct metal_vm *m, struct hull_err *err)
 	if (!r)
 		r = board->build(&m->machine, m->backends, err);
 	if (!r)
+		r = metal_pass_connect(m->machine.vm, m->number, err);
+	if (!r)
 		r = hull_vm_seal(m->machine.vm, err);
 	return r ? r : hull_vm_boot(m->machine.vm, err);
 }
@@ -222,8 +230,11 @@ static void unmake(struct metal_vm *m)
 	/* The network calls the VM's devices, and these their disks. */
 	for (uint32_t i = 0; i < HULL_PACKAGE_NETS; i++)
 		metal_net_leave(m->cards[i]);
-	if (m->machine.vm)
+	if (m->machine.vm) {
+		metal_pass_disconnect(m->machine.vm);
 		(void)hull_vm_destroy(m->machine.vm, NULL);
+	}
+	metal_pass_give_back(m->number);
 	for (uint32_t i = 0; i < HULL_PACKAGE_DISKS; i++)
 		metal_disk_close(&m->disks[i]);
 	metal_console_join(m->number + 1, NULL, NULL);
