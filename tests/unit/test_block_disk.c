@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -789,6 +790,25 @@ static void make_empty(const char *format)
 		assert_int_equal(hull_image_make(format, &c, &err), 0);
 }
 
+static unsigned entries(const char *dir)
+{
+	DIR *d = opendir(dir);
+	unsigned n = 0;
+
+	while (d && readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* A thread that was joined may be listed for a moment more. */
+static void assert_entries(const char *dir, unsigned n)
+{
+	for (unsigned i = 0; i < 1000 && entries(dir) != n; i++)
+		usleep(1000);
+	assert_int_equal(entries(dir), n);
+}
+
 static void every_way_gives_the_same(void **state)
 {
 	static const struct {
@@ -810,7 +830,7 @@ static void every_way_gives_the_same(void **state)
 		{ true, { .queues = 4 } },
 		{ true, { .queues = 2 }, true },
 	};
-	unsigned used = 0;
+	unsigned fds = entries("/proc/self/fd"), threads = entries("/proc/self/task"), used = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
 		const char *format = ways[i].qcow2 ? "qcow2" : "raw";
@@ -834,6 +854,8 @@ static void every_way_gives_the_same(void **state)
 		used++;
 		play_all(b, ways[i].direct ? 1500 : 10000);
 		hull_disk_close(b);
+		assert_entries("/proc/self/fd", fds);
+		assert_entries("/proc/self/task", threads);
 	}
 	assert_true(used >= 5);
 }

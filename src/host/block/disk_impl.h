@@ -8,7 +8,7 @@
 #include "host/block/disk.h"
 
 enum {
-	DISK_WORKERS = 16 /* of all queues */,
+	DISK_WORKERS = 32 /* of all queues */,
 	DISK_VECTORS = 64,
 	DISK_SLOTS = 256 /* in flight of a queue's ring */,
 	DISK_RESULTS = 64 /* completions that are taken at a time */
