@@ -30,6 +30,7 @@ struct app_disk {
 	struct hull_disk_failure last;
 	unsigned fresh; /* failures that nobody was told of */
 	uint64_t told_ns;
+	bool told_nameless; /* hull_app_disks_look()'s; or it is no news */
 };
 
 /* The values of one disk. */
@@ -181,7 +182,8 @@ static int open_block(struct app_disk *d, const struct source *s, bool at_once,
 		r = make_missing(s, &io, err);
 	if (r)
 		return r;
-	if (hull_options_num(s->o, HULL_OPT_RUN_SNAPSHOT_MODE) && !io.read_only)
+	d->told_nameless = hull_options_num(s->o, HULL_OPT_RUN_SNAPSHOT_MODE) && !io.read_only;
+	if (d->told_nameless)
 		r = open_overlay(&io, &img, err);
 	else
 		r = hull_image_open(&io, &img, err);
@@ -291,6 +293,27 @@ static bool waiting(const struct app_disks *d)
 	return any;
 }
 
+/* True, once: what the guest writes to this disk will be lost. */
+static bool has_no_name(struct app_disk *d, struct hull_err *err)
+{
+	const struct hull_image *img = hull_disk_image(d->block);
+	int fd = img->read_only || d->told_nameless
+	                 ? -1
+	                 : hull_image_nameless(hull_disk_image(d->block));
+
+	if (fd < 0)
+		return false;
+	d->told_nameless = true;
+	hull_fail(
+		err, HULL_EIO, 309,
+		"the disk image \"%s\" was removed or replaced while the guest uses it: the guest "
+		"goes on with a file that is gone when hull ends",
+		img->path);
+	hull_err_fix(err, "before that: cp --sparse=always /proc/%d/fd/%d %s.saved", (int)getpid(),
+	             fd, img->path);
+	return true;
+}
+
 int hull_app_disks_look(struct app_disks *d, struct hull_vm *vm, struct hull_err *err)
 {
 	struct hull_disk_failure f;
@@ -305,6 +328,9 @@ int hull_app_disks_look(struct app_disks *d, struct hull_vm *vm, struct hull_err
 		explain(&f, err);
 		return HULL_EIO;
 	}
+	for (uint32_t i = 0; i < d->n; i++)
+		if (has_no_name(d->disk[i], err))
+			return HULL_EIO;
 	return waiting(d) && recovered(d, vm);
 }
 

@@ -38,6 +38,15 @@ dd if=/dev/zero of=/dev/vda bs=4k seek=512 count=1 conv=fsync 2>/dev/null || ech
 dd if=/dev/vda of=/dev/null bs=4k count=1 2>/dev/null && echo "hull: start readable"
 """
 
+REPLACED = """
+wait_disk
+dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync 2>/dev/null
+echo "hull: waiting"
+read -r line
+yes kept | head -c 4096 | dd of=/dev/vda bs=4k count=1 conv=fsync 2>/dev/null && echo "hull: wrote on"
+read -r line
+"""
+
 READONLY = """
 wait_disk
 echo "hull: ro $(cat /sys/block/vda/ro)"
@@ -87,6 +96,29 @@ def shrink(tap, common, folder):
     tap.check(os.path.getsize(disk) == 1 << 20, "and is not grown again by writes")
 
 
+def replaced(tap, common, folder):
+    disk = new_disk(folder, 1 << 20)
+    other = disk + ".other"
+    with open(other, "wb") as f:
+        f.truncate(1 << 20)
+    m = start(common, disk)
+    ready = m.expect("hull: waiting")
+    os.rename(other, disk)
+    told = m.expect("E0309", name="err")
+    m.send("\n")
+    went_on = m.expect("hull: wrote on")
+    copy = re.search(r"cp --sparse=always (\S+) (\S+)", m.story())
+    tap.check(ready and told and went_on and copy, "a disk that another file replaced: Hull says so, the guest goes on", m.story())
+    if copy:
+        subprocess.run(copy[0].split(), check=True)
+        with open(disk + ".saved", "rb") as f:
+            data = f.read()
+        tap.check(data[:4096] == (b"kept\n" * 820)[:4096] and len(data) == 1 << 20, "what the guest wrote can be copied as it says")
+    m.send("\n")
+    code = m.end()
+    tap.check(code == 0 and m.story().count("error E0309") == 1, "it is said once", m.story())
+
+
 def readonly(tap, common, folder):
     data = random.Random(5).randbytes(1 << 20)
     disk = new_disk(folder, 1 << 20, data)
@@ -110,6 +142,7 @@ def main():
         for number in range(KILLS):
             kill_at(tap, common, folder, chance, number)
         shrink(tap, vm.linux(folder, SHRINK), folder)
+        replaced(tap, vm.linux(folder, REPLACED), folder)
         readonly(tap, vm.linux(folder, READONLY), folder)
     return tap.end()
 

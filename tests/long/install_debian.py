@@ -5,7 +5,7 @@
 The second is a plain user's (root becomes one), on qcow2, with a seed for cloud-init.
 HULL_VM=FOLDER: do not install, judge what is there (a copy of its disk is used).
 """
-# timeout: 5400
+# timeout: 14400
 import json
 import os
 import re
@@ -26,7 +26,7 @@ tap = vm.Tap()
 
 def install(folder, *more, before=(), env=None):
     p = subprocess.run([*before, HULL, "install", "debian", "box", "--into", folder, *more, "--json"],
-                       env=dict(os.environ, **(env or {})), capture_output=True, text=True, timeout=1800, stdin=subprocess.DEVNULL, check=False)
+                       env=dict(os.environ, **(env or {})), capture_output=True, text=True, timeout=5400, stdin=subprocess.DEVNULL, check=False)
     try:
         doc = json.loads(p.stdout)
     except ValueError:

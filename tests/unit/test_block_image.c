@@ -388,6 +388,25 @@ static void shrunk_file_gives_errors(void **state)
 	hull_image_unref(img);
 }
 
+static void a_lost_name_is_noticed(void **state)
+{
+	struct hull_image_options o = { .path = in("a"), .format = "raw" };
+	struct hull_image *img;
+	int fd;
+
+	put_file(o.path, "", 0, 4096);
+	img = must(&o);
+	assert_int_equal(hull_image_nameless(img), -1);
+	assert_int_equal(rename(o.path, in("b")), 0);
+	assert_int_equal(hull_image_nameless(img), -1);
+	put_file(in("c"), "", 0, 4096);
+	assert_int_equal(rename(in("c"), in("b")), 0);
+	fd = hull_image_nameless(img);
+	assert_true(fd >= 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 4096);
+	hull_image_unref(img);
+}
+
 static void second_writer_is_refused(void **state)
 {
 	struct hull_image_options rw = { .path = in("a"), .format = "raw" }, ro = rw, look = rw;
@@ -647,6 +666,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lost_pages_stay_lost, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_ever, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(shrunk_file_gives_errors, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(a_lost_name_is_noticed, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(second_writer_is_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(odd_sizes, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(what_is_no_disk_is_refused, make_dir, remove_dir),

@@ -41,6 +41,7 @@ struct file {
 	struct hull_image img;
 	int fd;
 	bool is_file, no_flush;
+	bool named;       /* when it was opened */
 	uint32_t refused; /* NO_...; atomic */
 	uint32_t lost;    /* HULL_E... of the first flush that failed, negated; atomic */
 	/*
@@ -438,6 +439,14 @@ static void file_direct_end(struct hull_image *img, struct hull_image_direct *d,
 		end(d->token, false);
 }
 
+static int file_nameless(struct hull_image *img)
+{
+	struct file *f = of(img);
+	struct stat st;
+
+	return f->named && !fstat(f->fd, &st) && !st.st_nlink ? f->fd : -1;
+}
+
 static int file_map(struct hull_image *img, uint64_t off, uint64_t len,
                     struct hull_image_extent *ret)
 {
@@ -588,6 +597,7 @@ static int measure(struct file *f, const struct hull_image_options *o, struct hu
 
 	if (fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		f->is_file = true;
+		f->named = st.st_nlink != 0;
 		f->img.grows = true;
 		f->img.size = (uint64_t)st.st_size;
 		return 0;
@@ -751,6 +761,7 @@ HULL_IMAGE_FORMAT(file) = {
 	.read_now = file_read_now,
 	.direct = file_direct,
 	.direct_end = file_direct_end,
+	.nameless = file_nameless,
 	.map = file_map,
 	.resize = file_resize,
 	.info = file_info,

@@ -272,3 +272,10 @@ int hull_image_get_info(struct hull_image *img, struct hull_image_info *ret, str
 	ret->size = hull_load_acquire(&img->size);
 	return 0;
 }
+
+int hull_image_nameless(struct hull_image *img)
+{
+	while (img->file)
+		img = img->file;
+	return img->format->nameless ? img->format->nameless(img) : -1;
+}

@@ -180,6 +180,8 @@ struct hull_image_format {
 	/* Beside running requests.  A smaller size drops what is behind it. */
 	int (*resize)(struct hull_image *img, uint64_t size, struct hull_err *err);
 	int (*info)(struct hull_image *img, struct hull_image_info *ret, struct hull_err *err);
+	/* See hull_image_nameless().  Protocols. */
+	int (*nameless)(struct hull_image *img);
 	int (*check)(struct hull_image *img, bool repair_leaks, bool repair_all,
 	             struct hull_image_check *ret, struct hull_err *err);
 	/* Write a whole cluster compressed, where nothing is allocated; HULL_EAGAIN: write it
@@ -275,6 +277,13 @@ int hull_image_resize(struct hull_image *img, uint64_t size,
                       struct hull_err *err) HULL_CHECK_RESULT;
 int hull_image_get_info(struct hull_image *img, struct hull_image_info *ret,
                         struct hull_err *err) HULL_CHECK_RESULT;
+
+/*
+ * The descriptor of the file below an image that had a name when it was opened and has none any
+ * more: it was removed, or another has its place, and it is gone when it is closed.  -1: all is
+ * well, or nothing is known.
+ */
+int hull_image_nameless(struct hull_image *img);
 
 /* Copy `len` bytes from byte `skip` of the segments on, or to them; or zero them.  For formats. */
 void hull_iov_get(const struct iovec *iov, int n, uint64_t skip, void *dst, uint64_t len);
