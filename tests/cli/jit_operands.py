@@ -6,7 +6,7 @@ tests/unit/test_jit_operands.c makes units for random guest code; _x86_units.py 
 allowed and follows what each register holds.  Before, the same is done with code that
 breaks a rule: each must be found.  HULL_TEST_CASES, HULL_TEST_SEED: more or other units.
 """
-# timeout: 240
+# timeout: 600
 import json
 import os
 import shutil

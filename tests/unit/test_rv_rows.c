@@ -114,9 +114,14 @@ static void random_state(void)
 	h->csr.cycle_base = 0;
 	memset(h->csr.pmpcfg, 0, sizeof(h->csr.pmpcfg));
 	memset(h->csr.pmpaddr, 0, sizeof(h->csr.pmpaddr));
-	/* Code is read-only even for M: if it changed itself, tiers might differ. */
-	h->csr.pmpaddr[0] = (BASE >> 2) | (HULL_PAGE_SIZE / 8 - 1);
+	/*
+	 * Even for M, code is read-only and data no code: before fence.i, tiers may differ in what
+	 * they see of code that changed itself.
+	 */
+	h->csr.pmpaddr[0] = (BASE >> 2) | (DATA * HULL_PAGE_SIZE / 8 - 1);
 	h->csr.pmpcfg[0] = 0x9d;
+	h->csr.pmpaddr[1] = (BASE + DATA * HULL_PAGE_SIZE) >> 2 | (DATA * HULL_PAGE_SIZE / 8 - 1);
+	h->csr.pmpcfg[1] = 0x9b;
 	/* Open memory for S and U. */
 	h->csr.pmpaddr[15] = low_mask(54);
 	h->csr.pmpcfg[15] = 0x1f;
