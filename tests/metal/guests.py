@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import _machine
 
@@ -47,14 +48,40 @@ def image(folder, name, vcpus):
     return out
 
 
-print("1..%d" % len(CASES))
+def pause(folder):
+    """One that stands still for a moment."""
+    m = _machine.Session(image(folder, "pause", 1))
+    m.expect(">\n")
+    time.sleep(1)
+    m.send("\x1d")
+    m.expect("hull> ")
+    m.send("pause 0\n")
+    m.expect("stands still")
+    time.sleep(0.5)
+    m.send("start 0\n")
+    m.expect("runs")
+    m.expect("has switched itself off")
+    m.send("off\n")
+    m.end()
+    return m.text
+
+
+print("1..%d" % (len(CASES) + 1))
 failed = 0
+
+
+def report(n, name, text):
+    good = "ok\n" in text and "not ok" not in text and "hull: done, 0 bytes are not back" in text
+    print("%s %d - %s" % ("ok" if good else "not ok", n, name))
+    if not good:
+        print("# " + text.replace("\n", "\n# "))
+    return not good
+
+
 for n, (name, vcpus, cpus, cpu) in enumerate(CASES, 1):
     with tempfile.TemporaryDirectory() as folder:
         text = _machine.run(image(folder, name, vcpus), cpu=cpu, cpus=cpus, seconds=100)
-    good = "ok\n" in text and "not ok" not in text and "hull: done, 0 bytes are not back" in text
-    failed += not good
-    print("%s %d - %s, %d vCPUs on %d" % ("ok" if good else "not ok", n, name, vcpus, cpus))
-    if not good:
-        print("# " + text.replace("\n", "\n# "))
+    failed += report(n, "%s, %d vCPUs on %d" % (name, vcpus, cpus), text)
+with tempfile.TemporaryDirectory() as folder:
+    failed += report(len(CASES) + 1, "pause", pause(folder))
 sys.exit(failed > 0)

@@ -95,7 +95,7 @@ static int el2_vm_init(struct hull_vm *vm, struct hull_err *err)
 	if (!vmid)
 		return hull_fail(err, HULL_EBUSY, 0, "there are %u VMs already", MAX_VMIDS - 1);
 	s->vm = vm;
-	s->stopped = s->cntvoff = sysreg_read(cntpct_el0);
+	s->cntvoff = sysreg_read(cntpct_el0);
 	s->vttbr = (uint64_t)vmid << 48;
 	r = hull_a64_s2_init(&s->s2, &el2_s2_ops, s, bits);
 	if (r) {
