@@ -115,6 +115,29 @@ static void el2_vm_fini(struct hull_vm *vm)
 	hull_store_relaxed(&vmids[s->vttbr >> 48], (uint8_t)0);
 }
 
+/*
+ * What was put into memory before the guest starts: it runs without caches at first, and must see
+ * neither what memory held before nor less than all of it.
+ */
+static void show_memory(struct el2_vm *s)
+{
+	const struct hull_vm_config *c = hull_vm_config(s->vm);
+
+	for (uint32_t i = 0; i < c->nregions; i++) {
+		const struct hull_region_config *r = &c->regions[i];
+		struct hull_a64_s2_leaf leaf;
+
+		for (hull_gpa at = r->gpa; at < r->gpa + r->size; at = leaf.ipa + leaf.bytes) {
+			if (!hull_a64_s2_lookup(&s->s2, at, &leaf))
+				leaf = (struct hull_a64_s2_leaf){ .ipa = at,
+					                          .bytes = HULL_PAGE_SIZE };
+			else if (!(leaf.attr & (HULL_MEM_DEVICE | HULL_MEM_UNCACHED)))
+				el2_clean(leaf.pa, leaf.bytes);
+		}
+	}
+	el2_forget_code();
+}
+
 /* The virtual counter stands still with the rest. */
 static void el2_clock(struct hull_vm *vm, bool running)
 {
@@ -182,6 +205,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	memset(v->keys, 0, sizeof(v->keys));
 	memset(&v->fp, 0, sizeof(v->fp));
 	v->regs.pstate = RESET_PSTATE;
+	v->vm->loaded |= !vcpu->id;
 	v->hcr = HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TSC | HCR_TIDCP |
 	         HCR_TACR | HCR_RW | HCR_APK | HCR_API | HCR_TID3 | HCR_TLOR | HCR_TERR | HCR_FB |
 	         HCR_BSU;
@@ -252,6 +276,10 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 	bool vgic = hull_vm_vgic(vcpu->vm);
 
 	v->thread = metal_this_cpu()->current;
+	if (v->vm->loaded && !vcpu->id) {
+		v->vm->loaded = false;
+		show_memory(v->vm);
+	}
 	for (;;) {
 		unsigned kind;
 

@@ -63,7 +63,8 @@ struct el2_vm {
 	struct hull_vm *vm;
 	uint64_t vttbr, vtcr;
 	uint64_t cntvoff;
-	uint64_t stopped;                            /* the counter when guest time stopped */
+	bool loaded;      /* its memory may have been written since vCPU 0 was reset */
+	uint64_t stopped; /* the counter when guest time stopped */
 	const struct el2_vcpu *last[METAL_MAX_CPUS]; /* of its vCPUs, in each CPU */
 };
 
@@ -158,6 +159,10 @@ void el2_complete(struct el2_vcpu *v, const struct hull_exit *exit);
 
 /* Run a payload of known outcome; its speed in millions of instructions a second.  HULL_EIO. */
 int el2_self_test(const struct hull_hal *hal, uint64_t *ret_mips, struct hull_err *err);
+
+/* Memory of a guest to the point of coherency; what any CPU has fetched of it is forgotten. */
+void el2_clean(hull_hpa start, uint64_t bytes);
+void el2_forget_code(void);
 
 /* Stage 2 as hull_a64_s2_ops wants it; `arg` is the struct el2_vm. */
 extern const struct hull_a64_s2_ops el2_s2_ops;

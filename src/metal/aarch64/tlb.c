@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Stage-2 tables in the machine's memory, and the instructions that keep TLBs honest.
+ * Stage-2 tables in the machine's memory, and the instructions that keep TLBs and caches honest.
  *
  * Spec: Arm ARM, D8.17 "TLB maintenance": by IPA first, then all of stage 1, as entries that
  * combine both stages are found by neither address.
@@ -46,6 +46,23 @@ static void flush(void *arg, hull_gpa ipa, uint64_t bytes)
 	dsb(ish);
 	isb();
 	sysreg_write(vttbr_el2, mine);
+	isb();
+}
+
+/* CTR_EL0.DminLine: words of the smallest line, as a power of two. */
+void el2_clean(hull_hpa start, uint64_t bytes)
+{
+	uint64_t line = UINT64_C(4) << bits(sysreg_read(ctr_el0), 19, 16);
+
+	for (hull_hpa at = start; at < start + bytes; at += line)
+		__asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
+	dsb(sy);
+}
+
+void el2_forget_code(void)
+{
+	__asm__ volatile("ic ialluis" : : : "memory");
+	dsb(ish);
 	isb();
 }
 
