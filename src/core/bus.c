@@ -32,10 +32,14 @@ int hull_bus_init(struct hull_vm *vm, struct hull_err *err)
 }
 
 /* Index of the first range that ends above `addr`.  Loads in program order (acquire). */
-static uint32_t search(const struct hull_bus_table *t, uint64_t addr)
+static uint32_t search(struct hull_bus_table *t, uint64_t addr)
 {
-	uint32_t lo = 0, hi = hull_load_acquire(&t->n);
+	uint32_t lo = 0, hi = hull_load_acquire(&t->n), hint = hull_load_relaxed(&t->hint);
 
+	/* Mostly it is the same device again. */
+	if (hint < hi && addr - hull_load_acquire(&t->ranges[hint].base) <
+	                         hull_load_acquire(&t->ranges[hint].size))
+		return hint;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		uint64_t base = hull_load_acquire(&t->ranges[mid].base);
@@ -45,10 +49,11 @@ static uint32_t search(const struct hull_bus_table *t, uint64_t addr)
 		else
 			hi = mid;
 	}
+	hull_store_relaxed(&t->hint, lo);
 	return lo;
 }
 
-static bool try_find(const struct hull_bus_table *t, uint64_t addr, struct hull_bus_range *ret)
+static bool try_find(struct hull_bus_table *t, uint64_t addr, struct hull_bus_range *ret)
 {
 	uint32_t seq = hull_load_acquire(&t->seq);
 	uint32_t i = search(t, addr);
@@ -152,7 +157,7 @@ bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, un
 const struct hull_bus_range *hull_bus_overlap_locked(struct hull_vm *vm, enum hull_space space,
                                                      uint64_t base, uint64_t size)
 {
-	const struct hull_bus_table *t = &vm->bus[space];
+	struct hull_bus_table *t = &vm->bus[space];
 	uint32_t i = search(t, base);
 
 	if (i < t->n && hull_ranges_overlap(base, size, t->ranges[i].base, t->ranges[i].size))

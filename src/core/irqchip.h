@@ -61,6 +61,14 @@ struct hull_vgic {
 	/* What this vCPU has active, then what is pending, best first; false: nothing. */
 	bool (*pull)(void *arg, struct hull_vcpu *vcpu, struct hull_vgic_irq *ret);
 	void (*push)(void *arg, struct hull_vcpu *vcpu, const struct hull_vgic_irq *irq);
+	/*
+	 * An interrupt of the vCPU's own (0..31) comes into being below.  True: it may go to the
+	 * guest at once, with this priority, and the model need not know, unless the guest has not
+	 * finished with it when all is brought back: then line() first if it is a level, and
+	 * push(). Takes no lock.
+	 */
+	bool (*direct)(void *arg, const struct hull_vcpu *vcpu, uint32_t intid,
+	               uint8_t *ret_priority);
 	/* An interrupt of the vCPU's own (16..31) changes its level: timers. */
 	void (*line)(void *arg, struct hull_vcpu *vcpu, uint32_t intid, bool level);
 	void *arg;

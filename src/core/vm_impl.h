@@ -58,6 +58,7 @@ struct hull_bus_range {
 struct hull_bus_table {
 	uint32_t seq, n;
 	uint32_t capacity;
+	uint32_t hint; /* where the last search ended */
 	struct hull_bus_range *ranges;
 };
 

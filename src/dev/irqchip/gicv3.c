@@ -194,6 +194,8 @@ static void drive(struct gicv3 *s, unsigned v, unsigned intid, bool level)
 	unsigned w = word_of(v, intid);
 	bool rises = level && !(s->line[w] & bit_of(intid));
 
+	if (!(s->line[w] & bit_of(intid)) == !level)
+		return;
 	set_bits(&s->line[w], bit_of(intid), level);
 	if (rises && s->edge[w] & bit_of(intid))
 		s->latch[w] |= bit_of(intid);
@@ -289,6 +291,17 @@ static void vgic_push(void *arg, struct hull_vcpu *vcpu, const struct hull_vgic_
 	s->by_hand[w] &= ~bit;
 	update_word(s, w);
 	hull_dev_leave(&s->dev);
+}
+
+static bool vgic_direct(void *arg, const struct hull_vcpu *vcpu, uint32_t intid, uint8_t *ret)
+{
+	const struct gicv3 *s = arg;
+	unsigned w = vcpu->id;
+	uint32_t bit = bit_of(intid);
+	uint32_t busy = s->active[w] | s->taken[w] | s->latch[w] | s->line[w];
+
+	*ret = s->priority[w * 32 + intid];
+	return s->ctlr & CTLR_GRP1 && s->enable[w] & s->group[w] & ~busy & bit;
 }
 
 /* Which vCPU has this affinity (Aff3 at bit 32, Aff2 16, Aff1 8, Aff0 0); CPUS: none. */
@@ -629,9 +642,11 @@ static int gic_init(struct hull_dev *d, struct hull_err *err)
 {
 	struct gicv3 *s = model(d);
 
-	s->vgic = (struct hull_vgic){
-		.pull = vgic_pull, .push = vgic_push, .line = vgic_line, .arg = s
-	};
+	s->vgic = (struct hull_vgic){ .pull = vgic_pull,
+		                      .push = vgic_push,
+		                      .direct = vgic_direct,
+		                      .line = vgic_line,
+		                      .arg = s };
 	hull_vm_set_vgic(d->vm, &s->vgic);
 	return 0;
 }

@@ -302,7 +302,8 @@ static uint64_t pl011_read(struct hull_dev *d, uint64_t off, unsigned size)
 	struct pl011 *s = (struct pl011 *)d;
 	uint32_t val = read_reg(s, off);
 
-	update(s);
+	if (off == DR) /* no other has an effect */
+		update(s);
 	return size == 1 ? val & 0xff : val;
 }
 

@@ -88,6 +88,8 @@ static void watch_timer(struct el2_vcpu *v)
 /* `v` is in this CPU, whose `resident` does not name it any more. */
 static void take_out(struct el2_vcpu *v)
 {
+	if (v->shown)
+		el2_gic_read(v);
 	save_sys(v->sys);
 	/* It may not fire into the next one, nor keep its interrupt active. */
 	sysreg_write(cntv_ctl_el0, 0);

@@ -93,12 +93,22 @@ void metal_relax(void)
 void metal_zero(void *at, uint64_t bytes)
 {
 	uint64_t id = sysreg_read(dczid_el0), step = UINT64_C(4) << (id & 15);
+	uint64_t p = (uintptr_t)at, end = p + bytes;
 
 	if (id & BIT(4)) { /* forbidden */
 		memset(at, 0, bytes);
 		return;
 	}
-	for (uint64_t p = (uintptr_t)at; p < (uintptr_t)at + bytes; p += step)
+	/* Eight at once: most of what making a VM costs. */
+	for (; end - p >= 8 * step; p += 8 * step)
+		__asm__ volatile("dc zva, %0\n dc zva, %1\n dc zva, %2\n dc zva, %3\n"
+		                 "dc zva, %4\n dc zva, %5\n dc zva, %6\n dc zva, %7"
+		                 :
+		                 : "r"(p), "r"(p + step), "r"(p + 2 * step), "r"(p + 3 * step),
+		                   "r"(p + 4 * step), "r"(p + 5 * step), "r"(p + 6 * step),
+		                   "r"(p + 7 * step)
+		                 : "memory");
+	for (; p < end; p += step)
 		__asm__ volatile("dc zva, %0" : : "r"(p) : "memory");
 }
 
@@ -122,25 +132,29 @@ static void typed(void)
 	metal_vms_poke();
 }
 
+void metal_serve_interrupt(uint32_t intid)
+{
+	if (intid == virtual_timer) {
+		el2_timer_fired(metal_this_cpu()->resident);
+		return;
+	}
+	if (intid == hyp_timer) {
+		sysreg_write(cnthp_ctl_el2, 0);
+		hull_store_relaxed(&metal_this_cpu()->dirty, 1);
+	} else if (intid == uart_irq) {
+		typed();
+	} else if (intid >= 32 && metal_spi_arrived(intid)) {
+		return;
+	}
+	metal_gic_deactivate(intid);
+}
+
 void metal_serve_interrupts(void)
 {
 	uint32_t intid;
 
-	while ((intid = metal_gic_take()) != METAL_INTID_NONE) {
-		if (intid == virtual_timer) {
-			el2_timer_fired(metal_this_cpu()->resident);
-			continue;
-		}
-		if (intid == hyp_timer) {
-			sysreg_write(cnthp_ctl_el2, 0);
-			hull_store_relaxed(&metal_this_cpu()->dirty, 1);
-		} else if (intid == uart_irq) {
-			typed();
-		} else if (intid >= 32 && metal_spi_arrived(intid)) {
-			continue;
-		}
-		metal_gic_deactivate(intid);
-	}
+	while ((intid = metal_gic_take()) != METAL_INTID_NONE)
+		metal_serve_interrupt(intid);
 }
 
 void metal_alarm(uint64_t at)

@@ -24,7 +24,8 @@ uint64_t metal_ticks(uint64_t ns);
  * el2_timer_fired().
  */
 void metal_serve_interrupts(void);
-uint32_t metal_virtual_timer(void); /* its interrupt id */
+void metal_serve_interrupt(uint32_t intid); /* of one that is taken */
+uint32_t metal_virtual_timer(void);         /* its interrupt id */
 
 /* PSCI of the firmware below (DEN 0022): start a CPU; stop the machine. */
 int metal_psci_cpu_on(uint64_t mpidr, struct metal_cpu *cpu);

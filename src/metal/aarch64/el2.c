@@ -197,6 +197,8 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	el2_timer_forget(v);
 	v->timer_intid = metal_virtual_timer();
 	v->nlrs = 0;
+	v->lrs = el2_gic_capacity();
+	v->shown = v->more = false;
 	v->access.bytes = 0;
 	v->again = false;
 	v->vmcr = v->ap0r0 = v->ap1r0 = 0;
@@ -246,17 +248,14 @@ static unsigned execute(struct el2_vcpu *v)
 	unsigned kind;
 
 	el2_load(v);
-	if (hull_vm_vgic(v->vm->vm))
+	if (v->vgic)
 		el2_gic_show(v);
 	else
 		show_lines(v);
 	if (hull_load_relaxed(&cpu->dirty))
 		metal_plan(cpu);
 	kind = metal_enter(&v->regs);
-	v->esr = sysreg_read(esr_el2);
-	v->far = sysreg_read(far_el2);
-	v->hpfar = sysreg_read(hpfar_el2);
-	if (v->nlrs)
+	if (v->shown)
 		el2_gic_read(v);
 	return kind;
 }
@@ -273,8 +272,8 @@ static bool waited(struct el2_vcpu *v)
 static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	struct el2_vcpu *v = state(vcpu);
-	bool vgic = hull_vm_vgic(vcpu->vm);
 
+	v->vgic = hull_vm_vgic(vcpu->vm);
 	v->thread = metal_this_cpu()->current;
 	if (v->vm->loaded && !vcpu->id) {
 		v->vm->loaded = false;
@@ -297,7 +296,7 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 			return 0;
 		if (v->timer_fired)
 			el2_timer_tell(v);
-		if (vgic && (hull_vcpu_lines(vcpu) || v->again))
+		if (v->vgic && (hull_vcpu_lines(vcpu) || v->again))
 			el2_gic_pull(v);
 		kind = execute(v);
 		if (v->nlrs || v->timer_over)
@@ -313,7 +312,7 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 			exit->fail.why = "the machine reported an SError";
 			return 0;
 		}
-		if (kind == 1 && metal_others_ready())
+		if (kind == 1)
 			metal_yield();
 	}
 }

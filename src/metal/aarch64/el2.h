@@ -87,18 +87,22 @@ struct el2_vcpu {
 	uint64_t keys[EL2_KEYS];
 	struct el2_fp fp;
 	uint32_t timer_intid;
-	bool timer_high;             /* its virtual timer's interrupt is active in the GIC */
-	bool timer_fired;            /* the same, and the model does not know yet */
-	bool timer_over;             /* the guest has ended it, and the model does not know yet */
-	struct metal_thread *thread; /* that runs it */
-	uint64_t lr[EL2_MAX_LRS];    /* list registers, while it does not execute */
-	unsigned nlrs;               /* how many are in use */
-	bool more;                   /* the model has interrupts for which they had no room */
-	bool again;                  /* there are active interrupts to put into them */
-	uint64_t vmcr, ap0r0, ap1r0; /* its CPU interface, while it is not resident */
-	uint64_t esr, far, hpfar;    /* of its last exit */
-	struct el2_access access;    /* that is being completed */
-	uint64_t aborts;             /* that were injected */
+	bool timer_high;              /* its virtual timer's interrupt is active in the GIC */
+	bool timer_fired;             /* the same, and the model does not know yet */
+	bool timer_known;             /* the model has its line high */
+	bool timer_over;              /* the guest has ended it, and the model does not know yet */
+	struct metal_thread *thread;  /* that runs it */
+	uint64_t lr[EL2_MAX_LRS];     /* list registers, while it does not execute */
+	unsigned nlrs;                /* how many are in use */
+	unsigned lrs;                 /* how many there are */
+	bool shown;                   /* they are in the CPU */
+	const struct hull_vgic *vgic; /* of its VM */
+	bool more;                    /* the model has interrupts for which they had no room */
+	bool again;                   /* there are active interrupts to put into them */
+	uint64_t vmcr, ap0r0, ap1r0;  /* its CPU interface, while it is not resident */
+	uint64_t esr, far, hpfar;     /* of its last exit */
+	struct el2_access access;     /* that is being completed */
+	uint64_t aborts;              /* that were injected */
 };
 
 /*
@@ -137,10 +141,19 @@ void el2_access_complete(struct el2_vcpu *v, const struct hull_exit *exit);
  * List registers.  Before the guest executes: take what the model has, then, resident, show it.
  * After: read them back, then tell the model.  The first and the last may block.
  */
+unsigned el2_gic_capacity(void);
 void el2_gic_pull(struct el2_vcpu *v);
 void el2_gic_show(struct el2_vcpu *v);
 void el2_gic_read(struct el2_vcpu *v);
 void el2_gic_push(struct el2_vcpu *v);
+
+/*
+ * While they are in the CPU: hand the guest a private interrupt at once, that of the timer as the
+ * physical one; false: the model must be asked.  Is anything pending?  Is none in use?
+ */
+bool el2_gic_direct(struct el2_vcpu *v, uint32_t intid, bool timer);
+bool el2_gic_waits(const struct el2_vcpu *v);
+bool el2_gic_idle(struct el2_vcpu *v);
 
 /*
  * The virtual timer's interrupt came on this CPU, where `v` (or nobody: NULL) is resident: noted,

@@ -11,7 +11,10 @@
 
 	.text
 
-/* unsigned metal_enter(struct a64_regs *): 0 synchronous, 1 IRQ, 2 FIQ, 3 SError. */
+/*
+ * unsigned metal_enter(struct a64_regs *): 0 synchronous, 1 IRQ, 2 FIQ, 3 SError, 4 dealt with.  In
+ * between, el2_fast() may send the guest on; the registers are its struct el2_vcpu, too.
+ */
 	.global metal_enter
 	.balign 64
 metal_enter:
@@ -22,7 +25,7 @@ metal_enter:
 	stp	x25, x26, [sp, #64]
 	stp	x27, x28, [sp, #80]
 	str	x0, [sp, #96]
-	ldp	x1, x2, [x0, #REGS_PC]
+again:	ldp	x1, x2, [x0, #REGS_PC]
 	msr	elr_el2, x1
 	msr	spsr_el2, x2
 	ldp	x2, x3, [x0, #16]
@@ -76,6 +79,11 @@ left:
 	mrs	x2, elr_el2
 	mrs	x3, spsr_el2
 	stp	x2, x3, [x0, #REGS_PC]
+	mov	x19, x0
+	bl	el2_fast
+	mov	w1, w0
+	mov	x0, x19
+	tbnz	w1, #31, again
 	mov	w0, w1
 	ldp	x19, x20, [sp, #16]
 	ldp	x21, x22, [sp, #32]

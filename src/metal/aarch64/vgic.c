@@ -70,9 +70,9 @@ static uint64_t read_lr(unsigned n)
 	return 0;
 }
 
-static unsigned capacity(void)
+unsigned el2_gic_capacity(void)
 {
-	return (unsigned)(sysreg_read(ich_vtr_el2) & 31) + 1;
+	return MIN((unsigned)(sysreg_read(ich_vtr_el2) & 31) + 1, (unsigned)EL2_MAX_LRS);
 }
 
 static uint64_t encode(const struct el2_vcpu *v, const struct hull_vgic_irq *irq)
@@ -108,6 +108,7 @@ static void read_timer(struct el2_vcpu *v, uint64_t lr)
 
 void el2_gic_read(struct el2_vcpu *v)
 {
+	v->shown = false;
 	/* Without interrupts it would never be quiet. */
 	if (v->more)
 		sysreg_write(ich_hcr_el2, HCR_EN);
@@ -119,14 +120,21 @@ void el2_gic_read(struct el2_vcpu *v)
 	}
 }
 
+static void tell_line(struct el2_vcpu *v, bool high)
+{
+	if (v->timer_known == high)
+		return;
+	v->timer_known = high;
+	v->vgic->line(v->vgic->arg, v->vcpu, v->timer_intid, high);
+}
+
 void el2_gic_push(struct el2_vcpu *v)
 {
-	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
+	const struct hull_vgic *g = v->vgic;
 
-	if (v->timer_over) {
-		v->timer_over = false;
-		g->line(g->arg, v->vcpu, v->timer_intid, false);
-	}
+	if (v->timer_over)
+		tell_line(v, false);
+	v->timer_over = false;
 	while (v->nlrs) {
 		uint64_t lr = v->lr[--v->nlrs];
 		struct hull_vgic_irq irq = { .intid = (uint32_t)lr,
@@ -135,19 +143,67 @@ void el2_gic_push(struct el2_vcpu *v)
 
 		if (lr & LR_HW && irq.intid >= FIRST_SPI && !irq.pending && !irq.active)
 			metal_spi_over(v->vm->vm, irq.intid);
+		if (irq.intid == v->timer_intid && v->timer_high)
+			tell_line(v, true);
 		g->push(g->arg, v->vcpu, &irq);
 		v->again |= irq.active;
 	}
 }
 
+bool el2_gic_direct(struct el2_vcpu *v, uint32_t intid, bool timer)
+{
+	uint64_t lr = LR_GROUP1 | LR_PENDING | intid;
+	unsigned at = v->nlrs;
+	uint8_t priority;
+
+	if (!v->vgic->direct(v->vgic->arg, v->vcpu, intid, &priority))
+		return false;
+	for (unsigned n = 0; n < v->nlrs; n++) {
+		uint64_t old = read_lr(n);
+
+		if (old & (LR_PENDING | LR_ACTIVE)) {
+			if ((uint32_t)old == intid)
+				return false;
+		} else if (!v->lr[n]) {
+			at = n; /* another that went this way, and is over */
+		}
+	}
+	if (at == v->lrs)
+		return false;
+	if (timer)
+		lr |= LR_HW | (uint64_t)intid << 32;
+	if (at == v->nlrs)
+		v->lr[v->nlrs++] = 0;
+	write_lr(at, lr | (uint64_t)priority << 48);
+	return true;
+}
+
+bool el2_gic_waits(const struct el2_vcpu *v)
+{
+	for (unsigned n = 0; n < v->nlrs; n++)
+		if (read_lr(n) & LR_PENDING)
+			return true;
+	return false;
+}
+
+bool el2_gic_idle(struct el2_vcpu *v)
+{
+	for (unsigned n = 0; n < v->nlrs; n++)
+		if (v->lr[n] || read_lr(n) & (LR_PENDING | LR_ACTIVE))
+			return false;
+	/* What went straight to the guest, and is over. */
+	v->nlrs = 0;
+	v->timer_high = v->timer_high && v->timer_known;
+	return v->shown;
+}
+
 void el2_gic_pull(struct el2_vcpu *v)
 {
 	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
-	unsigned room = capacity();
 	struct hull_vgic_irq irq;
 
 	v->again = false;
-	while (v->nlrs < room && g->pull(g->arg, v->vcpu, &irq))
+	while (v->nlrs < v->lrs && g->pull(g->arg, v->vcpu, &irq))
 		v->lr[v->nlrs++] = encode(v, &irq);
 }
 
@@ -155,7 +211,8 @@ void el2_gic_show(struct el2_vcpu *v)
 {
 	for (unsigned n = 0; n < v->nlrs; n++)
 		write_lr(n, v->lr[n]);
-	v->more = v->nlrs == capacity() && hull_vcpu_lines(v->vcpu);
+	v->shown = true;
+	v->more = v->nlrs == v->lrs && hull_vcpu_lines(v->vcpu);
 	if (v->more)
 		sysreg_write(ich_hcr_el2, HCR_EN | HCR_UIE);
 }
@@ -173,18 +230,16 @@ void el2_timer_fired(struct el2_vcpu *v)
 
 void el2_timer_tell(struct el2_vcpu *v)
 {
-	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
-
 	v->timer_fired = false;
 	v->timer_high = true;
-	g->line(g->arg, v->vcpu, v->timer_intid, true);
+	tell_line(v, true);
 }
 
 void el2_timer_forget(struct el2_vcpu *v)
 {
 	const struct hull_vgic *g = hull_vm_vgic(v->vm->vm);
 
-	v->timer_high = v->timer_fired = v->timer_over = false;
+	v->timer_high = v->timer_fired = v->timer_over = v->timer_known = false;
 	if (g)
 		g->line(g->arg, v->vcpu, v->timer_intid, false);
 }

@@ -92,11 +92,6 @@ static void wake_word(const struct hull_hal *hal, const uint32_t *word, uint32_t
 	metal_wake(word, count);
 }
 
-static uint32_t *held_ranks(const struct hull_hal *hal)
-{
-	return &metal_this_cpu()->current->ranks;
-}
-
 static void console_write(const struct hull_hal *hal, const char *text, size_t len)
 {
 	metal_console_write(text, len);
@@ -124,7 +119,7 @@ const struct hull_hal metal_hal = {
 	.cpu_id = cpu_id,
 	.cpu_count = cpu_count,
 	.cpu_kick = cpu_kick,
-	.held_ranks = held_ranks,
+	/* No held_ranks: the order of locks is the same where it is checked. */
 	.wait = wait_word,
 	.wake = wake_word,
 	.console_write = console_write,

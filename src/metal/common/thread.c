@@ -12,6 +12,7 @@ uint32_t metal_ncpus = 1;
 /* All threads, and the state of each: under `spin`. */
 static struct metal_thread *all;
 static uint32_t last_id;
+static uint32_t ended;  /* atomic: how many threads wait for that */
 static uint32_t reaped; /* atomic: how many threads are gone; who joins waits for it */
 static struct metal_spin spin;
 
@@ -90,8 +91,11 @@ void metal_thread_arrived(void)
 {
 	uint32_t n;
 
+	if (!hull_load_relaxed(&ended))
+		return;
 	metal_spin_lock(&spin);
 	n = reap(metal_this_cpu());
+	hull_store_relaxed(&ended, ended - n);
 	metal_spin_unlock(&spin);
 	if (!n)
 		return;
@@ -139,6 +143,7 @@ static void reschedule(struct metal_cpu *cpu)
 {
 	struct metal_thread *from = cpu->current, *to;
 	uint64_t deadline;
+	bool idled = false;
 
 	while (!(to = pick(cpu, &deadline))) {
 		/* Nobody idles on a stack that is to be given back. */
@@ -149,10 +154,12 @@ static void reschedule(struct metal_cpu *cpu)
 		metal_spin_unlock(&spin);
 		metal_idle(deadline);
 		metal_idled();
+		idled = true;
 		metal_spin_lock(&spin);
 	}
 	cpu->current = to;
-	touch(cpu->index);
+	if (to != from || idled)
+		touch(cpu->index);
 	metal_spin_unlock(&spin);
 	if (to == from)
 		return;
@@ -272,18 +279,6 @@ void metal_thread_join(uint32_t id)
 		metal_wait(&reaped, seen, HULL_NEVER);
 }
 
-bool metal_others_ready(void)
-{
-	struct metal_cpu *cpu = metal_this_cpu();
-	struct metal_thread *t;
-	uint64_t deadline;
-
-	metal_spin_lock(&spin);
-	t = pick(cpu, &deadline);
-	metal_spin_unlock(&spin);
-	return t && t != cpu->current;
-}
-
 uint32_t metal_thread_cpu(uint32_t id)
 {
 	uint32_t cpu = UINT32_MAX;
@@ -302,6 +297,7 @@ void metal_thread_end(void)
 
 	metal_spin_lock(&spin);
 	cpu->current->state = METAL_ENDED;
+	hull_store_relaxed(&ended, ended + 1);
 	reschedule(cpu);
 	__builtin_unreachable();
 }

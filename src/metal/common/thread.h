@@ -23,7 +23,6 @@ struct metal_thread {
 	uint64_t deadline;
 	uint64_t alarm; /* ready then, too, and metal_thread_alarmed(alarm_arg); HULL_NEVER */
 	void *alarm_arg;
-	uint32_t ranks;            /* hal->held_ranks */
 	struct metal_thread *next; /* of all threads */
 	void *stack;
 };
@@ -85,8 +84,6 @@ bool metal_wait_here(void);
 
 /* Let others run on this CPU. */
 void metal_yield(void);
-/* Is somebody else ready on this CPU? */
-bool metal_others_ready(void);
 /* Before a guest runs, if the CPU is dirty: leave it when another thread wants to run. */
 void metal_plan(struct metal_cpu *cpu);
 /* The CPU of a thread; UINT32_MAX: there is none with this id. */

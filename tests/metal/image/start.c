@@ -111,12 +111,45 @@ static void chaos(void)
 	          LL(did[3]), settled("chaos", 0, before) ? "nothing is missing" : "not back");
 }
 
+/*
+ * The first counter of the PMU counts instructions at EL2 (INST_RETIRED), and guests may read it:
+ * Arm ARM, D13.
+ */
+static void count_instructions(void)
+{
+	uint64_t counters;
+
+	__asm__ volatile("mrs %0, pmcr_el0" : "=r"(counters));
+	counters = counters >> 11 & 31;
+	/* Without the traps of the PMU; all counters are EL1's. */
+	__asm__ volatile("msr mdcr_el2, %0" : : "r"(UINT64_C(0xe00) | counters));
+	__asm__ volatile("msr pmevtyper0_el0, %0" : : "r"(UINT64_C(0xc8000008)));
+	__asm__ volatile("msr pmcntenset_el0, %0" : : "r"(UINT64_C(1)));
+	__asm__ volatile("msr pmcr_el0, %0\n isb" : : "r"(UINT64_C(1)));
+}
+
+/* Guests that need no more than that. */
+static void plain(void)
+{
+	count_instructions();
+	for (uint32_t i = 0; i < hull_metal_vm_count(); i++) {
+		struct hull_err err = { 0 };
+
+		if (hull_metal_vm_start(i, &err))
+			metal_say("test: %s", err.text);
+	}
+	(void)metal_vms_finish();
+}
+
 void metal_start(const void *package, uint64_t bytes)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} tests[] = { { "restarts", restarts }, { "failures", failures }, { "chaos", chaos } };
+	} tests[] = { { "restarts", restarts },
+		      { "failures", failures },
+		      { "chaos", chaos },
+		      { "counts", plain } };
 
 	if (!metal_vms_open(package, bytes))
 		return;
