@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import _machine
 
@@ -33,6 +34,7 @@ part=$(sed 's/.*hull.part=\([a-z]*\).*/\1/' /proc/cmdline)
 sum() { sha256sum <"$1" | cut -d' ' -f1; }
 ip link set eth0 up
 if [ "$part" = a ]; then
+	echo "hull: epoch $(cat /sys/class/rtc/rtc0/since_epoch)"
 	ip addr add 10.9.0.1/24 dev eth0
 	echo "hull: read $(sum /dev/vda)"
 	dd if=/dev/zero of=/dev/vda bs=4096 count=1 2>/dev/null && echo "hull: wrote to what may be read only"
@@ -64,7 +66,7 @@ def check(good, text, detail=""):
     failed += not good
     print("%s %d - %s" % ("ok" if good else "not ok", count, text))
     if not good:
-        print("# " + detail.replace("\n", "\n# "))
+        print("# " + str(detail).replace("\n", "\n# "))
 
 
 def refused(folder, files, more, want):
@@ -108,6 +110,8 @@ with tempfile.TemporaryDirectory() as folder:
     sent = text.partition("[b] hull: sent ")[2].split()
     check(sent[1:2] == ["2097152"], "random numbers, said on a virtio console")
     check(sent and has("[a] hull: got " + sent[0]), "two megabytes by TCP arrive as they were sent")
+    epoch = text.partition("[a] hull: epoch ")[2].split()
+    check(epoch and abs(time.time() - int(epoch[0])) < 600, "the clock shows the machine's time", epoch)
     check(has("hull: done, 0 bytes are not back"), "everything is given back")
     refused(folder, files, '[[net]]\nmode = "user"\n', "a network on bare metal cannot be")
     refused(folder, files, '[[console]]\nto = "pty"\n', "a console on bare metal leads to")

@@ -125,6 +125,8 @@ static void read_node(const struct hull_fdt *t, uint32_t node, struct cells c,
 	} else if (is(t, node, "compatible", "arm,pl011") && !b->uart.length) {
 		(void)reg(t, node, c, 0, &b->uart);
 		b->uart_irq = interrupt(t, node, 0);
+	} else if (is(t, node, "compatible", "arm,pl031") && !b->rtc.length) {
+		(void)reg(t, node, c, 0, &b->rtc);
 	} else if (is(t, node, "compatible", "arm,gic-v3")) {
 		if (reg(t, node, c, 0, &b->gicd) && !reg(t, node, c, 1, &b->gicr))
 			b->gicr.length = 0;

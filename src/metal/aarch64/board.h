@@ -18,6 +18,7 @@ struct metal_board {
 	uint32_t ncpus; /* of the tree, at most METAL_MAX_CPUS */
 	struct hull_fdt_range uart;
 	uint32_t uart_irq;                /* interrupt id; 0: none */
+	struct hull_fdt_range rtc;        /* PL031; length 0: none */
 	struct hull_fdt_range gicd, gicr; /* GICv3; the first redistributor region */
 	bool psci_hvc;
 	uint32_t hyp_timer; /* interrupt ids */

@@ -13,6 +13,7 @@
 #include "metal/aarch64/sysreg.h"
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
+#include "metal/common/hal.h"
 #include "metal/common/random.h"
 #include "metal/common/spin.h"
 #include "metal/common/start.h"
@@ -88,7 +89,8 @@ static int memory(struct hull_fdt_range tree, struct hull_err *err)
 	}
 	for (uint32_t i = 0; i < board.nram; i++)
 		ok = ok && map_ram(board.ram[i]);
-	ok = ok && map_device(board.uart) && map_device(board.gicd) && map_device(board.gicr);
+	ok = ok && map_device(board.uart) && map_device(board.rtc) && map_device(board.gicd) &&
+	     map_device(board.gicr);
 	if (!ok)
 		return hull_fail(err, HULL_ENOMEM, 0, "the machine's memory cannot be mapped");
 	metal_mmu_switch();
@@ -168,6 +170,9 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 		metal_say("hull: cannot start: %s", err.text);
 		metal_psci_off();
 	}
+	/* PL031, RTCDR (DDI 0224, 3.3.1): its count of seconds. */
+	if (board.rtc.length)
+		metal_clock_set(mmio_read32(board.rtc.start));
 	if (board.seed)
 		metal_random_seed(board.seed, board.seed_bytes);
 	metal_thread_adopt(cpu);

@@ -12,7 +12,8 @@
 #include "metal/common/thread.h"
 
 /* Guest RAM begins where a stage-2 block can. */
-#define BLOCK (UINT64_C(2) << 20)
+#define BLOCK    (UINT64_C(2) << 20)
+#define NS_PER_S INT64_C(1000000000)
 
 static void *pages_alloc(const struct hull_hal *hal, uint64_t bytes, uint64_t align, bool guest_ram)
 {
@@ -57,10 +58,17 @@ static uint64_t now_ns(const struct hull_hal *hal)
 	return metal_now();
 }
 
-/* There is no clock of the day: 2026-01-01. */
+/* When the counter was 0. */
+static int64_t epoch_ns = INT64_C(1767225600) * NS_PER_S;
+
+void metal_clock_set(uint64_t seconds)
+{
+	epoch_ns = (int64_t)seconds * NS_PER_S - (int64_t)metal_now();
+}
+
 static int64_t wallclock_ns(const struct hull_hal *hal)
 {
-	return INT64_C(1767225600000000000) + (int64_t)metal_now();
+	return epoch_ns + (int64_t)metal_now();
 }
 
 static unsigned cpu_id(const struct hull_hal *hal)

@@ -7,4 +7,7 @@
 
 extern const struct hull_hal metal_hal;
 
+/* The time of day, in seconds since 1970; once, at boot.  Until then it is 2026-01-01. */
+void metal_clock_set(uint64_t seconds);
+
 #endif
