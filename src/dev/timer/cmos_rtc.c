@@ -46,6 +46,7 @@ struct rtc {
 	int64_t seen;       /* s: up to here updates and alarms were looked for */
 	uint64_t next_tick; /* guest time of the next periodic interrupt, HULL_NEVER: none */
 	uint8_t index;
+	uint8_t day;        /* while SET is 1: as the register has it, whatever the month */
 	uint8_t ram[BYTES]; /* alarms, registers A to C, and what has no meaning */
 };
 
@@ -100,10 +101,14 @@ static struct fields split(int64_t t)
 	return f;
 }
 
+/* A day that the month does not have is its last one. */
 static int64_t join(const struct fields *f)
 {
-	return days_of(f->year, f->month, f->day) * day_s + f->hour * 3600 + f->minute * 60 +
-	       f->second;
+	int64_t first = days_of(f->year, f->month, 1);
+	int64_t length = days_of(f->year, f->month + 1, 1) - first;
+
+	return (first + MIN((int64_t)f->day, length) - 1) * day_s + f->hour * 3600 +
+	       f->minute * 60 + f->second;
 }
 
 static uint8_t encode(const struct rtc *s, unsigned v)
@@ -139,7 +144,7 @@ static uint8_t field_of(struct rtc *s, unsigned reg)
 	case MINUTE: return encode(s, f.minute);
 	case HOUR: return encode_hour(s, f.hour);
 	case WEEKDAY: return encode(s, f.weekday);
-	case DAY: return encode(s, f.day);
+	case DAY: return encode(s, s->ram[REG_B] & B_SET ? s->day : f.day);
 	case MONTH: return encode(s, f.month);
 	case YEAR: return encode(s, (unsigned)((f.year % 100 + 100) % 100));
 	default: return encode(s, (unsigned)((f.year / 100 % 100 + 100) % 100));
@@ -238,6 +243,9 @@ static void set_field(struct rtc *s, unsigned reg, uint8_t val)
 	struct fields f = split(clock_s(s));
 	int64_t century = floor_div(f.year, 100), year = f.year - century * 100;
 
+	/* The order of day and month is the software's. */
+	if (s->ram[REG_B] & B_SET)
+		f.day = s->day;
 	switch (reg) {
 	case SECOND: f.second = decode(s, val) % 60; break;
 	case MINUTE: f.minute = decode(s, val) % 60; break;
@@ -248,6 +256,7 @@ static void set_field(struct rtc *s, unsigned reg, uint8_t val)
 	case YEAR: f.year = century * 100 + decode(s, val) % 100; break;
 	default: f.year = (int64_t)(decode(s, val) % 100) * 100 + year;
 	}
+	s->day = (uint8_t)f.day;
 	if (s->ram[REG_B] & B_SET)
 		s->stopped = join(&f);
 	else
@@ -263,6 +272,8 @@ static void write_b(struct rtc *s, uint8_t val)
 		catch_up(s);
 	if (val & B_SET)
 		val &= (uint8_t)~B_UPDATE; /* SET clears it (register B, UIE) */
+	if (!was)
+		s->day = (uint8_t)split(t).day;
 	s->stopped = t;
 	s->ram[REG_B] = val;
 	if (was && !(val & B_SET))
@@ -348,9 +359,10 @@ static void rtc_reset(struct hull_dev *d)
 }
 
 static const struct hull_field rtc_fields[] = {
-	HULL_FIELD(struct rtc, offset), HULL_FIELD(struct rtc, stopped),
-	HULL_FIELD(struct rtc, seen),   HULL_FIELD(struct rtc, next_tick),
-	HULL_FIELD(struct rtc, index),  HULL_FIELD_ARRAY(struct rtc, ram),
+	HULL_FIELD(struct rtc, offset),    HULL_FIELD(struct rtc, stopped),
+	HULL_FIELD(struct rtc, seen),      HULL_FIELD(struct rtc, next_tick),
+	HULL_FIELD(struct rtc, index),     HULL_FIELD(struct rtc, day),
+	HULL_FIELD_ARRAY(struct rtc, ram),
 };
 
 static void rtc_restored(struct hull_dev *d)
@@ -361,6 +373,7 @@ static void rtc_restored(struct hull_dev *d)
 	s->stopped = sign_extend((uint64_t)s->stopped, TIME_BITS);
 	s->seen = MIN(sign_extend((uint64_t)s->seen, TIME_BITS), clock_s(s));
 	s->index &= BYTES - 1;
+	s->day = MIN(s->day, 31);
 	s->ram[REG_A] &= (uint8_t)~A_UPDATING;
 	s->ram[REG_C] &= C_UPDATE | C_ALARM | C_PERIODIC | C_IRQ;
 	if (s->next_tick != HULL_NEVER || s->ram[REG_B] & B_PERIODIC)
