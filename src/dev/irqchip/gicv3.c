@@ -248,23 +248,21 @@ static bool vgic_pull(void *arg, struct hull_vcpu *vcpu, struct hull_vgic_irq *r
 {
 	struct gicv3 *s = arg;
 	unsigned v = vcpu->id, intid, w;
-	bool found, active, edge;
+	bool found, active, again;
 
 	hull_dev_enter(&s->dev);
 	active = find_active(s, v, &intid);
 	found = active || best(s, v, &intid);
 	if (found) {
 		w = word_of(v, intid);
-		edge = s->edge[w] & bit_of(intid);
+		again = active && s->latch[w] & forwarded(s, w) & bit_of(intid);
 		*ret = (struct hull_vgic_irq){ .intid = intid,
 			                       .priority = s->priority[w * 32 + intid % 32],
-			                       .level = !edge,
-			                       .pending = !active ||
-			                                  (edge && s->latch[w] & forwarded(s, w) &
-			                                                   bit_of(intid)),
+			                       .level = again || !(s->edge[w] & bit_of(intid)),
+			                       .pending = !active,
 			                       .active = active };
 		s->taken[w] |= bit_of(intid);
-		if (ret->pending) {
+		if (!active) {
 			set_bits(&s->by_hand[w], bit_of(intid), s->latch[w] & bit_of(intid));
 			s->latch[w] &= ~bit_of(intid);
 		}
