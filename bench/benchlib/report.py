@@ -285,23 +285,39 @@ def provenance(result):
     return "\n".join("- " + line for line in lines)
 
 
+def read_doc(path):
+    """Groups' sections, runs, and what people wrote before and behind them."""
+    sections, runs, own = {}, {}, ([], [])
+    if not os.path.exists(path):
+        return sections, runs, own
+    with open(path, encoding="utf-8") as f:
+        parts = re.split(r"^(?=## )", f.read(), flags=re.M)[1:]
+    for part in parts:
+        title, _, body = part.partition("\n")
+        marked = re.match(r"<!-- (\w+) -->\n", body)
+        if marked:
+            sections[marked[1]] = body[marked.end():]
+        elif title == "## Runs":
+            runs = dict(re.findall(r"^### (\S+)\n\n(.*?)\s*(?=^### |\Z)", body, re.M | re.S))
+        else:
+            own[bool(sections)].append(part.rstrip())
+    return sections, runs, own
+
+
 def write_doc(path, result):
-    """Replaces the sections of the measured groups; the others, and their runs, stay."""
-    sections, runs = {}, {}
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
-            old, _, ran = f.read().partition("\n## Runs\n")
-        sections = dict(re.findall(r"^## [^\n]*\n<!-- (\w+) -->\n(.*?)(?=^## |\Z)", old, re.M | re.S))
-        runs = dict(re.findall(r"^### (\S+)\n\n(.*?)\s*(?=^### |\Z)", ran, re.M | re.S))
+    """Replaces the sections of the measured groups; all others, and their runs, stay."""
+    sections, runs, (before, behind) = read_doc(path)
     name = result["date"][:16]
     runs[name] = provenance(result)
     for group, rows in tables(result).items():
         note = NOTES.get(group)
         sections[group] = "\n%s\n\n%sRun %s.\n" % (markdown(rows), note + "\n\n" if note else "", name)
     sections = {g: sections[g].rstrip() for g in TITLES if g in sections}
-    text = HEAD + "".join("\n## %s\n<!-- %s -->\n\n%s\n" % (TITLES[g], g, body.lstrip())
-                          for g, body in sections.items())
+    text = HEAD + "".join("\n%s\n" % part for part in before)
+    text += "".join("\n## %s\n<!-- %s -->\n\n%s\n" % (TITLES[g], g, body.lstrip())
+                    for g, body in sections.items())
     used = [r for r in sorted(runs) if any(body.endswith("Run %s." % r) for body in sections.values())]
     text += "\n## Runs\n" + "".join("\n### %s\n\n%s\n" % (r, runs[r]) for r in used)
+    text += "".join("\n%s\n" % part for part in behind)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)

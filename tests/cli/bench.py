@@ -174,18 +174,24 @@ def workers(program):
 
 
 def doc_keeps(folder):
-    """Writing one group's table keeps the tables of the others."""
+    """Writing one group's table keeps the tables of the others, and what people wrote."""
     path = os.path.join(folder, "performance.md")
     row = {"samples": [2.0], "median": 2.0, "min": 2.0, "max": 2.0, "best": 2.0}
     fixed = {"command": "c", "commit": "x", "load": 0.0, "machine": "m",
              "kernel": "k", "compilers": {"native": "n", build.ARCH: "g"}, "flags": "f", "rounds": 1, "seconds": 1,
              "machines": {"native": "", "qemu": "v"}}
     for number, program in enumerate(("int/core", "fp/poly", "int/lz")):
+        if number == 1:
+            with open(path, encoding="utf-8") as f:
+                text = f.read().replace("\n## ", "\n## Goals\n\nhigh\n\n## ", 1) + "\n## Disks\n\nslow\n"
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
         date = "2000-01-0%dT00:00:00" % (number + 1)
         report.write_doc(path, dict(fixed, date=date, programs={program: {"native": row, "qemu": row}}))
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    return (text.count("\n## ") == 3 and "fp/poly" in text and "int/lz" in text and "int/core" not in text
+    return (re.findall(r"^## (\S+)", text, re.M) == ["Goals", "Integer", "Floating", "Runs", "Disks"]
+            and "high" in text and "slow" in text and "fp/poly" in text and "int/lz" in text and "int/core" not in text
             and re.findall(r"^### (\S+)", text, re.M) == ["2000-01-02T00:00", "2000-01-03T00:00"])
 
 
