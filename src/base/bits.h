@@ -23,7 +23,9 @@
 	})
 #define CONTAINER_OF(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define LIKELY(x)                     __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)                   __builtin_expect(!!(x), 0)
+/* A function of each exit of a guest: the linker puts them side by side, on few pages. */
+#define HOT         __attribute__((hot))
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* Bits lo..hi (inclusive, hi <= 63) of v, shifted down. */
 static inline uint64_t bits(uint64_t v, unsigned hi, unsigned lo)

@@ -69,8 +69,8 @@ static bool try_find(struct hull_bus_table *t, uint64_t addr, struct hull_bus_ra
 }
 
 /* Whoever answers the whole access, or NULL. */
-static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_t addr,
-                              unsigned size, uint64_t *ret_off)
+HOT static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_t addr,
+                                  unsigned size, uint64_t *ret_off)
 {
 	struct hull_bus_range r;
 	uint64_t span = space == HULL_SPACE_SYSREG ? 1 : size;
@@ -89,7 +89,7 @@ static struct hull_dev *route(struct hull_vm *vm, enum hull_space space, uint64_
 	return r.dev;
 }
 
-void hull_dev_accessed(struct hull_dev *d, uint64_t off)
+HOT void hull_dev_accessed(struct hull_dev *d, uint64_t off)
 {
 	struct hull_vm *vm = d->vm;
 
@@ -109,8 +109,8 @@ static bool answered(struct hull_dev *d)
 	return ok;
 }
 
-bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
-                   uint64_t *ret)
+HOT bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
+                       uint64_t *ret)
 {
 	uint64_t off;
 	struct hull_dev *d = route(vm, space, addr, size, &off);
@@ -133,8 +133,8 @@ bool hull_bus_read(struct hull_vm *vm, enum hull_space space, uint64_t addr, uns
 	return ok;
 }
 
-bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
-                    uint64_t value)
+HOT bool hull_bus_write(struct hull_vm *vm, enum hull_space space, uint64_t addr, unsigned size,
+                        uint64_t value)
 {
 	uint64_t off;
 	struct hull_dev *d = route(vm, space, addr, size, &off);

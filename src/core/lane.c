@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/bits.h"
 
 enum { FREE, HELD, CONTENDED, SPINS = 64 };
 
@@ -54,7 +55,7 @@ static void check_release(const struct hull_lock *l)
 #endif
 }
 
-void hull_lock_acquire(struct hull_lock *l)
+HOT void hull_lock_acquire(struct hull_lock *l)
 {
 	check_order(l);
 	if (!try_lock(l))
@@ -62,7 +63,7 @@ void hull_lock_acquire(struct hull_lock *l)
 	hull_store_relaxed(&l->owner, l->hal->cpu_id(l->hal));
 }
 
-void hull_lock_release(struct hull_lock *l)
+HOT void hull_lock_release(struct hull_lock *l)
 {
 	const struct hull_hal *hal = l->hal;
 

@@ -431,7 +431,7 @@ static bool device_access(struct hull_vm *vm, enum hull_space space, struct hull
 	return hull_bus_read(vm, space, e->io.addr, e->io.size, &e->io.data);
 }
 
-static void complete(struct hull_vcpu *vcpu, struct hull_exit *e)
+HOT static void complete(struct hull_vcpu *vcpu, struct hull_exit *e)
 {
 	struct hull_vm *vm = vcpu->vm;
 	bool done;
@@ -447,7 +447,7 @@ static void complete(struct hull_vcpu *vcpu, struct hull_exit *e)
 }
 
 /* Deal with one exit; true if the guest goes on without the caller. */
-static bool handle(struct hull_vcpu *vcpu, struct hull_exit *e)
+HOT static bool handle(struct hull_vcpu *vcpu, struct hull_exit *e)
 {
 	struct hull_vm *vm = vcpu->vm;
 
@@ -496,7 +496,7 @@ static bool take_event(struct hull_vm *vm, struct hull_exit *exit)
 }
 
 /* One entry into the guest.  False: the caller looks at *ret and *exit. */
-static bool enter_guest(struct hull_vcpu *vcpu, struct hull_exit *exit, int *ret)
+HOT static bool enter_guest(struct hull_vcpu *vcpu, struct hull_exit *exit, int *ret)
 {
 	struct hull_vm *vm = vcpu->vm;
 
@@ -524,7 +524,7 @@ static bool enter_guest(struct hull_vcpu *vcpu, struct hull_exit *exit, int *ret
 }
 
 /* `vcpu` is claimed. */
-static int run_claimed(struct hull_vcpu *vcpu, struct hull_exit *exit)
+HOT static int run_claimed(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	int ret = 0;
 

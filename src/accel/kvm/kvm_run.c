@@ -58,32 +58,38 @@ void hull_kvm_kick(struct hull_vcpu *vcpu)
 		hal->cpu_kick(hal, hull_load_relaxed(&vcpu->claimed));
 }
 
+static void wake_freezer(struct hull_kvm_vcpu *v)
+{
+	const struct hull_hal *hal = hull_vm_hal(v->vcpu->vm);
+
+	hal->wake(hal, &v->in_run, 1);
+}
+
 /* Announce KVM_RUN, unless vCPUs are kept out of it. */
 static void enter(struct hull_kvm_vcpu *v)
 {
-	const struct hull_hal *hal = hull_vm_hal(v->vcpu->vm);
+	const struct hull_hal *hal;
 
 	for (;;) {
 		hull_store_seqcst(&v->in_run, 1);
 		if (LIKELY(!hull_load_seqcst(&v->vm->frozen)))
 			return;
 		hull_store_seqcst(&v->in_run, 0);
-		hal->wake(hal, &v->in_run, 1);
+		wake_freezer(v);
+		hal = hull_vm_hal(v->vcpu->vm);
 		hal->wait(hal, &v->vm->frozen, 1, HULL_NEVER);
 	}
 }
 
 static void leave(struct hull_kvm_vcpu *v)
 {
-	const struct hull_hal *hal = hull_vm_hal(v->vcpu->vm);
-
 	hull_store_release(&v->in_run, 0);
 	if (UNLIKELY(hull_load_relaxed(&v->vm->frozen)))
-		hal->wake(hal, &v->in_run, 1);
+		wake_freezer(v);
 }
 
 /* KVM_RUN: 0, or -errno. */
-static int run_once(struct hull_kvm_vcpu *v)
+HOT static int run_once(struct hull_kvm_vcpu *v)
 {
 	int r;
 
@@ -96,7 +102,7 @@ static int run_once(struct hull_kvm_vcpu *v)
 	return r;
 }
 
-static void give_piece(struct hull_kvm_vcpu *v, struct hull_exit *exit)
+HOT static void give_piece(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 {
 	const struct hull_kvm_io *io = &v->io;
 	unsigned size = io->part ? 1 : io->unit;
@@ -118,13 +124,13 @@ static void give_piece(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 	exit->io.failed = false;
 }
 
-void hull_kvm_start_io(struct hull_kvm_vcpu *v, struct hull_exit *exit)
+HOT void hull_kvm_start_io(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 {
 	v->unfinished = true;
 	give_piece(v, exit);
 }
 
-void hull_kvm_complete(struct hull_vcpu *vcpu, const struct hull_exit *exit)
+HOT void hull_kvm_complete(struct hull_vcpu *vcpu, const struct hull_exit *exit)
 {
 	struct hull_kvm_vcpu *v = hull_vcpu_accel_state(vcpu);
 	struct hull_kvm_io *io = &v->io;
@@ -147,7 +153,7 @@ void hull_kvm_complete(struct hull_vcpu *vcpu, const struct hull_exit *exit)
 		io->addr += e.io.size;
 }
 
-static bool start_pio(struct hull_kvm_vcpu *v, struct hull_exit *exit)
+HOT static bool start_pio(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 {
 	struct kvm_run *run = v->run;
 	uint64_t bytes = (uint64_t)run->io.size * run->io.count;
@@ -171,7 +177,7 @@ static bool start_pio(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 	return true;
 }
 
-static bool start_mmio(struct hull_kvm_vcpu *v, struct hull_exit *exit)
+HOT static bool start_mmio(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 {
 	struct kvm_run *run = v->run;
 
@@ -242,7 +248,7 @@ static bool rare_exit(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 }
 
 /* True: *exit is filled in. */
-static bool decode(struct hull_kvm_vcpu *v, struct hull_exit *exit)
+HOT static bool decode(struct hull_kvm_vcpu *v, struct hull_exit *exit)
 {
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO: return start_pio(v, exit);
@@ -319,7 +325,7 @@ static bool attend(struct hull_kvm_vcpu *v, uint64_t *ret_edges)
 	return !(requests & HULL_REQ_STOP);
 }
 
-int hull_kvm_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
+HOT int hull_kvm_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 {
 	struct hull_kvm_vcpu *v = hull_vcpu_accel_state(vcpu);
 	uint64_t edges;

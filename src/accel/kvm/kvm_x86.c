@@ -200,8 +200,9 @@ static bool intr_line(const struct hull_kvm_vcpu *v)
 static bool inject(struct hull_kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
+	bool line = intr_line(v);
 
-	if (intr_line(v) && run->if_flag && (v->halted || run->ready_for_interrupt_injection)) {
+	if (UNLIKELY(line) && run->if_flag && (v->halted || run->ready_for_interrupt_injection)) {
 		int vector = hull_vcpu_intack(v->vcpu);
 		struct kvm_interrupt i = { .irq = (uint32_t)vector & 0xff };
 
@@ -209,16 +210,17 @@ static bool inject(struct hull_kvm_vcpu *v)
 			(void)hull_kvm_vcpu_ioctl(v, KVM_INTERRUPT, &i);
 			run->ready_for_interrupt_injection = 0;
 			v->halted = false;
+			line = intr_line(v);
 		}
 	}
 	if (v->halted)
 		return false;
-	run->request_interrupt_window = intr_line(v);
+	run->request_interrupt_window = line;
 	return true;
 }
 
 /* USER: the local APIC is the board's. */
-static bool enter_user(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
+HOT static bool enter_user(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
 {
 	const struct hull_intr *intr = hull_vm_intr(v->vcpu->vm);
 
@@ -234,7 +236,7 @@ static bool enter_user(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit
 	return false;
 }
 
-bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
+HOT bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_exit *exit)
 {
 	if (UNLIKELY(edges & BIT(HULL_X86_INPUT_NMI))) {
 		(void)hull_kvm_vcpu_ioctl(v, KVM_NMI, NULL);
@@ -245,7 +247,7 @@ bool hull_kvm_arch_enter(struct hull_kvm_vcpu *v, uint64_t edges, struct hull_ex
 	return v->vm->irqchip != HULL_IRQCHIP_USER || enter_user(v, edges, exit);
 }
 
-void hull_kvm_arch_left(struct hull_kvm_vcpu *v)
+HOT void hull_kvm_arch_left(struct hull_kvm_vcpu *v)
 {
 	const struct hull_intr *intr;
 
