@@ -11,9 +11,16 @@ from _guest import _micro
 CPUS = ("cortex-a72", "max,pauth-impdef=on")
 cases = _guest.Cases()
 with tempfile.TemporaryDirectory() as work:
-    for test in ("access",):
+    for test in ("access", "psci", "sweep"):
         cpus = int(_micro.cpus(test, _guest.OWN))
         for cpu in CPUS:
             text = _guest.run([{"name": test, "cpus": cpus, "kernel": _guest.kernel(test, work)}], work, cpu=cpu, cpus=cpus)
             cases.case("%s on %s" % (test, cpu), _micro.complete(_guest.said(text)) and "done, 0 bytes" in text, text)
+    # Four vCPUs of two VMs on one CPU: what one has in its registers no other sees.
+    two = [{"name": name, "cpus": 2, "kernel": _micro.build("aarch64", "poison", sub, _guest.OWN, ["-DSEED=" + seed])}
+           for name, seed, sub in (("a", "0x1234567", tempfile.mkdtemp(dir=work)), ("b", "0x7654321", tempfile.mkdtemp(dir=work)))]
+    for cpu in CPUS:
+        text = _guest.run(two, work, cpu=cpu, seconds=120)
+        good = all(_micro.complete(_guest.said(text, name)) for name in "ab")
+        cases.case("poison, four vCPUs on one %s" % cpu, good and "done, 0 bytes" in text, text)
 sys.exit(cases.end())
