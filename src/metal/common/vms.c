@@ -369,6 +369,11 @@ const char *hull_metal_vm_name(uint32_t i)
 	return i < packed_vms ? slots[i].name : "";
 }
 
+struct hull_vm *metal_vm(uint32_t i)
+{
+	return i < packed_vms && slots[i].vm ? slots[i].vm->machine.vm : NULL;
+}
+
 enum hull_vm_state hull_metal_vm_state(uint32_t i)
 {
 	enum hull_vm_state state = HULL_VM_STOPPED;

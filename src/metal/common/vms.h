@@ -48,6 +48,9 @@ int hull_metal_vm_pause(uint32_t i, struct hull_err *err);
 int hull_metal_vm_stop(uint32_t i, struct hull_err *err);
 int hull_metal_vm_restart(uint32_t i, struct hull_err *err);
 
+/* For tests: VM i while it runs and nobody else changes it; NULL: it is off. */
+struct hull_vm *metal_vm(uint32_t i);
+
 /*
  * What metal_vms_start() does before VMs start, without starting any: for those who start them
  * themselves.  Error text goes to the console.

@@ -128,6 +128,30 @@ static void count_instructions(void)
 	__asm__ volatile("msr pmcr_el0, %0\n isb" : : "r"(UINT64_C(1)));
 }
 
+/* One page of guest memory after the other at the same place, while guests read it. */
+static void tlb(void)
+{
+	enum { PAGES = 50 };
+	const uint64_t window = 0x50000000;
+	struct hull_err err = { 0 };
+	int r = hull_metal_vm_start(0, &err);
+
+	for (uint32_t n = 1; !r && n <= PAGES; n++) {
+		uint32_t *page = metal_frames_alloc(HULL_PAGE_SIZE, HULL_PAGE_SIZE);
+
+		*page = n;
+		if (n > 1)
+			r = hull_vm_unmap(metal_vm(0), window, HULL_PAGE_SIZE, &err);
+		if (!r)
+			r = hull_vm_map(metal_vm(0), window, page, HULL_PAGE_SIZE,
+			                HULL_MEM_R | HULL_MEM_W, &err);
+		/* The first for long: the other vCPU must have begun. */
+		pause_us(n == 1 ? 2000000 : 2000);
+	}
+	metal_say("test: %u pages, %s", PAGES, r ? err.text : "mapped");
+	(void)metal_vms_finish();
+}
+
 /* Guests that need no more than that. */
 static void plain(void)
 {
@@ -149,7 +173,8 @@ void metal_start(const void *package, uint64_t bytes)
 	} tests[] = { { "restarts", restarts },
 		      { "failures", failures },
 		      { "chaos", chaos },
-		      { "counts", plain } };
+		      { "counts", plain },
+		      { "tlb", tlb } };
 
 	if (!metal_vms_open(package, bytes))
 		return;
