@@ -167,7 +167,7 @@ build_nested() {
 build_metal() {
 	need_build
 	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-system-aarch64 qemu-system-arm \
-		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
+		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu dtc device-tree-compiler
 	configure build-metal --buildtype=debugoptimized -Dmetal=true -Dtests=false \
 		--cross-file tools/metal/aarch64.ini
 	compile build-metal

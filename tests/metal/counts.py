@@ -17,9 +17,9 @@ ROWS = {
     "sgi": (202, 300),
     "timer": (197, 200),
     "wake": (261, 300),
-    "switch": (800, 600),
+    "switch": (822, 600),
 }
-BOOT = {"boot": (12550000, 2000000)}  # to the first instruction of a guest with 256 MiB, all zeroed
+BOOT = {"boot": (22170000, 2000000)}  # to the first instruction of a guest with 256 MiB, zeroed, and cleaned out of the caches
 COUNT = ["-icount", "shift=0,sleep=off"]
 cases = _guest.Cases()
 

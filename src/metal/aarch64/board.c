@@ -139,6 +139,32 @@ static void read_node(const struct hull_fdt *t, uint32_t node, struct cells c,
 	}
 }
 
+/* What firmware keeps of the memory; more than there is room for is refused. */
+static void reserve(struct metal_board *b, struct hull_fdt_range r)
+{
+	if (b->nreserved < METAL_MAX_RESERVED)
+		b->reserved[b->nreserved] = r;
+	b->nreserved++;
+}
+
+static void read_reservations(const struct hull_fdt *t, struct metal_board *b)
+{
+	const uint8_t *p = t->blob + t->reservations;
+
+	for (uint32_t i = 0; i < t->reservation_count; i++, p += 16)
+		reserve(b, (struct hull_fdt_range){ load_be64(p), load_be64(p + 8) });
+}
+
+static void read_reserved(const struct hull_fdt *t, uint32_t node, struct metal_board *b)
+{
+	struct cells c = cells_of(t, node);
+	struct hull_fdt_range r;
+
+	for (uint32_t n = hull_fdt_child(t, node); n != HULL_FDT_NONE; n = hull_fdt_sibling(t, n))
+		for (uint32_t i = 0; reg(t, n, c, i, &r); i++)
+			reserve(b, r);
+}
+
 static void read_chosen(const struct hull_fdt *t, uint32_t node, struct metal_board *b)
 {
 	struct hull_fdt_prop p;
@@ -155,15 +181,22 @@ int metal_board_read(const struct hull_fdt *t, struct metal_board *b, struct hul
 	const char *missing = NULL;
 
 	*b = (struct metal_board){ 0 };
+	read_reservations(t, b);
 	for (uint32_t n = hull_fdt_child(t, hull_fdt_root(t)); n != HULL_FDT_NONE;
 	     n = hull_fdt_sibling(t, n)) {
 		if (hull_text_eq(hull_fdt_name(t, n), "cpus"))
 			read_cpus(t, n, b);
 		else if (hull_text_eq(hull_fdt_name(t, n), "chosen"))
 			read_chosen(t, n, b);
+		else if (hull_text_eq(hull_fdt_name(t, n), "reserved-memory"))
+			read_reserved(t, n, b);
 		else
 			read_node(t, n, c, b);
 	}
+	if (b->nreserved > METAL_MAX_RESERVED)
+		return hull_fail(err, HULL_ENOTSUP, 0,
+		                 "the machine's device tree reserves more than %u ranges of memory",
+		                 METAL_MAX_RESERVED);
 	if (!b->nram)
 		missing = "memory";
 	else if (!b->ncpus)

@@ -9,11 +9,13 @@
 #include "fw/fdt.h"
 #include "metal/common/thread.h"
 
-enum { METAL_MAX_RAM = 8 };
+enum { METAL_MAX_RAM = 8, METAL_MAX_RESERVED = 32 };
 
 struct metal_board {
 	struct hull_fdt_range ram[METAL_MAX_RAM];
 	uint32_t nram;
+	struct hull_fdt_range reserved[METAL_MAX_RESERVED]; /* of it: somebody else's */
+	uint32_t nreserved;
 	uint64_t mpidr[METAL_MAX_CPUS];
 	uint32_t ncpus; /* of the tree, at most METAL_MAX_CPUS */
 	struct hull_fdt_range uart;

@@ -100,13 +100,10 @@ void metal_zero(void *at, uint64_t bytes)
 		return;
 	}
 	/* Eight at once: most of what making a VM costs. */
-	for (; end - p >= 8 * step; p += 8 * step)
-		__asm__ volatile("dc zva, %0\n dc zva, %1\n dc zva, %2\n dc zva, %3\n"
-		                 "dc zva, %4\n dc zva, %5\n dc zva, %6\n dc zva, %7"
-		                 :
-		                 : "r"(p), "r"(p + step), "r"(p + 2 * step), "r"(p + 3 * step),
-		                   "r"(p + 4 * step), "r"(p + 5 * step), "r"(p + 6 * step),
-		                   "r"(p + 7 * step)
+	while (end - p >= 8 * step)
+		__asm__ volatile(".rept 8\n\tdc zva, %0\n\tadd %0, %0, %1\n\t.endr"
+		                 : "+r"(p)
+		                 : "r"(step)
 		                 : "memory");
 	for (; p < end; p += step)
 		__asm__ volatile("dc zva, %0" : : "r"(p) : "memory");

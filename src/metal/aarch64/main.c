@@ -71,22 +71,44 @@ static bool map_device(struct hull_fdt_range r)
 	                              align_up(r.length, HULL_PAGE_SIZE), METAL_DEVICE);
 }
 
+/* Memory that the tree gives to somebody else, page by page: parts may be taken already. */
+static void claim_reserved(void)
+{
+	for (uint32_t i = 0; i < board.nreserved; i++) {
+		hull_hpa from = align_down(board.reserved[i].start, HULL_PAGE_SIZE);
+		hull_hpa to = board.reserved[i].start + board.reserved[i].length;
+
+		if (metal_frames_claim(from, align_up(to, HULL_PAGE_SIZE) - from))
+			continue;
+		for (; from < to; from += HULL_PAGE_SIZE)
+			(void)metal_frames_claim(from, HULL_PAGE_SIZE);
+	}
+}
+
+/* Free: [from, to) of a bank, but for the tree. */
+static void add_part(struct hull_fdt_range bank, hull_hpa from, hull_hpa to,
+                     struct hull_fdt_range tree)
+{
+	from = MAX(from, bank.start);
+	to = MIN(to, bank.start + bank.length);
+	if (from < to)
+		add_around((struct hull_fdt_range){ from, to - from }, tree.start,
+		           tree.start + tree.length);
+}
+
 /*
- * What is behind the image is free, but for the tree; what is before it stays unused, like other
- * memory: the first tables show the GiB of the image and the next only.
+ * What is behind the image in its bank is free at once.  The first tables show the GiB of the image
+ * and the next only: the rest follows when the own ones are there.
  */
 static int memory(struct hull_fdt_range tree, struct hull_err *err)
 {
-	hull_hpa from = at(image_end) + package_bytes;
+	hull_hpa image = at(image_start), behind = at(image_end) + package_bytes;
 	bool ok = true;
 
-	for (uint32_t i = 0; i < board.nram; i++) {
-		hull_hpa end = board.ram[i].start + board.ram[i].length;
-
-		if (from > board.ram[i].start && from < end)
-			add_around((struct hull_fdt_range){ from, end - from }, tree.start,
-			           tree.start + tree.length);
-	}
+	for (uint32_t i = 0; i < board.nram; i++)
+		if (behind - board.ram[i].start < board.ram[i].length)
+			add_part(board.ram[i], behind, UINT64_MAX, tree);
+	claim_reserved();
 	for (uint32_t i = 0; i < board.nram; i++)
 		ok = ok && map_ram(board.ram[i]);
 	ok = ok && map_device(board.uart) && map_device(board.rtc) && map_device(board.gicd) &&
@@ -94,6 +116,12 @@ static int memory(struct hull_fdt_range tree, struct hull_err *err)
 	if (!ok)
 		return hull_fail(err, HULL_ENOMEM, 0, "the machine's memory cannot be mapped");
 	metal_mmu_switch();
+	for (uint32_t i = 0; i < board.nram; i++) {
+		add_part(board.ram[i], 0, image, tree);
+		if (behind - board.ram[i].start >= board.ram[i].length)
+			add_part(board.ram[i], behind, UINT64_MAX, tree);
+	}
+	claim_reserved();
 	return 0;
 }
 

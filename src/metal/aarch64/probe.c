@@ -14,7 +14,7 @@
 #define DEVICE UINT64_C(0x1000)
 #define CALL   UINT32_C(0xc6000001) /* of the vendor's hypervisor services, 64-bit */
 
-enum { ROUNDS = 2000, ROUND_INSNS = 5, BELL = 0x5a, TURNED = 0xa5 };
+enum { ROUNDS = 10000, ROUND_INSNS = 5, BELL = 0x5a, TURNED = 0xa5 };
 
 /*
  *	mov x0, RAM + 0x1000; mov x1, DEVICE; mov x2, ROUNDS
@@ -23,7 +23,7 @@ enum { ROUNDS = 2000, ROUND_INSNS = 5, BELL = 0x5a, TURNED = 0xa5 };
  *	mov w0, CALL; hvc 0; b .
  */
 static const uint32_t payload[] = {
-	0xd2a80000, 0xf2820000, 0xd2820001, 0xd280fa02, 0xf2a00002, 0xf9400003,
+	0xd2a80000, 0xf2820000, 0xd2820001, 0xd284e202, 0xf2a00002, 0xf9400003,
 	0x91000463, 0xf9000003, 0xf1000442, 0x54ffff81, 0x52800b44, 0x39000024,
 	0x39400025, 0x52800020, 0x72b8c000, 0xd4000002, 0x14000000,
 };

@@ -53,8 +53,15 @@ static void flush(void *arg, hull_gpa ipa, uint64_t bytes)
 void el2_clean(hull_hpa start, uint64_t bytes)
 {
 	uint64_t line = UINT64_C(4) << bits(sysreg_read(ctr_el0), 19, 16);
+	hull_hpa at = start, end = start + bytes;
 
-	for (hull_hpa at = start; at < start + bytes; at += line)
+	/* With metal_zero(), most of what starting a VM costs. */
+	while (end - at >= 8 * line)
+		__asm__ volatile(".rept 8\n\tdc civac, %0\n\tadd %0, %0, %1\n\t.endr"
+		                 : "+r"(at)
+		                 : "r"(line)
+		                 : "memory");
+	for (; at < end; at += line)
 		__asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
 	dsb(sy);
 }
