@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "host/block/disk.h"
 #include "host/os/os.h"
+#include "host/sandbox/jail.h"
 
 enum { CACHE_WRITEBACK, CACHE_WRITETHROUGH, CACHE_NONE, CACHE_UNSAFE }; /* as in options.def */
 
@@ -169,6 +170,16 @@ static int open_overlay(const struct hull_image_options *io, struct hull_image *
 	return r;
 }
 
+/* Is a part of it behind a network? */
+static bool is_remote(const struct hull_image *img)
+{
+	for (; img; img = img->file) {
+		if (!strcmp(img->format->name, "nbd") || is_remote(img->backing))
+			return true;
+	}
+	return false;
+}
+
 static int open_block(struct app_disk *d, const struct source *s, bool at_once,
                       struct hull_err *err)
 {
@@ -187,6 +198,8 @@ static int open_block(struct app_disk *d, const struct source *s, bool at_once,
 		r = open_overlay(&io, &img, err);
 	else
 		r = hull_image_open(&io, &img, err);
+	if (!r && is_remote(img))
+		hull_jail_require(HULL_JAIL_REMOTE);
 	return r ? r : hull_disk_open(&disk, img, &d->block, err);
 }
 

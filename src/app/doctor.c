@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "fw/image.h"
+#include "host/sandbox/jail.h"
 #include "manage/json.h"
 #include "manage/report.h"
 
@@ -154,6 +155,27 @@ static void check_terminal(struct doctor *d)
 	tell(d, &c);
 }
 
+/* What --jail can be here. */
+static void check_jail(struct doctor *d)
+{
+	static const char *const levels[] = { "off", "basic", "strict" };
+	const char *why;
+	enum hull_jail_level most = hull_jail_possible(&why);
+	struct check c = { .name = "sandbox", .verdict = most == HULL_JAIL_STRICT ? OK : WARN };
+
+	if (why)
+		hull_format(c.found, sizeof(c.found), "--jail %s; the host lacks %s", levels[most],
+		            why);
+	else
+		hull_format(c.found, sizeof(c.found), "--jail strict, %s",
+		            hull_jail_can_separate() ? "with namespaces"
+		                                     : "without namespaces: the host refuses them");
+	if (why)
+		hull_format(c.fix, sizeof(c.fix),
+		            "a kernel with Landlock and seccomp; containers may take both away");
+	tell(d, &c);
+}
+
 static void note_best(struct doctor *d, const struct hull_accel *a,
                       const struct hull_accel_caps *caps)
 {
@@ -233,6 +255,7 @@ int hull_app_doctor(int argc, char *const argv[])
 	check_memory(&d);
 	check_huge_pages(&d);
 	check_terminal(&d);
+	check_jail(&d);
 	check_accels(&d);
 	if (d.as_json) {
 		hull_json_end(&d.json);

@@ -5,43 +5,84 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "engine/engine.h"
 #include "host/sandbox/jail.h"
 
-static bool has_remote_disk(const struct hull_options *o)
+/* Does the value of this option begin so, in any item of its group? */
+static bool any(const struct hull_options *o, unsigned group, enum hull_option id,
+                const char *start)
 {
-	for (uint32_t i = 0; i < o->nitems[HULL_GROUP_DISK]; i++) {
-		const char *path = hull_options_item(o, HULL_OPT_DISK_PATH, i)->text;
+	for (uint32_t i = 0; i < o->nitems[group]; i++) {
+		const char *text = hull_options_item(o, id, i)->text;
 
-		if (path && !strncmp(path, "nbd", 3))
+		if (text && !strncmp(text, start, strlen(start)))
 			return true;
 	}
 	return false;
 }
 
+static bool may_change_shares(const struct hull_options *o)
+{
+	bool may = false;
+
+	for (uint32_t i = 0; i < o->nitems[HULL_GROUP_SHARE]; i++)
+		may |= !hull_options_item(o, HULL_OPT_SHARE_READONLY, i)->num;
+	return may;
+}
+
+static const char *store_of(const struct hull_options *o)
+{
+	const char *dir = hull_options_text(o, HULL_OPT_JIT_STORE);
+
+	return dir && strcmp(dir, "off") ? dir : NULL;
+}
+
+static unsigned needs_of(const struct hull_options *o)
+{
+	const struct {
+		bool is;
+		enum hull_jail_need need;
+	} all[] = {
+		{ o->nitems[HULL_GROUP_DISK], HULL_JAIL_DISK },
+		{ hull_options_text(o, HULL_OPT_VSOCK_PATH), HULL_JAIL_VSOCK },
+		{ hull_options_num(o, HULL_OPT_ENGINE_ACCEL) != HULL_ACCEL_NONE, HULL_JAIL_KVM },
+		{ may_change_shares(o), HULL_JAIL_CHANGE },
+		{ any(o, HULL_GROUP_NET, HULL_OPT_NET_MODE, "passt"), HULL_JAIL_PASST },
+		{ store_of(o), HULL_JAIL_STORE },
+		{ isatty(STDIN_FILENO), HULL_JAIL_TERMINAL },
+	};
+	unsigned needs = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		needs |= all[i].is ? all[i].need : 0;
+	return needs;
+}
+
+/* A card may lead anywhere.  Disks behind a network are open by then, and so are their threads. */
+static bool is_local(const struct hull_options *o)
+{
+	return !o->nitems[HULL_GROUP_NET] && !o->nitems[HULL_GROUP_PUBLISH] &&
+	       !hull_options_has(o, HULL_OPT_RUN_CAPTURE);
+}
+
 int hull_app_jail_begin(const struct hull_options *o, int wake, const char **note,
                         struct hull_err *err)
 {
-	enum hull_jail_level want =
-		(enum hull_jail_level)hull_options_num(o, HULL_OPT_SECURITY_JAIL);
+	struct hull_jail_options jail = {
+		.level = (enum hull_jail_level)hull_options_num(o, HULL_OPT_SECURITY_JAIL),
+		.wake = wake,
+		.needs = needs_of(o),
+		.local = is_local(o),
+	};
 	enum hull_jail_level possible = hull_jail_possible(note);
-	bool remote = has_remote_disk(o);
-	unsigned needs = remote ? HULL_JAIL_REMOTE : 0;
 
-	if (hull_options_num(o, HULL_OPT_ENGINE_ACCEL) != HULL_ACCEL_NONE)
-		needs |= HULL_JAIL_KVM;
-	if (want == HULL_JAIL_STRICT && remote) {
-		hull_fail(err, HULL_ENOTSUP, 1402,
-		          "disks behind nbd: cannot be had with --jail strict yet");
-		hull_err_fix(err, "--jail basic");
-		return HULL_ENOTSUP;
-	}
-	if (want > possible && !hull_options_has(o, HULL_OPT_SECURITY_JAIL))
-		want = possible;
+	if (jail.level > possible && !hull_options_has(o, HULL_OPT_SECURITY_JAIL))
+		jail.level = possible;
 	else
 		*note = NULL;
 	hull_engine_thread_hook(hull_jail_thread);
-	return hull_jail_begin(want, wake, needs, err);
+	return hull_jail_begin(&jail, err);
 }
 
 /* Sockets are removed when the run ends. */
@@ -59,23 +100,12 @@ static int allow_sockets(const struct app_machine *m, struct hull_err *err)
 	return r;
 }
 
-static int allow_store(const struct app_machine *m, struct hull_err *err)
-{
-	const char *dir = hull_options_text(m->options, HULL_OPT_JIT_STORE);
-
-	return dir && strcmp(dir, "off") ? hull_jail_allow(dir, HULL_LANDLOCK_CHANGE, err) : 0;
-}
-
 int hull_app_jail_enter(const struct app_machine *m, struct hull_err *err)
 {
+	const char *store = store_of(m->options);
 	int r = allow_sockets(m, err);
 
-	if (!r)
-		r = allow_store(m, err);
-	return r ? r
-	         : hull_jail_enter(m->nets.n || has_remote_disk(m->options),
-	                           (m->disks.n ? HULL_JAIL_DISK : 0) |
-	                                   (m->vsock ? HULL_JAIL_VSOCK : 0) |
-	                                   (strcmp(m->accel->name, "engine") ? HULL_JAIL_KVM : 0),
-	                           err);
+	if (!r && store)
+		r = hull_jail_allow(store, HULL_LANDLOCK_CHANGE, err);
+	return r ? r : hull_jail_enter(err);
 }

@@ -7,7 +7,7 @@
 
 /*
  * Before the machine is opened.  *note: why it is less than strict, though nobody asked for less;
- * NULL.  `wake`: as hull_jail_begin().
+ * NULL.  `wake`: as in struct hull_jail_options.
  */
 int hull_app_jail_begin(const struct hull_options *o, int wake, const char **note,
                         struct hull_err *err) HULL_CHECK_RESULT;

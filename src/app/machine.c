@@ -12,6 +12,7 @@
 #include "app/shares.h"
 #include "core/dev_impl.h"
 #include "fw/image.h"
+#include "host/sandbox/jail.h"
 
 static const struct hull_value *item(const struct app_machine *m, enum hull_option id, uint32_t i)
 {
@@ -489,6 +490,8 @@ static int make_vm(struct app_machine *m, struct hull_vm_config *c, const struct
 			c, hull_options_num(m->options, HULL_OPT_MEMORY_SIZE), err);
 	if (!r)
 		r = find_accel(m, c, isa, err);
+	if (!r && !strcmp(m->accel->name, "engine"))
+		hull_jail_forgo(HULL_JAIL_KVM);
 	if (!r)
 		r = add_devices(m, c, escape, err);
 	if (!r)

@@ -121,8 +121,8 @@ static ssize_t read_all(int fd, uint8_t *data, size_t room)
 
 	while (done < room) {
 		/* Linux transfers at most 2 GiB - 4 KiB at a time; macOS refuses more. */
-		n = preadv(fd, &(struct iovec){ data + done, MIN(room - done, (size_t)1 << 30) }, 1,
-		           (off_t)done);
+		n = preadv2(fd, &(struct iovec){ data + done, MIN(room - done, (size_t)1 << 30) },
+		            1, (off_t)done, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -82,7 +82,7 @@ static int start_threads(struct hull_run *r, uint32_t n, struct hull_err *err)
 
 		w->run = r;
 		w->id = i;
-		hull_format(name, sizeof(name), "hull-vcpu%u", i);
+		hull_format(name, sizeof(name), single ? "hull-whole" : "hull-vcpu%u", i);
 		e = hull_os_thread(&w->thread, name, single ? deterministic_thread : vcpu_thread, w,
 		                   err);
 		if (e)

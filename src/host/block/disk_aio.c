@@ -107,7 +107,7 @@ static void aio_wake(void *inside)
 	struct iocb *list = &b;
 
 	while (syscall(SYS_io_submit, a->ctx, 1L, &list) != 1)
-		usleep(1000);
+		hull_os_sleep(1000000);
 }
 
 static void aio_close(void *inside)

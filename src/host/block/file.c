@@ -106,18 +106,29 @@ static int64_t move(struct file *f, bool write, const struct iovec *iov, int n, 
 	ssize_t r;
 
 	do {
-		r = write ? pwritev(f->fd, iov, n, (off_t)at) : preadv(f->fd, iov, n, (off_t)at);
+		r = write ? pwritev(f->fd, iov, n, (off_t)at)
+		          : preadv2(f->fd, iov, n, (off_t)at, 0);
 	} while (r < 0 && errno == EINTR);
 	return r < 0 ? failed() : r;
+}
+
+/* The file's size now.  One call for all C libraries: threads of disks may make few. */
+static bool size_now(const struct file *f, uint64_t *ret)
+{
+	struct statx st;
+
+	if (statx(f->fd, "", AT_EMPTY_PATH, STATX_SIZE, &st))
+		return false;
+	*ret = st.stx_size;
+	return true;
 }
 
 /* The file has shrunk: writing there would grow it again, with holes for data. */
 static bool past_end(const struct file *f, uint64_t at, uint64_t len)
 {
-	struct stat st;
+	uint64_t size;
 
-	return f->is_file && !f->img.grows &&
-	       (fstat(f->fd, &st) || (uint64_t)st.st_size < at + len);
+	return f->is_file && !f->img.grows && (!size_now(f, &size) || size < at + len);
 }
 
 /* Was it Hull that made the disk smaller, or somebody else? */
@@ -130,11 +141,10 @@ static int lost_end(const struct file *f, uint64_t to)
 static int cut_again(struct file *f)
 {
 	int r = HULL_EINVAL;
-	struct stat st;
+	uint64_t size;
 
 	pthread_mutex_lock(&f->mutex);
-	if (f->is_file && !fstat(f->fd, &st) &&
-	    (uint64_t)st.st_size > hull_load_relaxed(&f->img.size) &&
+	if (f->is_file && size_now(f, &size) && size > hull_load_relaxed(&f->img.size) &&
 	    ftruncate(f->fd, (off_t)hull_load_relaxed(&f->img.size)))
 		r = failed();
 	pthread_mutex_unlock(&f->mutex);
@@ -224,9 +234,9 @@ static int bounced_read(struct file *f, char *buf, uint64_t at, const struct iov
 /* A write that is longer than what it is for must not leave the file longer. */
 static int cut(struct file *f, uint64_t wrote, uint64_t want)
 {
-	struct stat st;
+	uint64_t size;
 
-	if (!f->is_file || wrote <= want || fstat(f->fd, &st) || (uint64_t)st.st_size != wrote)
+	if (!f->is_file || wrote <= want || !size_now(f, &size) || size != wrote)
 		return 0;
 	return ftruncate(f->fd, (off_t)MAX(want, hull_load_relaxed(&f->img.size))) ? failed() : 0;
 }

@@ -9,9 +9,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/block/qcow2.h"
+#include "host/os/os.h"
 
 enum { STOP_TRIES = 200 /* of 100 us */ };
 
@@ -290,7 +290,6 @@ static bool pinned(const struct hull_q2 *q)
 
 void hull_q2_stop(struct hull_q2 *q)
 {
-	const struct timespec moment = { 0, 100000 };
 
 	pthread_mutex_lock(&q->flush_lock);
 	pthread_rwlock_wrlock(&q->lock);
@@ -299,12 +298,12 @@ void hull_q2_stop(struct hull_q2 *q)
 	for (;;) {
 		hull_q2_wait_busy(q, 0, UINT64_MAX);
 		for (unsigned i = 0; i < STOP_TRIES && pinned(q); i++)
-			nanosleep(&moment, NULL);
+			hull_os_sleep(100000);
 		if (!pinned(q))
 			break;
 		/* Who is to give a pin back may be waiting for the lock. */
 		pthread_rwlock_unlock(&q->lock);
-		nanosleep(&moment, NULL);
+		hull_os_sleep(100000);
 		pthread_rwlock_wrlock(&q->lock);
 	}
 	hull_store_relaxed(&q->stopping, false);

@@ -487,7 +487,7 @@ void hull_char_close(struct hull_char *c)
 		return;
 	hull_char_stop(c);
 	if (s->kind == SOCKET && s->listener >= 0)
-		unlink(s->place);
+		unlinkat(AT_FDCWD, s->place, 0);
 	if (s->lost >= 0)
 		close(s->lost);
 	if (s->out >= 0 && s->out != s->in)

@@ -163,7 +163,7 @@ static int dial_switch(struct hull_switch *sw)
 		sw->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (sw->lock < 0 || flock(sw->lock, LOCK_EX | LOCK_NB))
 		return -1; /* somebody is about to listen, or lives and is busy */
-	unlink(sw->path);
+	unlinkat(AT_FDCWD, sw->path, 0);
 	sw->listener = listen_path(sw->path);
 	if (sw->listener < 0)
 		flock(sw->lock, LOCK_UN);

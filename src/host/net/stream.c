@@ -2,7 +2,6 @@
 #include "host/net/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,12 +13,10 @@ enum { SIZE = HULL_NET_STREAM_BYTES, HEAD = 4, LEAST = 14 };
 
 int hull_net_stream_init(struct hull_net_stream *s, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
 	memset(s, 0, sizeof(*s));
 	s->in = malloc(SIZE);
 	s->out = malloc(SIZE);
-	if (!s->in || !s->out || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK)) {
+	if (!s->in || !s->out) {
 		s->fd = -1;
 		hull_net_stream_fini(s);
 		return HULL_ENOMEM;
@@ -41,7 +38,7 @@ void hull_net_stream_fini(struct hull_net_stream *s)
 bool hull_net_stream_read(struct hull_net_stream *s,
                           void (*frame)(void *arg, uint8_t *data, uint32_t len), void *arg)
 {
-	ssize_t n = recv(s->fd, s->in + s->in_len, SIZE - s->in_len, 0);
+	ssize_t n = recv(s->fd, s->in + s->in_len, SIZE - s->in_len, MSG_DONTWAIT);
 	uint32_t at = 0, len;
 
 	if (n <= 0)
@@ -89,7 +86,8 @@ bool hull_net_stream_put(struct hull_net_stream *s, const struct hull_net_frame 
 bool hull_net_stream_flush(struct hull_net_stream *s)
 {
 	while (s->out_at < s->out_len) {
-		ssize_t n = send(s->fd, s->out + s->out_at, s->out_len - s->out_at, MSG_NOSIGNAL);
+		ssize_t n = send(s->fd, s->out + s->out_at, s->out_len - s->out_at,
+		                 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;

@@ -3,6 +3,7 @@
 #include "host/net/switch_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -481,7 +482,7 @@ void hull_switch_free(struct hull_switch *sw)
 		if (sw->ports[i])
 			remove_port(sw->ports[i]);
 	if (sw->listener >= 0) {
-		unlink(sw->path);
+		unlinkat(AT_FDCWD, sw->path, 0);
 		close(sw->listener);
 	}
 	if (sw->lock >= 0)

@@ -35,6 +35,9 @@ int hull_os_thread(pthread_t *ret, const char *name, void *(*fn)(void *), void *
 typedef void (*hull_os_thread_fn)(const char *name);
 void hull_os_thread_hook(hull_os_thread_fn fn);
 
+/* Sleep, by the call that locks use, so that a sandbox need not allow another one. */
+void hull_os_sleep(uint64_t ns);
+
 /* What the kernel calls this architecture (AUDIT_ARCH_...); 0: it is none that we know. */
 uint32_t hull_os_audit_arch(void);
 /*

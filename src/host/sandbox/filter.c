@@ -31,8 +31,9 @@ static void load(struct program *p, size_t offset)
 
 static void verdict(struct program *p, const struct hull_jail_rule *r)
 {
-	put(p, BPF_RET | BPF_K, 0, 0,
-	    r->error ? SECCOMP_RET_ERRNO | (r->error & SECCOMP_RET_DATA) : SECCOMP_RET_ALLOW);
+	uint32_t error = r->error == HULL_JAIL_ZERO ? 0 : r->error;
+
+	put(p, BPF_RET | BPF_K, 0, 0, r->error ? SECCOMP_RET_ERRNO | error : SECCOMP_RET_ALLOW);
 }
 
 /* Where the low half of an argument lies: all hosts are little-endian. */
@@ -43,17 +44,26 @@ static size_t argument(unsigned i)
 
 enum { PER_CONDITION = 3 }; /* instructions */
 
+static bool counts(const struct hull_jail_rule *r, uint32_t needs)
+{
+	return !r->needs || r->needs & needs;
+}
+
 /* One way in which the call is allowed; falls behind itself if it is not. */
 static bool put_rule(struct program *p, const struct hull_jail_rule *r)
 {
-	if (r->nconditions > HULL_JAIL_CONDITIONS)
-		return false;
-	for (unsigned i = 0; i < r->nconditions; i++) {
+	unsigned left = 1;
+
+	for (unsigned i = 0; i < HULL_JAIL_CONDITIONS; i++)
+		left += r->conditions[i].mask ? PER_CONDITION : 0;
+	for (unsigned i = 0; i < HULL_JAIL_CONDITIONS; i++) {
 		const struct hull_jail_condition *c = &r->conditions[i];
-		unsigned left = (r->nconditions - 1 - i) * PER_CONDITION + 1;
 
 		if (c->arg > 5 || (c->value & ~c->mask))
 			return false;
+		if (!c->mask)
+			continue;
+		left -= PER_CONDITION;
 		load(p, argument(c->arg));
 		put(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, c->mask);
 		put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)left,
@@ -61,6 +71,15 @@ static bool put_rule(struct program *p, const struct hull_jail_rule *r)
 	}
 	verdict(p, r);
 	return true;
+}
+
+static bool is_unconditional(const struct hull_jail_rule *r)
+{
+	uint32_t any = 0;
+
+	for (unsigned i = 0; i < HULL_JAIL_CONDITIONS; i++)
+		any |= r->conditions[i].mask;
+	return !any;
 }
 
 /* Everything that `call` is allowed for, from all parts. */
@@ -75,11 +94,11 @@ static bool put_call(struct program *p, const struct hull_jail_rules *parts, uns
 		for (unsigned k = 0; k < parts[i].n && !always; k++) {
 			const struct hull_jail_rule *r = &parts[i].rules[k];
 
-			if (r->call != call)
+			if (r->call != call || !counts(r, p->place->needs))
 				continue;
 			if (!put_rule(p, r))
 				return false;
-			always = !r->nconditions;
+			always = is_unconditional(r);
 		}
 	if (!always)
 		put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRAP);
@@ -90,26 +109,27 @@ static bool put_call(struct program *p, const struct hull_jail_rules *parts, uns
 	return true;
 }
 
-/* Is there a rule for the call before rule k of part i? */
-static bool is_done(const struct hull_jail_rules *parts, unsigned i, unsigned k, uint16_t call)
+/* Is rule k of part i the first one for its call? */
+static bool is_first(const struct hull_jail_rules *parts, unsigned i, unsigned k, uint32_t needs)
 {
+	const struct hull_jail_rule *r = &parts[i].rules[k];
+
+	if (!counts(r, needs))
+		return false;
 	for (unsigned j = 0; j <= i; j++)
 		for (unsigned n = 0; n < (j < i ? parts[j].n : k); n++)
-			if (parts[j].rules[n].call == call)
-				return true;
-	return false;
+			if (parts[j].rules[n].call == r->call && counts(&parts[j].rules[n], needs))
+				return false;
+	return true;
 }
 
-unsigned hull_jail_count(const struct hull_jail_rules *parts, unsigned nparts)
+unsigned hull_jail_count(const struct hull_jail_rules *parts, unsigned nparts, uint32_t needs)
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < nparts; i++)
-		for (unsigned k = 0; k < parts[i].n; k++) {
-			const struct hull_jail_rule *r = &parts[i].rules[k];
-
-			count += !r->error && !is_done(parts, i, k, r->call);
-		}
+		for (unsigned k = 0; k < parts[i].n; k++)
+			count += !parts[i].rules[k].error && is_first(parts, i, k, needs);
 	return count;
 }
 
@@ -124,12 +144,10 @@ unsigned hull_jail_compile(const struct hull_jail_rules *parts, unsigned nparts,
 	put(&p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRAP);
 	load(&p, offsetof(struct seccomp_data, nr));
 	for (unsigned i = 0; i < nparts; i++)
-		for (unsigned k = 0; k < parts[i].n; k++) {
-			uint16_t call = parts[i].rules[k].call;
-
-			if (!is_done(parts, i, k, call) && !put_call(&p, parts, nparts, call))
+		for (unsigned k = 0; k < parts[i].n; k++)
+			if (is_first(parts, i, k, place->needs) &&
+			    !put_call(&p, parts, nparts, parts[i].rules[k].call))
 				return 0;
-		}
 	put(&p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRAP);
 	return p.n <= room ? p.n : 0;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,7 +15,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -26,6 +29,13 @@
 
 enum { RULESETS_OFF = -1, PATH_BYTES = 4096 };
 
+/* A network namespace takes 0.3 ms to make: a thread does it while the machine is opened. */
+struct netns {
+	pthread_t thread;
+	bool started;
+	int fd; /* of the namespace, or -1 */
+};
+
 /* Process-wide, as what it describes. */
 static struct {
 	enum hull_jail_level level;
@@ -34,8 +44,10 @@ static struct {
 	int version;        /* of Landlock */
 	uint32_t running;   /* atomic: roles that have begun, bits of their number */
 	unsigned needs;     /* enum hull_jail_need */
-	unsigned npaths, nclosed, namespaces;
-	uint64_t caps; /* what the process began with */
+	unsigned npaths, nclosed;
+	unsigned namespaces; /* CLONE_NEW... */
+	uint64_t caps;       /* what the process began with */
+	struct netns net;
 } jail = { .wake = -1, .paths = RULESETS_OFF, .nothing = RULESETS_OFF };
 
 /* The first violation; written by a signal handler. */
@@ -98,8 +110,8 @@ static int set_filter(const struct hull_jail_role *role)
 {
 	struct sock_filter program[HULL_JAIL_PROGRAM];
 	struct hull_jail_rules parts[HULL_JAIL_PARTS];
-	unsigned nparts = hull_jail_role_parts(role, jail.needs, parts);
-	struct hull_jail_place here = { hull_os_audit_arch(), (uint32_t)getpid() };
+	unsigned nparts = hull_jail_role_parts(role, parts);
+	struct hull_jail_place here = { hull_os_audit_arch(), (uint32_t)getpid(), jail.needs };
 	struct sock_fprog f = { .filter = program };
 
 	f.len = (unsigned short)hull_jail_compile(parts, nparts, &here, program, HULL_JAIL_PROGRAM);
@@ -136,6 +148,10 @@ static int give_up(const struct hull_jail_role *role)
 		return errno;
 	if (jail.caps && set_caps(jail.caps & role->keep))
 		return errno;
+	/* Of its own, since threads share it; the mode that a guest asks for is what its file gets.
+	 */
+	if (role->modes && jail.level == HULL_JAIL_STRICT && !unshare(CLONE_FS))
+		umask(0);
 	if (hull_landlock_enter(role->paths ? jail.paths : jail.nothing))
 		return errno;
 	return 0;
@@ -200,38 +216,137 @@ static void catch_traps(void)
 	sigaction(SIGSYS, &sa, NULL);
 }
 
-/* Disk threads connect anew by name: libc reads its configuration and may load parts of itself. */
-static void allow_resolver(void)
+static bool write_text(const char *path, const char *text)
 {
-	static const char *const places[] = { "/etc", "/run", "/lib", "/lib64", "/usr" };
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
-	for (size_t i = 0; i < ARRAY_LEN(places); i++)
-		if (hull_landlock_allow(jail.nothing, places[i], HULL_LANDLOCK_READ))
-			continue; /* then names are not found: an error of its own */
+	if (fd >= 0)
+		close(fd);
+	return done;
 }
 
-int hull_jail_begin(enum hull_jail_level level, int wake, unsigned needs, struct hull_err *err)
+/* A user namespace with the user's own numbers; false: perhaps in one without. */
+static bool become_user(void)
 {
-	jail.needs = needs;
-	jail.level = level;
-	jail.wake = wake;
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char map[32];
+
+	hull_format(map, sizeof(map), "%u %u 1", uid, uid);
+	if (unshare(CLONE_NEWUSER) || !write_text("/proc/self/setgroups", "deny") ||
+	    !write_text("/proc/self/uid_map", map))
+		return false;
+	hull_format(map, sizeof(map), "%u %u 1", gid, gid);
+	return write_text("/proc/self/gid_map", map);
+}
+
+/*
+ * Some hosts let a plain user's namespace be made and the numbers not be written, and there is no
+ * way back: a child tries first.
+ */
+static bool child_can(bool (*what)(void))
+{
+	int status = 1;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(!what());
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+	}
+	return child > 0 && !status;
+}
+
+static bool separate(void)
+{
+	return !unshare(CLONE_NEWUTS) || become_user();
+}
+
+bool hull_jail_can_separate(void)
+{
+	return child_can(separate);
+}
+
+static void *make_netns(void *arg)
+{
+	struct netns *n = arg;
+
+	if (!unshare(CLONE_NEWNET))
+		n->fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	return NULL;
+}
+
+/* No matter if one is refused: the lists of calls and Landlock hold without. */
+static void make_namespaces(bool local)
+{
+	static const int kinds[] = { CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP };
+
+	jail.net.fd = -1;
+	if (unshare(CLONE_NEWUTS) && child_can(become_user) && become_user())
+		jail.namespaces |= CLONE_NEWUSER;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (!unshare(kinds[i]))
+			jail.namespaces |= (unsigned)kinds[i];
+	if (local && jail.namespaces)
+		jail.net.started = !pthread_create(&jail.net.thread, NULL, make_netns, &jail.net);
+}
+
+static void join_netns(void)
+{
+	if (!jail.net.started)
+		return;
+	jail.net.started = false;
+	pthread_join(jail.net.thread, NULL);
+	if (jail.net.fd < 0)
+		return;
+	if (!setns(jail.net.fd, CLONE_NEWNET))
+		jail.namespaces |= CLONE_NEWNET;
+	close(jail.net.fd);
+}
+
+int hull_jail_begin(const struct hull_jail_options *o, struct hull_err *err)
+{
+	jail.needs = o->needs;
+	jail.level = o->level;
+	jail.wake = o->wake;
 	begin_role(hull_jail_control);
-	if (level == HULL_JAIL_OFF)
+	if (jail.level == HULL_JAIL_OFF)
 		return 0;
+	if (jail.level == HULL_JAIL_STRICT)
+		make_namespaces(o->local);
 	jail.caps = get_caps();
 	jail.version = hull_landlock_version();
 	jail.paths = hull_landlock_new(true);
-	jail.nothing = hull_landlock_new(needs & HULL_JAIL_REMOTE);
+	jail.nothing = hull_landlock_new(false);
 	if (jail.paths < 0 || jail.nothing < 0)
 		return cannot(err, "Landlock", errno);
 	if (hull_jail_sanitized && hull_landlock_allow(jail.paths, "/proc", HULL_LANDLOCK_READ))
 		return cannot(err, "/proc", errno);
-	if (needs & HULL_JAIL_REMOTE)
-		allow_resolver();
-	if (level == HULL_JAIL_STRICT)
+	if (jail.level == HULL_JAIL_STRICT)
 		catch_traps();
 	hull_os_thread_hook(hull_jail_thread);
 	return 0;
+}
+
+void hull_jail_require(unsigned needs)
+{
+	int ruleset;
+
+	if ((jail.needs & needs) == needs)
+		return;
+	jail.needs |= needs;
+	if (jail.level == HULL_JAIL_OFF || !(needs & HULL_JAIL_REMOTE))
+		return;
+	ruleset = hull_landlock_new(true); /* without paths as before, with connections */
+	if (ruleset < 0)
+		return;
+	close(jail.nothing);
+	jail.nothing = ruleset;
+}
+
+void hull_jail_forgo(unsigned needs)
+{
+	jail.needs &= ~needs;
 }
 
 int hull_jail_allow(const char *path, enum hull_landlock_use use, struct hull_err *err)
@@ -283,17 +398,6 @@ static void close_inherited(void)
 		closedir(d);
 }
 
-/* No matter if one is refused: the lists of calls and Landlock hold without. */
-static void unshare_all(bool net)
-{
-	static const unsigned kinds[] = { CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP,
-		                          CLONE_NEWNET };
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (!(net && kinds[i] == CLONE_NEWNET) && !unshare((int)kinds[i]))
-			jail.namespaces |= kinds[i];
-}
-
 /* No memory of the guest is written to disk, and no limit can be raised again. */
 static void limit(void)
 {
@@ -306,17 +410,15 @@ static void limit(void)
 	}
 }
 
-int hull_jail_enter(bool net, unsigned needs, struct hull_err *err)
+int hull_jail_enter(struct hull_err *err)
 {
 	int error;
 
 	if (jail.level == HULL_JAIL_OFF)
 		return 0;
-	jail.needs = needs;
 	close_inherited();
 	limit();
-	if (jail.level == HULL_JAIL_STRICT)
-		unshare_all(net);
+	join_netns();
 	error = give_up(hull_jail_control);
 	return error ? cannot(err, "its rights cannot be given up", error) : 0;
 }
@@ -325,8 +427,6 @@ int hull_jail_settle(struct hull_err *err)
 {
 	int error;
 
-	if (jail.level == HULL_JAIL_OFF)
-		return 0;
 	/* The leak checker runs there at the end, with ptrace() and all. */
 	if (jail.level != HULL_JAIL_STRICT || hull_jail_sanitized)
 		return 0;
@@ -382,8 +482,11 @@ void hull_jail_describe(char *dst, size_t size)
 	    jail.version, jail.npaths, jail.nclosed);
 	if (jail.level != HULL_JAIL_STRICT)
 		return;
-	if (jail.namespaces)
-		add(dst, size, ", own namespaces:%s%s%s%s",
+	if (!jail.namespaces)
+		add(dst, size, ", no namespaces (the host refuses them)");
+	else
+		add(dst, size, ", own namespaces:%s%s%s%s%s",
+		    jail.namespaces & CLONE_NEWUSER ? " user" : "",
 		    jail.namespaces & CLONE_NEWIPC ? " ipc" : "",
 		    jail.namespaces & CLONE_NEWUTS ? " uts" : "",
 		    jail.namespaces & CLONE_NEWCGROUP ? " cgroup" : "",

@@ -2,256 +2,238 @@
 /* The allow lists; each line says what the call is for unless its name does. */
 #include "host/sandbox/roles.h"
 
-#include <sys/syscall.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 
 #include "base/bits.h"
 
-#define CALL(name)     { .call = __NR_##name }
-#define FAILS(name, e) { .call = __NR_##name, .error = e }
-#define IF(name, a)                                                        \
-	{                                                                  \
-		.call = __NR_##name, .nconditions = 1, .conditions = { a } \
-	}
-#define IF2(name, a, b)                                                       \
-	{                                                                     \
-		.call = __NR_##name, .nconditions = 2, .conditions = { a, b } \
-	}
-#define IS(arg, value) { arg, UINT32_MAX, value }
-#define NOT(arg, bits) { arg, bits, 0 }
-#define HAS(arg, bits) { arg, bits, bits }
-#define OWN(arg)       { arg, UINT32_MAX, 0, true }
-#define KICK           IF(tgkill, OWN(0)) /* a thread of this process */
-#define MALLOC         CALL(brk), CALL(munmap), IF2(mmap, NOT(2, PROT_EXEC), HAS(3, MAP_ANONYMOUS))
+#define CALL(name, ...)     { .call = __NR_##name, __VA_ARGS__ }
+#define FAILS(name, e, ...) { .call = __NR_##name, .error = e, __VA_ARGS__ }
+#define IF(...)             .conditions = { __VA_ARGS__ }
+#define FOR(what)           .needs = HULL_JAIL_##what
+#define IS(arg, value)      { arg, UINT32_MAX, value, false }
+#define NOT(arg, bits)      { arg, bits, 0, false }
+#define HAS(arg, bits)      { arg, bits, bits, false }
+#define OWN(arg)            { arg, UINT32_MAX, 0, true }
+#define STREAM              NOT(1, ~(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK))
+#define DATAGRAM            NOT(1, ~(SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK))
+#define IOCTL(number, ...)  CALL(ioctl, IF(IS(1, number)), __VA_ARGS__)
+
+/* Memory, as the C library gets it; never to be executed. */
+#define MALLOC                                                      \
+	CALL(munmap), FAILS(mremap, ENOMEM), /* realloc() copies */ \
+		CALL(mmap, IF(NOT(2, PROT_EXEC), HAS(3, MAP_ANONYMOUS)))
 
 /* What pthread_create() asks for, so that nobody makes a process. */
 #define THREAD                                                                              \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
 	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+#define THREADS                                                                              \
+	CALL(gettid), CALL(mprotect, IF(NOT(2, PROT_EXEC))), CALL(clone, IF(IS(0, THREAD))), \
+		FAILS(clone3, ENOSYS), CALL(set_robust_list), CALL(rseq),                    \
+		CALL(prctl, IF(IS(0, PR_SET_NAME))), CALL(prctl, IF(IS(0, PR_GET_SECCOMP)))
+
+/* By stdio and for names; newer C libraries have the first for descriptors. */
+#ifdef __NR_fstat
+#define FSTAT CALL(fstat), CALL(newfstatat)
+#else
+#define FSTAT CALL(newfstatat)
+#endif
+
+/* Bytes of files that are open. */
+#define IMAGES                                                                           \
+	CALL(preadv2), CALL(pwritev), CALL(fdatasync), CALL(fallocate), CALL(ftruncate), \
+		CALL(statx, IF(HAS(2, AT_EMPTY_PATH)))
 
 /* Newer architectures have the general forms only. */
 #ifdef __NR_poll
-#define POLL    CALL(poll)
-#define EPOLL   CALL(epoll_wait)
-#define UNLINK  CALL(unlink)
-#define GETPGRP CALL(getpgrp)
+#define POLL_FOR(what) CALL(poll, FOR(what))
+#define POLL           CALL(poll)
+#define EPOLL          CALL(epoll_wait)
 #else
-#define POLL    CALL(ppoll)
-#define EPOLL   CALL(epoll_pwait)
-#define UNLINK  CALL(unlinkat)
-#define GETPGRP CALL(getpgid)
+#define POLL_FOR(what) CALL(ppoll, FOR(what))
+#define POLL           CALL(ppoll)
+#define EPOLL          CALL(epoll_pwait)
 #endif
 
-/* Locks, the end of the thread, and the handlers of signals, which give back the terminal. */
+/* Memory, locks, signals, interrupts of the guest. */
 static const struct hull_jail_rule every[] = {
+	MALLOC,
 	CALL(futex),
-	CALL(madvise),
-	CALL(exit),
 	CALL(rt_sigreturn),
+	CALL(clock_gettime), /* where the kernel's page for it (vDSO) has no clock */
+	CALL(write),         /* to wake another thread; the main thread, if a call is refused */
 	FAILS(restart_syscall, EINTR), /* after the process was stopped: all callers repeat */
-	CALL(rt_sigprocmask),
-	IF(ioctl, IS(1, TCSETS)),
-	IF(ioctl, IS(1, TIOCGPGRP)),
-	CALL(write), /* and to tell the main thread of it */
+	IOCTL(TCSETS, FOR(TERMINAL)),  /* a crash gives the terminal back */
+	IOCTL(TIOCGPGRP, FOR(TERMINAL)),
+	IOCTL(KVM_IRQ_LINE, FOR(KVM)),
+	IOCTL(KVM_SIGNAL_MSI, FOR(KVM)),
+	CALL(tgkill, IF(OWN(0)), FOR(KVM)), /* out of KVM_RUN */
+};
+
+/* The end of a thread. */
+static const struct hull_jail_rule ending[] = {
+	CALL(rt_sigprocmask), CALL(madvise),    /* its stack */
+	CALL(exit), FAILS(brk, HULL_JAIL_ZERO), /* malloc() takes mmap() then */
 };
 
 static const struct hull_jail_rule vcpu[] = {
-	MALLOC,
-	KICK,
-	CALL(sendto), /* a serial port on a socket */
+	CALL(sendto, IF(IS(5, 0))), /* sockets that are connected */
 	POLL,
-	IF(ioctl, IS(1, TIOCGWINSZ)),
-	CALL(preadv), /* the kernel again, after a reset */
+	CALL(preadv2), /* the kernel again, after a reset; and vsock */
 	CALL(getrandom),
+	IOCTL(TIOCGWINSZ),
+	/* Requests that need not wait are done by the vCPU that makes them (host/block/disk.c). */
+	CALL(io_uring_enter, FOR(DISK)),
+	CALL(pwritev, FOR(DISK)),
+	CALL(statx, IF(HAS(2, AT_EMPTY_PATH)), FOR(DISK)),
+	CALL(io_submit, FOR(DISK)),
+	CALL(getrusage, FOR(DISK)),
 };
 
-/* Requests that need not wait are done by the vCPU that makes them (host/block/disk.c). */
-static const struct hull_jail_rule vcpu_disk[] = {
-	CALL(io_uring_enter), CALL(io_submit),  CALL(preadv2),
-	CALL(pwritev),        CALL(newfstatat), CALL(getrusage),
-};
-
-static const struct hull_jail_rule vcpu_vsock[] = {
-	IF(socket, IS(0, AF_UNIX)),
-	CALL(connect),
-	CALL(recvfrom),
-	CALL(shutdown),
-	CALL(close),
-	CALL(epoll_ctl),
-};
-
-/* Whoever completes a request of the guest raises an interrupt. */
-static const struct hull_jail_rule every_kvm[] = {
-	IF(ioctl, IS(1, KVM_IRQ_LINE)),
-	IF(ioctl, IS(1, KVM_SIGNAL_MSI)),
-};
-
-static const struct hull_jail_rule vcpu_kvm[] = {
-	IF(ioctl, IS(1, KVM_RUN)),
-	IF(ioctl, IS(1, KVM_GET_REGS)),
-	IF(ioctl, IS(1, KVM_SET_REGS)),
-	IF(ioctl, IS(1, KVM_GET_MP_STATE)),
-	IF(ioctl, IS(1, KVM_SET_MP_STATE)),
-	IF(ioctl, IS(1, KVM_SET_GUEST_DEBUG)),
-	IF(ioctl, IS(1, KVM_SET_USER_MEMORY_REGION)),
-	IF(ioctl, IS(1, KVM_GET_DIRTY_LOG)),
-	IF(ioctl, IS(1, KVM_RESET_DIRTY_RINGS)),
-	IF(ioctl, IS(1, KVM_IRQFD)),
-	IF(ioctl, IS(1, KVM_IOEVENTFD)),
-	IF(ioctl, IS(1, KVM_SET_GSI_ROUTING)),
-	IF(ioctl, IS(1, KVM_GET_CLOCK)),
-	IF(ioctl, IS(1, KVM_SET_CLOCK)),
+static const struct hull_jail_rule kvm[] = {
+	CALL(ioctl, IF(IS(1, KVM_RUN)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_REGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_REGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_MP_STATE)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_MP_STATE)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_GUEST_DEBUG)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_USER_MEMORY_REGION)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_DIRTY_LOG)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_RESET_DIRTY_RINGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_IRQFD)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_IOEVENTFD)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_GSI_ROUTING)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_CLOCK)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_CLOCK)), FOR(KVM)),
 #ifdef __KVM_HAVE_VCPU_EVENTS
-	IF(ioctl, IS(1, KVM_GET_VCPU_EVENTS)),
-	IF(ioctl, IS(1, KVM_SET_VCPU_EVENTS)),
+	CALL(ioctl, IF(IS(1, KVM_GET_VCPU_EVENTS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_VCPU_EVENTS)), FOR(KVM)),
 #endif
-	IF(ioctl, IS(1, KVM_GET_ONE_REG)),
-	IF(ioctl, IS(1, KVM_SET_ONE_REG)),
-	IF(ioctl, IS(1, KVM_INTERRUPT)),
-	IF(ioctl, IS(1, KVM_SET_DEVICE_ATTR)),
+	CALL(ioctl, IF(IS(1, KVM_GET_ONE_REG)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_ONE_REG)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_INTERRUPT)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_DEVICE_ATTR)), FOR(KVM)),
 #ifdef __KVM_HAVE_XSAVE /* x86 */
-	IF(ioctl, IS(1, KVM_NMI)),
-	IF(ioctl, IS(1, KVM_GET_SREGS)),
-	IF(ioctl, IS(1, KVM_SET_SREGS)),
-	IF(ioctl, IS(1, KVM_GET_FPU)),
-	IF(ioctl, IS(1, KVM_SET_FPU)),
-	IF(ioctl, IS(1, KVM_GET_MSRS)),
-	IF(ioctl, IS(1, KVM_SET_MSRS)),
-	IF(ioctl, IS(1, KVM_GET_LAPIC)),
-	IF(ioctl, IS(1, KVM_SET_LAPIC)),
-	IF(ioctl, IS(1, KVM_GET_XSAVE)),
-	IF(ioctl, IS(1, KVM_SET_XSAVE)),
-	IF(ioctl, IS(1, KVM_GET_XCRS)),
-	IF(ioctl, IS(1, KVM_SET_XCRS)),
-	IF(ioctl, IS(1, KVM_GET_DEBUGREGS)),
-	IF(ioctl, IS(1, KVM_SET_DEBUGREGS)),
-	IF(ioctl, IS(1, KVM_SET_IRQCHIP)),
-	IF(ioctl, IS(1, KVM_GET_IRQCHIP)),
-	IF(ioctl, IS(1, KVM_SET_PIT2)),
+	CALL(ioctl, IF(IS(1, KVM_NMI)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_SREGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_SREGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_FPU)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_FPU)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_MSRS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_MSRS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_LAPIC)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_LAPIC)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_XSAVE)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_XSAVE)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_XCRS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_XCRS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_DEBUGREGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_DEBUGREGS)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_IRQCHIP)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_GET_IRQCHIP)), FOR(KVM)),
+	CALL(ioctl, IF(IS(1, KVM_SET_PIT2)), FOR(KVM)),
 #endif
-};
-
-static const struct hull_jail_rule timers[] = {
-	KICK,
-	MALLOC,
-};
-
-static const struct hull_jail_rule compile[] = {
-	MALLOC,
-};
-
-static const struct hull_jail_rule disk[] = {
-	MALLOC,
-	CALL(io_uring_enter), /* what waited in the queue */
-	CALL(io_submit),
-	CALL(preadv2),
-	CALL(preadv),
-	CALL(pwritev),
-	CALL(pread64),
-	CALL(pwrite64),
-	CALL(fdatasync),
-	CALL(fallocate),
-	CALL(ftruncate),
-	CALL(newfstatat),
-	/* Another thread of the same kind. */
-	CALL(gettid),
-	IF(mprotect, NOT(2, PROT_EXEC)),
-	IF(clone, IS(0, THREAD)),
-	FAILS(clone3, ENOSYS),
-	CALL(set_robust_list),
-	CALL(rseq),
-	IF(prctl, IS(0, PR_SET_NAME)),
-	IF(prctl, IS(0, PR_GET_SECCOMP)),
-	KICK,
 };
 
 static const struct hull_jail_rule ring[] = {
-	KICK, CALL(io_uring_enter), CALL(io_getevents), CALL(io_submit), MALLOC,
-};
-
-static const struct hull_jail_rule limit[] = {
-	KICK,
 	CALL(io_uring_enter),
 	CALL(io_submit),
-	MALLOC,
+	CALL(io_getevents),
+};
+static const struct hull_jail_rule limit[] = { CALL(io_uring_enter), CALL(io_submit) };
+
+static const struct hull_jail_rule disk[] = {
+	CALL(io_uring_enter), /* what waited in the queue */
+	CALL(io_submit),
+	IMAGES,
+	THREADS,
+	/* The connection to a server, made again when it broke, and its thread. */
+	CALL(socket, IF(IS(0, AF_UNIX)), FOR(REMOTE)),
+	CALL(socket, IF(IS(0, AF_INET), STREAM), FOR(REMOTE)),
+	CALL(socket, IF(IS(0, AF_INET6), STREAM), FOR(REMOTE)),
+	CALL(connect, FOR(REMOTE)),
+	CALL(fcntl, IF(IS(1, F_SETFL)), FOR(REMOTE)),
+	CALL(setsockopt, IF(IS(1, IPPROTO_TCP)), FOR(REMOTE)),
+	CALL(getsockopt, IF(IS(1, SOL_SOCKET)), FOR(REMOTE)),
+	CALL(sendmsg, FOR(REMOTE)),
+	CALL(recvmsg, FOR(REMOTE)),
+	CALL(shutdown, FOR(REMOTE)),
+	CALL(close, FOR(REMOTE)),
+	POLL_FOR(REMOTE),
 };
 
-static const struct hull_jail_rule nbd[] = {
-	MALLOC,
-	CALL(recvfrom),
-	CALL(shutdown),
-	POLL,
-};
+static const struct hull_jail_rule nbd[] = { CALL(recvmsg), CALL(shutdown), POLL };
 
+/* A file server, one call for each thing that a guest can ask for (docs/security.md). */
 static const struct hull_jail_rule share[] = {
-	KICK,
-	MALLOC,
 	CALL(openat2),
-	CALL(openat),
 	CALL(close),
 	CALL(statx),
-	CALL(newfstatat),
 	CALL(readlinkat),
 	CALL(preadv2),
-	CALL(preadv),
-	CALL(pwritev),
 	CALL(getdents64),
 	CALL(lseek),
-	CALL(fchmodat),
-	CALL(fchownat),
-	CALL(utimensat),
-	CALL(ftruncate),
-	CALL(mkdirat),
-	CALL(mknodat),
-	CALL(symlinkat),
-	CALL(linkat),
-	CALL(unlinkat),
-#ifdef __NR_renameat
-	CALL(renameat),
-#endif
-	CALL(renameat2),
 	CALL(fstatfs),
-	CALL(fsync),
-	CALL(fdatasync),
-	CALL(fcntl),
 	CALL(getxattr),
 	CALL(listxattr),
-	CALL(setxattr),
-	CALL(removexattr),
-	CALL(unshare),
-	CALL(umask),
+	CALL(fcntl, IF(IS(1, F_OFD_SETLK))),
+	CALL(fcntl, IF(IS(1, F_OFD_GETLK))),
+	FAILS(unshare, EPERM), /* it was done when the list was not there yet: `modes` */
+	CALL(pwritev, FOR(CHANGE)),
+	CALL(ftruncate, FOR(CHANGE)),
+	CALL(fsync, FOR(CHANGE)),
+	CALL(fdatasync, FOR(CHANGE)),
+	CALL(fchmodat, FOR(CHANGE)),
+	CALL(fchownat, FOR(CHANGE)),
+	CALL(utimensat, FOR(CHANGE)),
+	CALL(mkdirat, FOR(CHANGE)),
+	CALL(mknodat, FOR(CHANGE)),
+	CALL(symlinkat, FOR(CHANGE)),
+	CALL(linkat, FOR(CHANGE)),
+	CALL(unlinkat, FOR(CHANGE)),
+	CALL(renameat2, FOR(CHANGE)),
+	CALL(setxattr, FOR(CHANGE)),
+	CALL(removexattr, FOR(CHANGE)),
 };
 
 static const struct hull_jail_rule serial[] = {
-	POLL, CALL(read), CALL(close), CALL(accept4), KICK, IF(ioctl, IS(1, TIOCGWINSZ)), MALLOC,
+	POLL, CALL(read), CALL(close), CALL(accept4), IOCTL(TIOCGWINSZ),
 };
 
 static const struct hull_jail_rule vsock[] = {
-	EPOLL,        CALL(epoll_ctl), CALL(read), CALL(close), CALL(accept4), CALL(recvfrom),
-	CALL(sendto), CALL(shutdown),  POLL,       KICK,        MALLOC,
+	EPOLL,          CALL(epoll_ctl), CALL(read),     CALL(close), CALL(accept4),
+	CALL(recvfrom), CALL(preadv2),   CALL(shutdown), POLL,        CALL(sendto, IF(IS(5, 0))),
 };
 
+/* Connects for vCPUs, and closes: a thread of its own, so that they cannot. */
+static const struct hull_jail_rule dial[] = {
+	CALL(socket, IF(IS(0, AF_UNIX))), CALL(connect),  CALL(epoll_ctl), CALL(close),
+	CALL(sendto, IF(IS(5, 0))),       CALL(shutdown),
+};
+
+/* What libslirp does (docs/security.md). */
 static const struct hull_jail_rule net[] = {
-	MALLOC,
 	POLL,
 	CALL(read),
 	CALL(close),
-	IF2(socket, IS(0, AF_INET), NOT(1, 0)),
-	IF2(socket, IS(0, AF_INET6), NOT(1, 0)),
-	IF(socket, IS(0, AF_UNIX)),
+	CALL(socket, IF(IS(0, AF_INET), STREAM)),
+	CALL(socket, IF(IS(0, AF_INET), DATAGRAM)),
+	CALL(socket, IF(IS(0, AF_INET6), STREAM)),
+	CALL(socket, IF(IS(0, AF_INET6), DATAGRAM)),
 	CALL(connect),
-	CALL(bind),
-	CALL(listen),
 	CALL(accept),
 	CALL(recvfrom),
 	CALL(recvmsg),
@@ -259,95 +241,76 @@ static const struct hull_jail_rule net[] = {
 	CALL(shutdown),
 	CALL(setsockopt),
 	CALL(getsockopt),
-	CALL(getsockname),
 	CALL(getpeername),
-	CALL(fcntl),
-	IF(ioctl, IS(1, FIONREAD)),
-	CALL(openat), /* /etc/resolv.conf */
-	CALL(newfstatat),
-	KICK,
+	CALL(fcntl, IF(IS(1, F_GETFL))),
+	CALL(fcntl, IF(IS(1, F_SETFL))),
+	CALL(fcntl, IF(IS(1, F_GETFD))),
+	CALL(fcntl, IF(IS(1, F_SETFD))),
+	IOCTL(FIONREAD),
+	CALL(openat, IF(NOT(2, O_ACCMODE | O_CREAT | O_TRUNC))), /* /etc/resolv.conf */
+	FSTAT,
 };
 
 static const struct hull_jail_rule tap[] = {
-	POLL, CALL(read), CALL(readv), CALL(writev), KICK, IF(ioctl, IS(1, TUNSETOFFLOAD)), MALLOC,
+	POLL,
+	CALL(read),
+	CALL(writev),
+	IOCTL(TUNSETOFFLOAD),
 };
 
+/* It takes the place of the process that connected the others, when that one ends. */
 static const struct hull_jail_rule lan[] = {
-	MALLOC,
-	POLL,
-	CALL(read),
-	CALL(close),
-	IF(socket, IS(0, AF_UNIX)),
-	CALL(connect),
-	CALL(bind),
-	CALL(listen),
-	CALL(accept4),
-	CALL(recvfrom),
-	CALL(sendto),
-	CALL(sendmsg),
-	CALL(shutdown),
-	CALL(openat),
-	CALL(flock),
-	CALL(fcntl),
-	CALL(newfstatat),
-	UNLINK,
-	KICK,
-	CALL(wait4),
+	POLL,           CALL(read),
+	CALL(close),    CALL(socket, IF(IS(0, AF_UNIX))),
+	CALL(connect),  CALL(bind),
+	CALL(listen),   CALL(accept4),
+	CALL(recvfrom), CALL(sendto, IF(IS(5, 0))),
+	CALL(openat),   CALL(flock),
+	CALL(unlinkat),
 };
 
-static const struct hull_jail_rule impair[] = {
-	MALLOC,
-	KICK,
-	CALL(writev),
-};
+static const struct hull_jail_rule impair[] = { CALL(ppoll), CALL(read) };
+static const struct hull_jail_rule capture[] = { CALL(ftruncate) };
 
-static const struct hull_jail_rule capture[] = {
-	MALLOC,
-	CALL(writev),
-	CALL(ftruncate),
-};
-
+/* Supervises, then ends everything in good order. */
 static const struct hull_jail_rule control[] = {
-	MALLOC,
-	IF(ioctl, IS(1, TCGETS)), /* isatty() */
-	GETPGRP,
-	CALL(rt_sigaction),
+	CALL(brk),
 	POLL,
 	CALL(read),
 	CALL(close),
-	KICK,
 	CALL(exit_group),
-	CALL(openat),
-	CALL(lseek),
-	CALL(newfstatat),
-	UNLINK,
-#ifdef __NR_renameat
-	CALL(renameat),
-#endif
-	CALL(flock),
-	CALL(fsync),
-	CALL(fdatasync),
-	CALL(ftruncate),
-	CALL(pread64),
-	CALL(pwrite64),
-	CALL(preadv2),
-	CALL(pwritev),
-	CALL(fallocate),
-	CALL(io_uring_enter),
-	CALL(io_submit),
-	CALL(io_destroy),
-	CALL(shutdown),
-	CALL(kill),
-	CALL(wait4),
+	CALL(rt_sigaction),
+	CALL(kill, IF(OWN(0))), /* the end by a second signal; to be stopped */
+	CALL(kill, FOR(PASST)),
+	CALL(wait4, FOR(PASST)),
+	IOCTL(TCGETS), /* isatty() */
+	FSTAT,
+	CALL(openat, IF(NOT(2, O_ACCMODE | O_CREAT | O_TRUNC))), /* the boot doctor; /proc */
+	CALL(unlinkat),
+	CALL(shutdown, FOR(REMOTE)),
+	CALL(sendmsg, FOR(REMOTE)),
+	CALL(statfs, FOR(DISK)), /* how full it is */
+	CALL(getpid, FOR(DISK)), /* to say where a removed file can be had */
+	CALL(statx, IF(HAS(2, AT_EMPTY_PATH)), FOR(DISK)),
+	CALL(preadv2, FOR(DISK)),
+	CALL(pwritev, FOR(DISK)),
+	CALL(fdatasync, FOR(DISK)),
+	CALL(ftruncate, FOR(DISK)),
+	CALL(fallocate, FOR(DISK)),
+	CALL(io_uring_enter, FOR(DISK)),
+	CALL(io_submit, FOR(DISK)),
+	CALL(io_destroy, FOR(DISK)),
 	CALL(clock_nanosleep),
-	CALL(fcntl),
-	CALL(getrusage),
-	CALL(sendto),
-	CALL(fstatfs),
-	CALL(statfs),
-	CALL(geteuid),
-	CALL(sysinfo),    /* qsort() */
-	CALL(getdents64), /* kept code of other guests */
+	CALL(openat, FOR(STORE)),
+	CALL(fcntl, FOR(STORE)),
+	CALL(flock, FOR(STORE)),
+	CALL(fdatasync, FOR(STORE)),
+	CALL(getdents64, FOR(STORE)),
+	CALL(geteuid, FOR(STORE)),
+	FAILS(sysinfo, ENOSYS, FOR(STORE)), /* qsort() */
+#ifdef __NR_renameat
+	CALL(renameat, FOR(STORE)),
+#endif
 };
 
 /* What the sanitizers' run times do in any thread: builds for tests only. */
@@ -359,15 +322,15 @@ static const struct hull_jail_rule control[] = {
 #endif
 #endif
 
-static const struct hull_jail_rule sanitizer[] = {
 #ifdef SANITIZED
-	IF(mmap, NOT(2, PROT_EXEC)),
-	IF(mprotect, NOT(2, PROT_EXEC)),
-	IF(clone, HAS(0, CLONE_VM)),
+static const struct hull_jail_rule sanitizer[] = {
+	CALL(mmap, IF(NOT(2, PROT_EXEC))),
+	CALL(mprotect, IF(NOT(2, PROT_EXEC))),
+	CALL(clone, IF(HAS(0, CLONE_VM))),
+	FAILS(clone3, ENOSYS),
 	CALL(sched_yield),
 	CALL(sigaltstack),
 	CALL(mremap),
-	CALL(clock_gettime),
 	CALL(gettid),
 	CALL(getpid),
 	CALL(rt_sigaction),
@@ -379,46 +342,47 @@ static const struct hull_jail_rule sanitizer[] = {
 	CALL(newfstatat),
 	CALL(getdents64),
 	CALL(tgkill),
-#endif
-	FAILS(clone3, ENOSYS),
 };
-
-#ifdef SANITIZED
 const bool hull_jail_sanitized = true;
 #else
 const bool hull_jail_sanitized = false;
 #endif
 
-#define RULES(list) { list, ARRAY_LEN(list) }
-#define CAP(n)      (UINT64_C(1) << (n))
+#define LIST(list) { list, ARRAY_LEN(list) }
+#define CAP(n)     (UINT64_C(1) << (n))
+#define FILE_CAPS                                                                              \
+	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_FOWNER) | \
+	 CAP(CAP_FSETID))
 
 const struct hull_jail_role hull_jail_roles[] = {
-	{ .name = "control", .rules = RULES(control), .kvm = RULES(vcpu_kvm), .paths = true },
-	{ .name = "vcpu",
-	  .thread = "hull-vcpu",
-	  .rules = RULES(vcpu),
-	  .disk = RULES(vcpu_disk),
-	  .vsock = RULES(vcpu_vsock),
-	  .kvm = RULES(vcpu_kvm) },
-	{ .name = "timer", .thread = "hull-timers", .rules = RULES(timers) },
-	{ .name = "compile", .thread = "hull-compile", .rules = RULES(compile) },
-	{ .name = "disk", .thread = "hull-disk", .rules = RULES(disk) },
-	{ .name = "ring", .thread = "hull-ring", .rules = RULES(ring) },
-	{ .name = "limit", .thread = "hull-limit", .rules = RULES(limit) },
-	{ .name = "nbd", .thread = "hull-nbd", .rules = RULES(nbd) },
+	{ .name = "control", .lists = { LIST(control), LIST(kvm) }, .paths = true },
+	{ .name = "vcpu", .thread = "hull-vcpu", .lists = { LIST(vcpu), LIST(kvm) } },
+	/* With --deterministic its one thread does what others do else. */
+	{ .name = "whole",
+	  .thread = "hull-whole",
+	  .lists = { LIST(vcpu), LIST(disk), LIST(share) },
+	  .paths = true,
+	  .modes = true },
+	{ .name = "timer", .thread = "hull-timers" },
+	{ .name = "compile", .thread = "hull-compile" },
+	{ .name = "disk", .thread = "hull-disk", .lists = { LIST(disk) } },
+	{ .name = "ring", .thread = "hull-ring", .lists = { LIST(ring) } },
+	{ .name = "limit", .thread = "hull-limit", .lists = { LIST(limit) } },
+	{ .name = "nbd", .thread = "hull-nbd", .lists = { LIST(nbd) } },
 	{ .name = "share",
 	  .thread = "hull-share",
-	  .rules = RULES(share),
+	  .lists = { LIST(share) },
 	  .paths = true,
-	  .keep = CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_DAC_READ_SEARCH) |
-	          CAP(CAP_FOWNER) | CAP(CAP_FSETID) },
-	{ .name = "serial", .thread = "hull-serial", .rules = RULES(serial) },
-	{ .name = "vsock", .thread = "hull-vsock", .rules = RULES(vsock) },
-	{ .name = "net", .thread = "hull-net", .rules = RULES(net), .paths = true },
-	{ .name = "tap", .thread = "hull-tap", .rules = RULES(tap) },
-	{ .name = "switch", .thread = "hull-switch", .rules = RULES(lan), .paths = true },
-	{ .name = "impair", .thread = "hull-impair", .rules = RULES(impair) },
-	{ .name = "capture", .thread = "hull-capture", .rules = RULES(capture) },
+	  .modes = true,
+	  .keep = FILE_CAPS },
+	{ .name = "serial", .thread = "hull-serial", .lists = { LIST(serial) } },
+	{ .name = "vsock", .thread = "hull-vsock", .lists = { LIST(vsock) } },
+	{ .name = "dial", .thread = "hull-dial", .lists = { LIST(dial) }, .paths = true },
+	{ .name = "net", .thread = "hull-net", .lists = { LIST(net) }, .paths = true },
+	{ .name = "tap", .thread = "hull-tap", .lists = { LIST(tap) } },
+	{ .name = "switch", .thread = "hull-switch", .lists = { LIST(lan) }, .paths = true },
+	{ .name = "impair", .thread = "hull-impair", .lists = { LIST(impair) } },
+	{ .name = "capture", .thread = "hull-capture", .lists = { LIST(capture) } },
 };
 
 const unsigned hull_jail_role_count = ARRAY_LEN(hull_jail_roles);
@@ -442,29 +406,27 @@ const struct hull_jail_role *hull_jail_role_of(const char *name)
 	return &nobody;
 }
 
-unsigned hull_jail_role_parts(const struct hull_jail_role *r, unsigned needs,
+unsigned hull_jail_role_parts(const struct hull_jail_role *r,
                               struct hull_jail_rules parts[HULL_JAIL_PARTS])
 {
 	unsigned n = 0;
 
-	parts[n++] = (struct hull_jail_rules)RULES(every);
-	parts[n++] = r->rules;
-	if (needs & HULL_JAIL_DISK)
-		parts[n++] = r->disk;
-	if (needs & HULL_JAIL_VSOCK)
-		parts[n++] = r->vsock;
-	if (needs & HULL_JAIL_KVM) {
-		parts[n++] = (struct hull_jail_rules)RULES(every_kvm);
-		parts[n++] = r->kvm;
-	}
-	parts[n++] = (struct hull_jail_rules)RULES(sanitizer);
+	parts[n++] = (struct hull_jail_rules)LIST(every);
+	if (r != hull_jail_control)
+		parts[n++] = (struct hull_jail_rules)LIST(ending);
+	for (unsigned i = 0; i < HULL_JAIL_LISTS; i++)
+		if (r->lists[i].n)
+			parts[n++] = r->lists[i];
+#ifdef SANITIZED
+	parts[n++] = (struct hull_jail_rules)LIST(sanitizer);
+#endif
 	return n;
 }
 
 unsigned hull_jail_role_calls(const struct hull_jail_role *r, unsigned needs)
 {
 	struct hull_jail_rules parts[HULL_JAIL_PARTS];
-	unsigned n = hull_jail_role_parts(r, needs, parts);
+	unsigned n = hull_jail_role_parts(r, parts);
 
-	return hull_jail_count(parts, n);
+	return hull_jail_count(parts, n - hull_jail_sanitized, needs);
 }

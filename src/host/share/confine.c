@@ -60,6 +60,13 @@ static int open_at(int dir, const char *path, uint64_t resolve)
 	return (int)fd;
 }
 
+int open_plain(int dir, const char *path, int flags, uint32_t mode)
+{
+	struct open_how how = { .flags = (uint32_t)flags, .mode = mode };
+
+	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+}
+
 int step(struct share *s, int dir, const char *name, bool now, int *ret_fd)
 {
 	int fd;
@@ -175,7 +182,7 @@ int reopen(struct share *s, const struct node *n, int flags, int *ret_fd)
 	if (n->type != S_IFREG && n->type != S_IFDIR)
 		return n->type == S_IFLNK ? ELOOP : EACCES;
 	do {
-		fd = openat(s->proc, link_name(link, n->fd), flags | O_CLOEXEC | O_NOCTTY);
+		fd = open_plain(s->proc, link_name(link, n->fd), flags | O_CLOEXEC | O_NOCTTY, 0);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return errno;

@@ -135,7 +135,7 @@ static int adopt(struct share *s, struct fid *f, int fd, bool writable)
 	char link[16];
 	struct statx st;
 	struct node *n;
-	int r, path = openat(s->proc, link_name(link, fd), O_PATH | O_CLOEXEC);
+	int r, path = open_plain(s->proc, link_name(link, fd), O_PATH | O_CLOEXEC, 0);
 
 	if (path < 0)
 		return errno;
@@ -158,7 +158,7 @@ static int create_new(struct share *s, struct fid *f, int fd, int flags, uint32_
 {
 	int r = 0;
 
-	if (s->uid == HULL_SHARE_KEEP_IDS && fchown(fd, f->uid, gid))
+	if (s->uid == HULL_SHARE_KEEP_IDS && fchownat(fd, "", f->uid, gid, AT_EMPTY_PATH))
 		r = errno;
 	if (!r)
 		r = adopt(s, f, fd, (flags & O_ACCMODE) != O_RDONLY);
@@ -188,9 +188,9 @@ static int create(struct op *o, struct fid *f, const struct creation *c)
 		r = fd_claim(s);
 		if (r)
 			return r;
-		fd = openat(c->dir, c->name,
-		            c->flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
-		            c->mode);
+		fd = open_plain(c->dir, c->name,
+		                c->flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+		                c->mode);
 		if (fd >= 0) {
 			r = create_new(s, f, fd, c->flags, c->gid);
 			if (r)

@@ -188,7 +188,7 @@ int op_rename(struct op *o)
 	if (!r)
 		r = locate(s, n, &dir, old);
 	if (!r) {
-		r = renameat(dir, old, p.dir->fd, p.name) ? errno : 0;
+		r = renameat2(dir, old, p.dir->fd, p.name, 0) ? errno : 0;
 		close(dir);
 	}
 	place_end(o, &p);
@@ -213,7 +213,7 @@ int op_renameat(struct op *o)
 	r2 = place_begin(o, to, &b);
 	if (!r)
 		r = r2;
-	if (!r && renameat(a.dir->fd, a.name, b.dir->fd, b.name))
+	if (!r && renameat2(a.dir->fd, a.name, b.dir->fd, b.name, 0))
 		r = errno;
 	place_end(o, &b);
 	place_end(o, &a);

@@ -4,11 +4,13 @@
  * be read stays in the socket until the device asks.  What a program does not take at once waits in
  * a ring, which the device keeps from growing beyond HULL_VSOCK_BUFFER.
  *
- * `mutex` is taken below a device's lane; the thread calls the device without it.
+ * `mutex` is taken below a device's lane; the thread calls the device without it.  A second thread
+ * makes and closes sockets for the device.
  */
 #include "host/vsock/vsock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +31,7 @@
 enum { CONNS = HULL_VSOCK_CONNS, GREETINGS = 64, LINE = 32, PATH_ROOM = 108, EVENTS = 32 };
 enum { ANSWER_MS = 5000, LINGER_MS = 10000, TICK_MS = 500 };
 enum { TAG_WAKE = CONNS, TAG_LISTENER };
+enum { NOBODY, ASKED_FOR, ANSWERED };
 
 enum state {
 	FREE,
@@ -35,6 +39,7 @@ enum state {
 	ASKED,    /* the guest has not answered yet */
 	OPEN,
 	LINGERING, /* closed by the guest, with unsent bytes */
+	DYING,     /* closed by the guest */
 };
 
 struct conn {
@@ -54,7 +59,13 @@ struct sockets {
 	bool running;
 	uint32_t quit; /* atomic */
 	pthread_t thread;
+	pthread_t dialer;
 	pthread_mutex_t mutex; /* all below */
+	pthread_cond_t asked, answer;
+	unsigned call; /* a vCPU wants a connection to `port`; `result`: its number */
+	bool untidy;   /* something is DYING, or finished */
+	uint32_t port;
+	int result;
 	unsigned greeting, timed;
 	struct conn conns[CONNS];
 };
@@ -176,9 +187,8 @@ static void put(struct conn *c, const uint8_t *p, uint32_t len)
 		c->ring[c->head++ % HULL_VSOCK_BUFFER] = p[done];
 }
 
-static int vsock_connect(struct hull_vsock *b, uint32_t port)
+static int dial(struct sockets *s, uint32_t port)
 {
-	struct sockets *s = of(b);
 	char path[PATH_ROOM + 16];
 	int fd, id, r;
 
@@ -190,6 +200,84 @@ static int vsock_connect(struct hull_vsock *b, uint32_t port)
 	id = adopt(s, fd, OPEN, 0);
 	pthread_mutex_unlock(&s->mutex);
 	return id < 0 ? HULL_ENOMEM : id;
+}
+
+/* With the mutex: what vCPUs asked for and may not do themselves. */
+static void tidy(struct sockets *s)
+{
+	for (unsigned id = 0; id < CONNS; id++) {
+		struct conn *c = &s->conns[id];
+
+		if (c->state == DYING)
+			release(s, c);
+		else if (c->finish && !pending(c))
+			flush(c);
+	}
+}
+
+/*
+ * A thread for what needs sockets to be made and closed, so that a sandbox can keep vCPUs from it.
+ * It never waits for the device, which waits for it.
+ */
+static void *serve_vcpus(void *arg)
+{
+	struct sockets *s = arg;
+
+	pthread_mutex_lock(&s->mutex);
+	while (!hull_load_acquire(&s->quit)) {
+		if (s->untidy) {
+			s->untidy = false;
+			tidy(s);
+		}
+		if (s->call == ASKED_FOR) {
+			uint32_t port = s->port;
+			int r;
+
+			pthread_mutex_unlock(&s->mutex);
+			r = dial(s, port);
+			pthread_mutex_lock(&s->mutex);
+			s->result = r;
+			s->call = ANSWERED;
+			pthread_cond_broadcast(&s->answer);
+		} else {
+			pthread_cond_wait(&s->asked, &s->mutex);
+		}
+	}
+	pthread_mutex_unlock(&s->mutex);
+	return NULL;
+}
+
+/* With the mutex. */
+static void leave_to_dialer(struct sockets *s)
+{
+	if (!s->running) {
+		tidy(s);
+		return;
+	}
+	s->untidy = true;
+	pthread_cond_signal(&s->asked);
+}
+
+static int vsock_connect(struct hull_vsock *b, uint32_t port)
+{
+	struct sockets *s = of(b);
+	int r;
+
+	if (!s->running)
+		return dial(s, port);
+	pthread_mutex_lock(&s->mutex);
+	while (s->call != NOBODY)
+		pthread_cond_wait(&s->answer, &s->mutex);
+	s->port = port;
+	s->call = ASKED_FOR;
+	pthread_cond_signal(&s->asked);
+	while (s->call != ANSWERED)
+		pthread_cond_wait(&s->answer, &s->mutex);
+	r = s->result;
+	s->call = NOBODY;
+	pthread_cond_broadcast(&s->answer);
+	pthread_mutex_unlock(&s->mutex);
+	return r;
 }
 
 static void vsock_accepted(struct hull_vsock *b, unsigned id, uint32_t port)
@@ -215,6 +303,7 @@ static bool hung_up(const struct conn *c)
 
 static int receive(struct conn *c, void *buf, uint32_t len)
 {
+	struct iovec v = { buf, MIN(len, 1u << 30) };
 	ssize_t n;
 
 	if (c->state == ASKED)
@@ -222,7 +311,7 @@ static int receive(struct conn *c, void *buf, uint32_t len)
 	if (!len)
 		return hung_up(c) ? HULL_VSOCK_GONE : 0;
 	do
-		n = recv(c->fd, buf, MIN(len, 1u << 30), MSG_DONTWAIT);
+		n = preadv2(c->fd, &v, 1, -1, 0); /* as readv(); vCPUs have this call anyway */
 	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		return (int)n;
@@ -268,7 +357,7 @@ static void vsock_finish(struct hull_vsock *b, unsigned id)
 
 	pthread_mutex_lock(&s->mutex);
 	s->conns[id].finish = true;
-	flush(&s->conns[id]);
+	leave_to_dialer(s);
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -278,10 +367,9 @@ static void vsock_close(struct hull_vsock *b, unsigned id, bool now)
 	struct conn *c = &s->conns[id];
 
 	pthread_mutex_lock(&s->mutex);
-	if (!now)
-		flush(c);
 	if (now || c->gone || !pending(c)) {
-		release(s, c);
+		set_state(s, c, DYING, 0);
+		leave_to_dialer(s);
 	} else {
 		set_state(s, c, LINGERING, LINGER_MS);
 		poke(s);
@@ -468,12 +556,21 @@ int hull_vsock_open(const char *path, uint64_t cid, struct hull_vsock **ret, str
 	for (unsigned i = 0; i < CONNS; i++)
 		s->conns[i].fd = -1;
 	pthread_mutex_init(&s->mutex, NULL);
+	pthread_cond_init(&s->asked, NULL);
+	pthread_cond_init(&s->answer, NULL);
 	r = prepare(s, path, err);
 	if (r)
 		hull_vsock_close(&s->vsock);
 	else
 		*ret = &s->vsock;
 	return r;
+}
+
+static void end_thread(struct sockets *s)
+{
+	hull_store_release(&s->quit, 1);
+	poke(s);
+	pthread_join(s->thread, NULL);
 }
 
 int hull_vsock_start(struct hull_vsock *b, struct hull_err *err)
@@ -484,7 +581,13 @@ int hull_vsock_start(struct hull_vsock *b, struct hull_err *err)
 	if (s->running)
 		return 0;
 	hull_store_release(&s->quit, 0);
+	s->call = NOBODY;
 	r = hull_os_thread(&s->thread, "hull-vsock", serve, s, err);
+	if (r)
+		return r;
+	r = hull_os_thread(&s->dialer, "hull-dial", serve_vcpus, s, err);
+	if (r)
+		end_thread(s);
 	s->running = !r;
 	return r;
 }
@@ -495,9 +598,11 @@ void hull_vsock_stop(struct hull_vsock *b)
 
 	if (!s->running)
 		return;
-	hull_store_release(&s->quit, 1);
-	poke(s);
-	pthread_join(s->thread, NULL);
+	end_thread(s);
+	pthread_mutex_lock(&s->mutex);
+	pthread_cond_signal(&s->asked);
+	pthread_mutex_unlock(&s->mutex);
+	pthread_join(s->dialer, NULL);
 	s->running = false;
 }
 
@@ -512,13 +617,15 @@ void hull_vsock_close(struct hull_vsock *b)
 		if (s->conns[i].state != FREE)
 			release(s, &s->conns[i]);
 	if (s->listener >= 0) {
-		unlink(s->path);
+		unlinkat(AT_FDCWD, s->path, 0);
 		close(s->listener);
 	}
 	if (s->epoll >= 0)
 		close(s->epoll);
 	if (s->wake >= 0)
 		close(s->wake);
+	pthread_cond_destroy(&s->asked);
+	pthread_cond_destroy(&s->answer);
 	pthread_mutex_destroy(&s->mutex);
 	free(s);
 }

@@ -67,6 +67,14 @@ struct start {
 	char name[16];
 };
 
+void hull_os_sleep(uint64_t ns)
+{
+	const struct hull_hal *hal = hull_host_hal();
+	uint32_t word = 0;
+
+	hal->wait(hal, &word, 0, hal->now_ns(hal) + ns);
+}
+
 static hull_os_thread_fn begins; /* atomic */
 
 void hull_os_thread_hook(hull_os_thread_fn fn)

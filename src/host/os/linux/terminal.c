@@ -23,7 +23,8 @@
 /* Process-wide, as the terminal is; `raw` and `taken` are also used in handlers. */
 static struct termios cooked, uncooked;
 static int tty = -1;
-static pid_t group;  /* the process's own: a thread in a handler may not be allowed to ask */
+/* The process's own: a thread in a handler may not be allowed to ask. */
+static pid_t process, group;
 static uint32_t raw; /* atomic: the modes of `uncooked` are wanted */
 static int notify = -1;
 static int taken;         /* atomic: the stop signal that came */
@@ -57,6 +58,12 @@ void hull_terminal_restore(void)
 	errno = saved;
 }
 
+/* For the process, not this thread: one call, which a sandbox allows with this number only. */
+static void again(int sig)
+{
+	kill(process, sig);
+}
+
 static void on_deadly(int sig, siginfo_t *info, void *context)
 {
 	hull_terminal_restore();
@@ -67,7 +74,7 @@ static void on_deadly(int sig, siginfo_t *info, void *context)
 	}
 	/* A fault comes again when the instruction is repeated; a sent signal must be. */
 	if (info->si_code <= 0)
-		raise(sig);
+		again(sig);
 }
 
 static uint64_t now_ms(void)
@@ -96,7 +103,7 @@ static void on_stop(int sig)
 	} else if (now_ms() - hull_load_acquire(&taken_ms) >= TOGETHER_MS) {
 		hull_terminal_restore();
 		signal(sig, SIG_DFL);
-		raise(sig);
+		again(sig);
 	}
 	errno = saved;
 }
@@ -107,7 +114,7 @@ static void on_suspend(int sig)
 
 	if (hull_load_acquire(&raw) && foreground())
 		tcsetattr(tty, TCSANOW, &cooked);
-	raise(SIGSTOP);
+	again(SIGSTOP);
 	errno = saved;
 }
 
@@ -139,6 +146,7 @@ static void handle(int sig, void (*fn)(int))
 	struct sigaction sa = { .sa_handler = fn, .sa_flags = SA_RESTART };
 
 	sigfillset(&sa.sa_mask);
+	sigdelset(&sa.sa_mask, SIGSYS); /* what a sandbox refuses is reported */
 	sigaction(sig, &sa, NULL);
 }
 
@@ -153,6 +161,7 @@ static void install(void)
 	installed = true;
 	atexit(hull_terminal_restore);
 	sigfillset(&sa.sa_mask);
+	sigdelset(&sa.sa_mask, SIGSYS); /* what a sandbox refuses is reported */
 	for (size_t i = 0; i < ARRAY_LEN(deadly); i++)
 		sigaction(deadly[i], &sa, &before_deadly[i]);
 	handle(SIGTSTP, on_suspend);
@@ -177,6 +186,7 @@ int hull_terminal_raw(int fd, struct hull_err *err)
 	uncooked.c_cc[VTIME] = 0;
 	tty = fd;
 	group = 0;
+	process = getpid();
 	(void)own_group();
 	install();
 	/* From here on a signal may restore; `raw` first, so that none is missed. */
@@ -191,6 +201,7 @@ void hull_signals_watch(int fd)
 	struct sigaction old;
 
 	notify = fd;
+	process = getpid();
 	hull_store_release(&taken, 0);
 	for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
 		if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
