@@ -43,6 +43,7 @@ const bool arch_nothing_faults = false;
 #else
 const bool arch_nothing_faults = true;
 #endif
+const bool arch_nothing_unaligned = true;
 const uint64_t arch_nothing_value = 0;
 const struct arch_pci arch_pci = { 0x3f000000, 0x10000000, false, 0, 0 };
 

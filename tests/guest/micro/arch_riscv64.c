@@ -18,6 +18,7 @@ const bool arch_nothing_faults = false;
 #else
 const bool arch_nothing_faults = true;
 #endif
+const bool arch_nothing_unaligned = false; /* Linux 6.12 ends KVM_RUN with EIO */
 const uint64_t arch_nothing_value = 0;
 const struct arch_pci arch_pci = { 0x30000000, 0x40000000, false, 0, 0 };
 

@@ -26,6 +26,7 @@ extern uint64_t saved_cr3, saved_stack, saved_entry;
 uint64_t try_call(void (*fn)(uintptr_t), uintptr_t arg);
 
 const bool arch_nothing_faults = false;
+const bool arch_nothing_unaligned = true;
 const uint64_t arch_nothing_value = UINT64_MAX;
 const struct arch_pci arch_pci = { 0xe0000000, 0xc0000000, true, LAPIC, VECTOR + LINE };
 

@@ -56,6 +56,7 @@ uintptr_t arch_no_page(void);
 /* An address with nothing behind; whether an access to it is a fault, or else what is read. */
 uintptr_t arch_nothing(void);
 extern const bool arch_nothing_faults;
+extern const bool arch_nothing_unaligned; /* if it is none: also of an unaligned one */
 extern const uint64_t arch_nothing_value; /* all its bits are the same */
 /* Memory that neither the image nor the loader touches. */
 uintptr_t arch_spare(void);
