@@ -13,6 +13,7 @@ enum { ROUNDS = 60 };
 
 uint64_t poison_general(uint64_t seed, uint64_t spins);
 uint64_t poison_vectors(uint64_t seed, uint64_t spins);
+uint64_t poison_used(uint64_t seed, uint64_t spins);
 
 /* x2..x30, then V0..V31: set, spin, compare.  Returns a bit for each that differs. */
 __asm__(".text\n"
@@ -55,6 +56,46 @@ __asm__(".text\n"
         "	ldp d8, d9, [sp]\n	ldp d10, d11, [sp, #16]\n	ldp d12, d13, [sp, #32]\n"
         "	ldp d14, d15, [sp, #48]\n	add sp, sp, #64\n	mov x0, x1\n	ret\n");
 
+/*
+ * Registers that this guest cannot be without, each with the bits that stay: translation is off
+ * meanwhile, and no memory is touched.  SP and the flags go with them.
+ */
+__asm__(".macro used do\n"
+        "	\\do cpacr_el1, 20, 0x00300000\n	\\do ttbr0_el1, 3, 0x00fffffffffff000\n"
+        "	\\do tcr_el1, 5, 0x17ffffffbf\n	\\do mair_el1, 7, 0xffffffffffffffff\n"
+        "	\\do vbar_el1, 11, 0x0000fffffffff800\n"
+        ".endm\n"
+        ".macro kept name, n, mask\n	mrs x2, \\name\n	stp x2, xzr, [sp, #-16]!\n"
+        ".endm\n"
+        ".macro set name, n, mask\n"
+        "	ldr x3, =\\mask\n	ror x2, x0, #\\n\n	and x2, x2, x3\n	msr "
+        "\\name, x2\n"
+        ".endm\n"
+        ".macro differs name, n, mask\n"
+        "	ldr x3, =\\mask\n	ror x2, x0, #\\n\n	mrs x4, \\name\n	eor x2, "
+        "x2, x4\n"
+        "	and x2, x2, x3\n	orr x1, x1, x2\n"
+        ".endm\n"
+        "poison_used:\n	keep\n	used kept\n	mrs x19, sctlr_el1\n	mov x20, sp\n"
+        /* SCTLR_EL1: what only EL0 would see. */
+        "	ldr x21, =0x0105c200\n	ldr x2, =0x30d00800\n	bic x2, x2, x21\n	and x22, "
+        "x0, x21\n"
+        "	orr x22, x22, x2\n	msr sctlr_el1, x22\n	isb\n"
+        "	used set\n	ror x23, x0, #13\n	mov sp, x23\n"
+        "	and x24, x0, #0xf0000000\n	msr nzcv, x24\n	isb\n"
+        "1:	sub x1, x1, #1\n	cbnz x1, 1b\n"
+        "	mrs x2, nzcv\n	eor x2, x2, x24\n	orr x1, x1, x2\n"
+        "	mov x2, sp\n	eor x2, x2, x23\n	orr x1, x1, x2\n	mov sp, x20\n"
+        "	mrs x2, sctlr_el1\n	eor x2, x2, x22\n	and x2, x2, x21\n	orr x1, "
+        "x1, x2\n"
+        "	used differs\n"
+        ".macro restore name\n	ldp x2, x3, [sp], #16\n	msr \\name, x2\n.endm\n"
+        "	restore vbar_el1\n	restore mair_el1\n	restore tcr_el1\n	restore "
+        "ttbr0_el1\n"
+        "	restore cpacr_el1\n	isb\n	msr sctlr_el1, x19\n	isb\n"
+        "	mov x0, x1\n	back\n"
+        "	.ltorg\n");
+
 /* Registers that nothing here needs, with the bits that stay. */
 #define REGISTERS(X)                               \
 	X(tpidr_el0, UINT64_MAX)                   \
@@ -74,35 +115,114 @@ __asm__(".text\n"
 	X(fpcr, UINT64_C(0x03c00000))              \
 	X(fpsr, UINT64_C(0x0800009f))
 
+/* Of these a processor has only some bits, or none: what each reads as at first is to stay. */
+#define OPTIONAL(X)                                            \
+	X(cntv_ctl_el0, 1, 2) /* masked */                     \
+	X(afsr0_el1, UINT64_MAX, 0)                            \
+	X(afsr1_el1, UINT64_MAX, 0)                            \
+	X(amair_el1, UINT64_MAX, 0)                            \
+	X(actlr_el1, UINT64_MAX, 0)                            \
+	X(mdscr_el1, UINT64_MAX, 0)                            \
+	X(s3_0_c4_c6_0, UINT64_MAX, 0)   /* ICC_PMR_EL1 */     \
+	X(s3_0_c12_c8_3, UINT64_MAX, 4)  /* ICC_BPR0_EL1 */    \
+	X(s3_0_c12_c8_4, UINT64_MAX, 0)  /* ICC_AP0R0_EL1 */   \
+	X(s3_0_c12_c9_0, UINT64_MAX, 0)  /* ICC_AP1R0_EL1 */   \
+	X(s3_0_c12_c12_3, UINT64_MAX, 4) /* ICC_BPR1_EL1 */    \
+	X(s3_0_c12_c12_4, UINT64_MAX, 0) /* ICC_CTLR_EL1 */    \
+	X(s3_0_c12_c12_6, UINT64_MAX, 0) /* ICC_IGRPEN0_EL1 */ \
+	X(s3_0_c12_c12_7, UINT64_MAX, 0) /* ICC_IGRPEN1_EL1 */
+
+/* APIAKeyLo_EL1 and on: five keys of pointer authentication. */
+#define KEYS(X)                        \
+	X(s3_0_c2_c1_0, UINT64_MAX, 0) \
+	X(s3_0_c2_c1_1, UINT64_MAX, 0) \
+	X(s3_0_c2_c1_2, UINT64_MAX, 0) \
+	X(s3_0_c2_c1_3, UINT64_MAX, 0) \
+	X(s3_0_c2_c2_0, UINT64_MAX, 0) \
+	X(s3_0_c2_c2_1, UINT64_MAX, 0) \
+	X(s3_0_c2_c2_2, UINT64_MAX, 0) \
+	X(s3_0_c2_c2_3, UINT64_MAX, 0) \
+	X(s3_0_c2_c3_0, UINT64_MAX, 0) \
+	X(s3_0_c2_c3_1, UINT64_MAX, 0)
+
+enum { SPINS = 100000, MANY = 24 };
+
+#define sys_read(name)                                                      \
+	({                                                                  \
+		uint64_t v_;                                                \
+		__asm__ volatile("mrs %0, " #name : "=r"(v_) : : "memory"); \
+		v_;                                                         \
+	})
+#define sys_write(name, v) __asm__ volatile("msr " #name ", %0" : : "r"((uint64_t)(v)) : "memory")
+#define isb()              __asm__ volatile("isb" : : : "memory")
+
 static uint64_t value(uint64_t seed, unsigned n, uint64_t mask)
 {
 	return (seed * 0x9e3779b97f4a7c15 + n * 0xbf58476d1ce4e5b9) & mask;
 }
 
+static void spin(void)
+{
+	isb();
+	for (volatile unsigned i = 0; i < SPINS; i++)
+		;
+}
+
 static unsigned system_registers(uint64_t seed)
 {
 	unsigned n = 0, bad = 0;
-	uint64_t v;
 
-#define X(name, mask)               \
-	v = value(seed, n++, mask); \
-	__asm__ volatile("msr " #name ", %0" : : "r"(v) : "memory");
+#define X(name, mask) sys_write(name, value(seed, n++, mask));
 	REGISTERS(X)
 #undef X
-	__asm__ volatile("isb" : : : "memory");
-	for (volatile unsigned i = 0; i < 30000; i++)
-		;
+	spin();
 	n = 0;
-#define X(name, mask)                                              \
-	__asm__ volatile("mrs %0, " #name : "=r"(v) : : "memory"); \
-	bad += (v & (mask)) != value(seed, n++, mask);
+#define X(name, mask) bad += (sys_read(name) & (mask)) != value(seed, n++, mask);
 	REGISTERS(X)
 #undef X
-	__asm__ volatile("msr fpcr, xzr\n isb" : : : "memory");
+	sys_write(fpcr, 0);
+	isb();
 	return bad;
 }
 
-static volatile uint32_t bad[3], finished;
+/* Set, read, spin, read again; what was there comes back. */
+#define READ(name, mask, set) was[n++] = sys_read(name);
+#define WRITE(name, mask, set) \
+	sys_write(name, (value(seed, n++, UINT64_MAX) & ~UINT64_C(set)) | (set));
+#define TAKE(name, mask, set)  now[n++] = sys_read(name);
+#define CHECK(name, mask, set) bad += ((sys_read(name) ^ now[n++]) & (mask)) != 0;
+#define BACK(name, mask, set)  sys_write(name, was[n++]);
+#define STEPS(LIST)                    \
+	unsigned n = 0, bad = 0;       \
+	uint64_t was[MANY], now[MANY]; \
+                                       \
+	LIST(READ) n = 0;              \
+	LIST(WRITE) n = 0;             \
+	isb();                         \
+	LIST(TAKE) n = 0;              \
+	spin();                        \
+	LIST(CHECK) n = 0;             \
+	LIST(BACK)                     \
+	isb();                         \
+	return bad;
+
+static unsigned optional_registers(uint64_t seed)
+{
+	STEPS(OPTIONAL)
+}
+
+static unsigned keys(uint64_t seed)
+{
+	STEPS(KEYS)
+}
+
+/* ID_AA64ISAR1_EL1: API, APA; ID_AA64ISAR2_EL1: APA3. */
+static bool has_keys(void)
+{
+	return sys_read(id_aa64isar1_el1) & 0xff0 || sys_read(s3_0_c0_c6_2) & 0xf000;
+}
+
+static volatile uint32_t bad[6], finished;
 
 static void rounds(void)
 {
@@ -114,6 +234,9 @@ static void rounds(void)
 		bad[0] += poison_general(mixed, 100000) != 0;
 		bad[1] += poison_vectors(mixed, 100000) != 0;
 		bad[2] += system_registers(mixed);
+		bad[3] += poison_used(mixed, 500000) != 0;
+		bad[4] += optional_registers(mixed);
+		bad[5] += has_keys() ? keys(mixed) : 0;
 	}
 	__atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
 }
@@ -127,7 +250,7 @@ static void other(void)
 
 void test(void)
 {
-	plan(4);
+	plan(7);
 	ok(arch_start(1, other), "another vCPU");
 	rounds();
 	while (finished < 2)
@@ -135,4 +258,7 @@ void test(void)
 	ok(!bad[0], "general registers");
 	ok(!bad[1], "vectors");
 	ok(!bad[2], "system registers");
+	ok(!bad[3], "those of translation and exceptions, SP and flags");
+	ok(!bad[4], "those that need not be there, and the GIC's");
+	ok(!bad[5], "keys");
 }
