@@ -37,5 +37,5 @@ with tempfile.TemporaryDirectory() as work:
     vm = {"name": "counts", "cpus": 2, "kernel": _guest.kernel("counts", work)}
     judge(_guest.run([vm], work, TEST, more=COUNT), ROWS)
     vm = {"name": "boot", "memory": "256M", "kernel": _guest.kernel("boot", work)}
-    judge(_guest.run([vm], work, more=COUNT), BOOT)
+    judge(_guest.run([vm], work, TEST, more=COUNT), BOOT)
 sys.exit(cases.end())

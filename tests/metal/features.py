@@ -11,7 +11,7 @@ from _guest import _micro
 CPUS = ("cortex-a72", "max,pauth-impdef=on")
 cases = _guest.Cases()
 with tempfile.TemporaryDirectory() as work:
-    for test in ("access", "psci", "sweep"):
+    for test in ("access", "gic", "psci", "sweep", "timers"):
         cpus = int(_micro.cpus(test, _guest.OWN))
         for cpu in CPUS:
             text = _guest.run([{"name": test, "cpus": cpus, "kernel": _guest.kernel(test, work)}], work, cpu=cpu, cpus=cpus)

@@ -76,8 +76,8 @@ void metal_cpu_init(struct metal_cpu *cpu, const struct metal_board *b)
 	/* RW: EL1 is AArch64.  Interrupts come here, and wake WFI, though they are masked. */
 	sysreg_write(hcr_el2, BIT(31) | BIT(5) | BIT(4) | BIT(3));
 	sysreg_write(cnthp_ctl_el2, 0);
-	/* EL1 reads the physical counter; its physical timer traps. */
-	sysreg_write(cnthctl_el2, 1);
+	/* The physical counter and timer trap: ptimer.c. */
+	sysreg_write(cnthctl_el2, 0);
 	/* Debug registers and the PMU trap, SVE, SME, trace and AMU, too. */
 	sysreg_write(mdcr_el2, BIT(11) | BIT(10) | BIT(9) | BIT(6) | BIT(5));
 	sysreg_write(cptr_el2, 0x33ff | BIT(20) | BIT(30));

@@ -195,6 +195,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	el2_drop(v);
 	metal_spi_reset(vcpu->vm);
 	el2_timer_forget(v);
+	el2_ptimer_reset(v);
 	v->timer_intid = metal_virtual_timer();
 	v->nlrs = 0;
 	v->lrs = el2_gic_capacity();
@@ -219,12 +220,14 @@ static int el2_vcpu_init(struct hull_vcpu *vcpu, struct hull_err *err)
 
 	v->vcpu = vcpu;
 	v->vm = hull_vm_accel_state(vcpu->vm);
+	el2_ptimer_init(v);
 	el2_vcpu_reset(vcpu);
 	return 0;
 }
 
 static void el2_vcpu_fini(struct hull_vcpu *vcpu)
 {
+	hull_timer_set(vcpu->vm, &state(vcpu)->ptimer.timer, HULL_NEVER);
 	el2_drop(state(vcpu));
 }
 
@@ -296,6 +299,8 @@ static int el2_vcpu_run(struct hull_vcpu *vcpu, struct hull_exit *exit)
 			return 0;
 		if (v->timer_fired)
 			el2_timer_tell(v);
+		if (hull_load_relaxed(&v->ptimer.due))
+			el2_ptimer_update(v);
 		if (v->vgic && (hull_vcpu_lines(vcpu) || v->again))
 			el2_gic_pull(v);
 		kind = execute(v);

@@ -77,6 +77,15 @@ struct el2_access {
 	uint8_t data[HULL_A64_ACCESS_BYTES];
 };
 
+/* EL1's physical timer (ptimer.c). */
+struct el2_ptimer {
+	struct hull_timer timer; /* first */
+	struct hull_vcpu *vcpu;
+	uint64_t ctl, cval;
+	uint32_t due; /* atomic: look at it */
+	bool high;    /* its line, as the model knows it */
+};
+
 struct el2_vcpu {
 	struct a64_regs regs;
 	struct hull_vcpu *vcpu;
@@ -103,6 +112,7 @@ struct el2_vcpu {
 	uint64_t esr, far, hpfar;     /* of its last exit */
 	struct el2_access access;     /* that is being completed */
 	uint64_t aborts;              /* that were injected */
+	struct el2_ptimer ptimer;
 };
 
 /*
@@ -164,6 +174,17 @@ void el2_timer_fired(struct el2_vcpu *v);
 void el2_timer_tell(struct el2_vcpu *v);
 /* The vCPU, which is nowhere resident, is reset: so is its timer. */
 void el2_timer_forget(struct el2_vcpu *v);
+
+/*
+ * The counter as the guest reads it.  EL1's physical timer, on the vCPU's thread, while nothing of
+ * it is in the CPU: after it came due; on reset; an access to a register by the number of the bus
+ * (false: it is none of the timer's).  They may block.
+ */
+uint64_t el2_counter(const struct el2_vcpu *v);
+void el2_ptimer_init(struct el2_vcpu *v);
+void el2_ptimer_update(struct el2_vcpu *v);
+void el2_ptimer_reset(struct el2_vcpu *v);
+bool el2_ptimer_access(struct el2_vcpu *v, uint32_t reg, bool to, uint64_t *value);
 
 /* Deal with a synchronous exception from the guest; true: go on. */
 bool el2_handle(struct el2_vcpu *v, struct hull_exit *exit);

@@ -238,11 +238,11 @@ static bool system_register(struct el2_vcpu *v, uint64_t esr, struct hull_exit *
 	unsigned rt = (unsigned)bits(esr, 9, 5);
 	uint32_t n = number(esr);
 	bool write = !(esr & 1);
-	uint64_t value = 0;
+	uint64_t value = write ? get_x(v, rt) : 0;
 
 	v->regs.pc += 4;
-	if (n == SYS(3, 0, 1, 0, 1) || debug_register(n, &value) ||
-	    (!write && id_register(n, &value))) {
+	if (el2_ptimer_access(v, n, write, &value) || n == SYS(3, 0, 1, 0, 1) ||
+	    debug_register(n, &value) || (!write && id_register(n, &value))) {
 		if (!write)
 			set_x(v, rt, value);
 		return true;
@@ -251,7 +251,7 @@ static bool system_register(struct el2_vcpu *v, uint64_t esr, struct hull_exit *
 	exit->io.addr = n;
 	exit->io.size = 8;
 	exit->io.write = write;
-	exit->io.data = write ? get_x(v, rt) : 0;
+	exit->io.data = value;
 	exit->io.failed = false;
 	return false;
 }

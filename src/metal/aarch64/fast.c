@@ -25,6 +25,8 @@ enum { EC_WFX = 0x01, EC_HVC64 = 0x16, EC_SYSREG = 0x18, EC_DABT_LOWER = 0x24 };
 /* A write to ICC_SGI1R_EL1, but for the register. */
 #define ISS_SGI1R UINT64_C(0x3a3016)
 #define ISS_RT    UINT64_C(0x3e0)
+/* A read of CNTPCT_EL0. */
+#define ISS_PCT UINT64_C(0x32f801)
 
 /* A translation fault that the syndrome describes, nothing special. */
 #define ISS_PLAIN_MASK  (BIT(24) | BIT(8) | BIT(7) | UINT64_C(0x3c))
@@ -108,6 +110,16 @@ static int sgi(struct el2_vcpu *v, uint64_t esr)
 	return AGAIN;
 }
 
+static int counter(struct el2_vcpu *v, uint64_t esr)
+{
+	unsigned rt = (unsigned)bits(esr, 9, 5);
+
+	if (rt < 31)
+		v->regs.x[rt] = el2_counter(v);
+	v->regs.pc += 4;
+	return AGAIN;
+}
+
 static uint64_t loaded(uint64_t esr, unsigned size, uint64_t value)
 {
 	if (esr & ISS_SIGN_EXTEND)
@@ -156,6 +168,8 @@ static int synchronous(struct el2_vcpu *v)
 	case EC_SYSREG:
 		if ((esr & (low_mask(25) & ~ISS_RT)) == ISS_SGI1R && v->vgic)
 			return sgi(v, esr);
+		if ((esr & (low_mask(25) & ~ISS_RT)) == ISS_PCT)
+			return counter(v, esr);
 		break;
 	case EC_DABT_LOWER:
 		v->far = sysreg_read(far_el2);

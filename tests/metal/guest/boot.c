@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* How long it took until here: with -icount shift=0, a nanosecond is an instruction. */
+/* How long it took until here, by the machine's own counter, which the hypervisor of the tests
+ * shows: with -icount shift=0, a nanosecond is an instruction. */
 #include "micro.h"
 
 static void print_number(uint64_t v)

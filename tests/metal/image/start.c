@@ -5,12 +5,15 @@
  */
 #include "metal/common/start.h"
 
+#include <hull/accel.h>
+
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/prng.h"
 #include "base/text.h"
 #include "metal/common/console.h"
 #include "metal/common/frames.h"
+#include "metal/common/hal.h"
 #include "metal/common/thread.h"
 #include "metal/common/vms.h"
 
@@ -165,16 +168,25 @@ static void plain(void)
 	(void)metal_vms_finish();
 }
 
+/* A boot as it always is, of a guest that reads the machine's own counter. */
+static void boot(void)
+{
+	struct hull_accel_caps caps;
+	struct hull_err err = { 0 };
+
+	if (hull_accels[0]->probe(&metal_hal, &caps, &err))
+		metal_say("test: %s", err.text);
+	__asm__ volatile("msr cnthctl_el2, %0\n isb" : : "r"(UINT64_C(1)));
+	plain();
+}
+
 void metal_start(const void *package, uint64_t bytes)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} tests[] = { { "restarts", restarts },
-		      { "failures", failures },
-		      { "chaos", chaos },
-		      { "counts", plain },
-		      { "tlb", tlb } };
+	} tests[] = { { "restarts", restarts }, { "failures", failures }, { "chaos", chaos },
+		      { "counts", plain },      { "boot", boot },         { "tlb", tlb } };
 
 	if (!metal_vms_open(package, bytes))
 		return;
