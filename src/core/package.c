@@ -265,8 +265,8 @@ int hull_package_next(struct hull_package *p, struct hull_package_vm *ret, struc
 			r = hull_fields_load(part->name, part->fields, part->nfields,
 			                     at + i * part->size, p->data, p->bytes, &p->pos, err);
 	}
-	if (!r)
-		r = check_vm(p, ret, err);
-	p->next += !r;
-	return r;
+	if (r)
+		return r;
+	p->next++;
+	return check_vm(p, ret, err);
 }

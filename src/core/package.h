@@ -91,7 +91,10 @@ struct hull_package {
 int hull_package_open(const void *data, uint64_t size, struct hull_package *ret,
                       struct hull_err *err) HULL_CHECK_RESULT;
 
-/* Read the next VM, checked whole (hull_config_check(), files within the package).  E1110. */
+/*
+ * Read the next VM, checked whole (hull_config_check(), files within the package).  E1110; if
+ * `next` has moved, it can be read and is wrong: the next call is for the VM behind it.
+ */
 int hull_package_next(struct hull_package *p, struct hull_package_vm *ret,
                       struct hull_err *err) HULL_CHECK_RESULT;
 

@@ -113,6 +113,27 @@ static int reread(struct hull_err *err)
 	return r ? r : hull_package_next(&p, &got, err);
 }
 
+/* One that is wrong does not hide the one behind it; one that cannot be read does. */
+static void test_behind(void **state)
+{
+	struct hull_package p;
+	struct hull_err err;
+	size_t n;
+
+	make();
+	vms[0].file[HULL_PACKAGE_KERNEL].offset = TOTAL;
+	assert_int_equal(hull_package_write(vms, 2, TOTAL, buf, SIZE, &n), 0);
+	assert_int_equal(hull_package_open(buf, SIZE, &p, NULL), 0);
+	assert_int_equal(hull_package_next(&p, &got, &err), HULL_EFORMAT);
+	assert_int_equal(p.next, 1);
+	assert_int_equal(hull_package_next(&p, &got, NULL), 0);
+	assert_string_equal(got.config.name, "two");
+	buf[HULL_PACKAGE_HEADER + 40] ^= 1;
+	assert_int_equal(hull_package_open(buf, SIZE, &p, NULL), 0);
+	assert_int_equal(hull_package_next(&p, &got, &err), HULL_EFORMAT);
+	assert_int_equal(p.next, 0);
+}
+
 static void test_contents(void **state)
 {
 	struct hull_err err;
@@ -196,8 +217,11 @@ static void test_random_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_header),
-		cmocka_unit_test(test_contents),      cmocka_unit_test(test_what_is_behind_devices),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_behind),
+		cmocka_unit_test(test_what_is_behind_devices),
 		cmocka_unit_test(test_random_damage),
 	};
 

@@ -166,6 +166,9 @@ static int el2_map(struct hull_vm *vm, hull_gpa gpa, void *hva, uint64_t len, un
 {
 	struct el2_vm *s = hull_vm_accel_state(vm);
 
+	/* Tables have room for more than the machine has addresses. */
+	if (((uintptr_t)hva + len - 1) >> pa_bits())
+		return HULL_EINVAL;
 	return hull_a64_s2_map(&s->s2, gpa, (uintptr_t)hva, len, attr);
 }
 

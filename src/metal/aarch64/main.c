@@ -106,6 +106,11 @@ static int memory(struct hull_fdt_range tree, struct hull_err *err)
 	bool ok = true;
 
 	for (uint32_t i = 0; i < board.nram; i++)
+		if (image - board.ram[i].start < board.ram[i].length &&
+		    behind - board.ram[i].start > board.ram[i].length)
+			return hull_fail(err, HULL_EFORMAT, 1110,
+			                 "the package of VMs is larger than the memory");
+	for (uint32_t i = 0; i < board.nram; i++)
 		if (behind - board.ram[i].start < board.ram[i].length)
 			add_part(board.ram[i], behind, UINT64_MAX, tree);
 	claim_reserved();
@@ -126,14 +131,15 @@ static int memory(struct hull_fdt_range tree, struct hull_err *err)
 }
 
 /* How much the boot loader has put behind the image; the package's own header says the same. */
-static uint64_t find_package(void)
+static int find_package(struct hull_err *err)
 {
 	struct hull_package p;
-
 	/* The first tables show so much. */
-	if (hull_package_open(image_end, UINT64_C(1) << 30, &p, NULL))
-		return 0;
-	return align_up(p.bytes, HULL_PAGE_SIZE);
+	int r = hull_package_open(image_end, UINT64_C(1) << 30, &p, err);
+
+	if (!r)
+		package_bytes = align_up(p.bytes, HULL_PAGE_SIZE);
+	return r == HULL_ENOENT ? 0 : r;
 }
 
 /* The other CPUs, each after the last: they share what they are started with. */
@@ -187,7 +193,8 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 	r = find_board(dtb, &tree, &err);
 	if (board.uart.length)
 		metal_console_set(uart);
-	package_bytes = find_package();
+	if (!r)
+		r = find_package(&err);
 	if (!r)
 		r = memory(tree, &err);
 	if (!r) {

@@ -471,11 +471,15 @@ static void list(struct hull_package *p, struct hull_package_vm *vm)
 	for (uint32_t i = 0; i < packed_vms; i++) {
 		struct hull_err err = { 0 };
 		struct slot *s = &slots[i];
+		uint32_t next = p->next;
 
 		s->at = *p;
 		if (hull_package_next(p, vm, &err)) {
 			metal_say("hull: vm %u: %s", i, err.text);
-			return;
+			/* Where the one behind it begins is not known. */
+			if (p->next == next)
+				return;
+			continue;
 		}
 		memcpy(s->name, vm->config.name, sizeof(s->name));
 		s->good = true;
