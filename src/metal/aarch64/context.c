@@ -62,6 +62,12 @@ static bool has_keys(void)
 	return sysreg_read(id_aa64isar1_el1) & 0xff0 || sysreg_read(s3_0_c0_c6_2) & 0xf000;
 }
 
+/* ID_AA64PFR0_EL1.RAS; then a guest's DISR_EL1 is VDISR_EL2, here S3_4_C12_C1_1. */
+static bool has_disr(void)
+{
+	return sysreg_read(id_aa64pfr0_el1) & UINT64_C(0xf0000000);
+}
+
 /* APIAKeyLo_EL1 and on, S3_0_C2_C1_0 to S3_0_C2_C3_1: only where they exist. */
 #define EL2_KEY_REGS(X)    \
 	X(0, s3_0_c2_c1_0) \
@@ -105,6 +111,8 @@ static void take_out(struct el2_vcpu *v)
 		EL2_KEY_REGS(X)
 #undef X
 	}
+	if (has_disr())
+		v->disr = sysreg_read(s3_4_c12_c1_1);
 	watch_timer(v);
 	hull_store_release(&v->where, (struct metal_cpu *)NULL);
 }
@@ -178,6 +186,8 @@ void el2_load(struct el2_vcpu *v)
 		EL2_KEY_REGS(X)
 #undef X
 	}
+	if (has_disr())
+		sysreg_write(s3_4_c12_c1_1, v->disr);
 	/* Whoever was here before may have left it in any state. */
 	metal_gic_set_active(v->timer_intid, v->timer_high || v->timer_fired);
 	sysreg_write(ich_hcr_el2, 1);

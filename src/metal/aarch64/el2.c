@@ -209,6 +209,7 @@ static void el2_vcpu_reset(struct hull_vcpu *vcpu)
 	memset(&v->regs, 0, sizeof(v->regs));
 	memcpy(v->sys, reset, sizeof(v->sys));
 	memset(v->keys, 0, sizeof(v->keys));
+	v->disr = 0;
 	memset(&v->fp, 0, sizeof(v->fp));
 	v->regs.pstate = RESET_PSTATE;
 	v->vm->loaded |= !vcpu->id;

@@ -94,6 +94,7 @@ struct el2_vcpu {
 	uint64_t hcr;
 	uint64_t sys[EL2_NSYSREGS]; /* while it is not resident */
 	uint64_t keys[EL2_KEYS];
+	uint64_t disr;
 	struct el2_fp fp;
 	uint32_t timer_intid;
 	bool timer_high;              /* its virtual timer's interrupt is active in the GIC */

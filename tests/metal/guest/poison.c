@@ -145,6 +145,9 @@ __asm__(".macro used do\n"
 	X(s3_0_c2_c3_0, UINT64_MAX, 0) \
 	X(s3_0_c2_c3_1, UINT64_MAX, 0)
 
+/* DISR_EL1, which processors with FEAT_RAS have, whether they are asked to tell or not. */
+#define DEFERRED(X) X(s3_0_c12_c1_1, UINT64_MAX, 0)
+
 enum { SPINS = 100000, MANY = 24 };
 
 #define sys_read(name)                                                      \
@@ -216,13 +219,25 @@ static unsigned keys(uint64_t seed)
 	STEPS(KEYS)
 }
 
+static unsigned deferred(uint64_t seed)
+{
+	STEPS(DEFERRED)
+}
+
+static void read_deferred(uintptr_t arg)
+{
+	(void)arg;
+	(void)sys_read(s3_0_c12_c1_1);
+}
+
 /* ID_AA64ISAR1_EL1: API, APA; ID_AA64ISAR2_EL1: APA3. */
 static bool has_keys(void)
 {
 	return sys_read(id_aa64isar1_el1) & 0xff0 || sys_read(s3_0_c0_c6_2) & 0xf000;
 }
 
-static volatile uint32_t bad[6], finished;
+static volatile uint32_t bad[7], finished;
+static bool has_deferred;
 
 static void rounds(void)
 {
@@ -237,6 +252,7 @@ static void rounds(void)
 		bad[3] += poison_used(mixed, 500000) != 0;
 		bad[4] += optional_registers(mixed);
 		bad[5] += has_keys() ? keys(mixed) : 0;
+		bad[6] += has_deferred ? deferred(mixed) : 0;
 	}
 	__atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
 }
@@ -250,7 +266,8 @@ static void other(void)
 
 void test(void)
 {
-	plan(7);
+	plan(8);
+	has_deferred = arch_try(read_deferred, 0, NULL) == NO_FAULT;
 	ok(arch_start(1, other), "another vCPU");
 	rounds();
 	while (finished < 2)
@@ -261,4 +278,5 @@ void test(void)
 	ok(!bad[3], "those of translation and exceptions, SP and flags");
 	ok(!bad[4], "those that need not be there, and the GIC's");
 	ok(!bad[5], "keys");
+	ok(!bad[6], "deferred errors");
 }
