@@ -119,8 +119,10 @@ static void again_while_it_is_out(void **state)
 	push(&t, 1, 3, false, false);
 	assert_true(line(&t, 1));
 	assert_true(pull(&t, 1).pending);
-	/* Disabled, it is no reason to look. */
+	/* Disabled, it is no reason to look, once it is back. */
 	put(&t, 2 * SGI_FRAME + ICENABLER, 8);
+	assert_true(line(&t, 1));
+	push(&t, 1, 3, false, false);
 	put(&t, 2 * SGI_FRAME + ISPENDR, 8);
 	assert_false(line(&t, 1));
 	end(&t);
@@ -144,6 +146,44 @@ static void again_on_the_one_that_has_it(void **state)
 	assert_false(line(&t, 0));
 	assert_true(line(&t, 1));
 	assert_int_equal(pull(&t, 1).intid, SPI);
+	end(&t);
+}
+
+/* What is out is brought back when it is disabled, routed elsewhere, or pending no more. */
+static void recalled(void **state)
+{
+	struct gic t;
+
+	(void)state;
+	begin(&t);
+	put(&t, 0xc08, 8); /* an edge */
+	put(&t, ISPENDR + 4, 2);
+	assert_int_equal(pull(&t, 0).intid, SPI);
+	assert_false(line(&t, 0));
+	put(&t, ICENABLER + 4, 2);
+	assert_true(line(&t, 0));
+	push(&t, 0, SPI, true, false);
+	assert_false(line(&t, 0));
+	assert_int_equal(get(&t, ISPENDR + 4), 2);
+	put(&t, ISENABLER + 4, 2);
+	assert_int_equal(pull(&t, 0).intid, SPI);
+	put(&t, 0x6108, 1);
+	assert_true(line(&t, 0));
+	push(&t, 0, SPI, true, false);
+	assert_false(line(&t, 0));
+	assert_int_equal(pull(&t, 1).intid, SPI);
+	put(&t, ICPENDR + 4, 2);
+	assert_true(line(&t, 1));
+	push(&t, 1, SPI, true, false);
+	assert_false(line(&t, 1));
+	assert_int_equal(get(&t, ISPENDR + 4), 0);
+	/* Active it stays where it is. */
+	put(&t, ISPENDR + 4, 2);
+	assert_int_equal(pull(&t, 1).intid, SPI);
+	put(&t, ICENABLER + 4, 2);
+	push(&t, 1, SPI, false, true);
+	assert_false(line(&t, 1));
+	assert_true(pull(&t, 1).active);
 	end(&t);
 }
 
@@ -196,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(again_while_it_is_out),
 		cmocka_unit_test(again_on_the_one_that_has_it),
+		cmocka_unit_test(recalled),
 		cmocka_unit_test(level_set_by_hand),
 		cmocka_unit_test(level_of_an_input),
 	};

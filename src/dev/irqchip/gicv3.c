@@ -60,6 +60,8 @@ struct gicv3 {
 	uint32_t active[WORDS];
 	uint32_t taken[WORDS];
 	uint32_t by_hand[WORDS]; /* taken, and pending as `latch` said; of levels */
+	uint32_t recall[WORDS];  /* taken, and not for whoever has it any more */
+	uint32_t gone[WORDS];    /* taken, and made not pending by hand */
 	uint8_t priority[WORDS * 32];
 	uint8_t owner[SPI_WORDS * 32]; /* the vCPU that has it active or taken */
 	uint64_t router[SPI_WORDS * 32];
@@ -127,11 +129,11 @@ static uint32_t deliverable_to(const struct gicv3 *s, unsigned w, unsigned v)
 
 /*
  * What `v` has taken and is pending anew: the vCPU may be through with the first time, which nobody
- * is told of edges.
+ * is told of edges.  And what it is to bring back.
  */
 static uint32_t again_at(const struct gicv3 *s, unsigned w, unsigned v)
 {
-	uint32_t m = s->latch[w] & s->taken[w] & forwarded(s, w);
+	uint32_t m = ((s->latch[w] & forwarded(s, w)) | s->recall[w]) & s->taken[w];
 
 	return w < CPUS || !m ? m : m & those_of(s->owner, w, v);
 }
@@ -284,9 +286,11 @@ static void vgic_push(void *arg, struct hull_vcpu *vcpu, const struct hull_vgic_
 	s->taken[w] &= ~bit;
 	set_bits(&s->active[w], bit, irq->active);
 	/* A level is pending as long as it is high, or until what the guest wrote is answered. */
-	if (irq->pending && (s->edge[w] | s->by_hand[w]) & bit)
+	if (irq->pending && (s->edge[w] | s->by_hand[w]) & ~s->gone[w] & bit)
 		s->latch[w] |= bit;
 	s->by_hand[w] &= ~bit;
+	s->recall[w] &= ~bit;
+	s->gone[w] &= ~bit;
 	update_word(s, w);
 	hull_dev_leave(&s->dev);
 }
@@ -360,11 +364,16 @@ static void write_bits(struct gicv3 *s, unsigned kind, unsigned w, uint32_t valu
 	switch (kind) {
 	case IGROUPR: s->group[w] = value; break;
 	case ISENABLER: s->enable[w] |= value; break;
-	case ICENABLER: s->enable[w] &= ~value; break;
+	case ICENABLER:
+		s->enable[w] &= ~value;
+		s->recall[w] |= value & s->taken[w];
+		break;
 	case ISPENDR: s->latch[w] |= value; break;
 	case ICPENDR:
 		s->latch[w] &= ~value;
 		s->by_hand[w] &= ~value;
+		s->gone[w] |= value & s->taken[w];
+		s->recall[w] |= value & s->taken[w];
 		break;
 	case ISACTIVER: s->active[w] |= value; break;
 	case ICACTIVER: s->active[w] &= ~value; break;
@@ -507,6 +516,7 @@ static void write_dist(struct gicv3 *s, uint64_t off, uint64_t val, unsigned siz
 		uint64_t mask = low_mask(8 * size) << 8 * (off % 8);
 
 		route(s, n, (s->router[n] & ~mask) | (val << 8 * (off % 8) & mask));
+		s->recall[CPUS + n / 32] |= s->taken[CPUS + n / 32] & bit_of(n);
 		update_all(s);
 	} else if (off == GICD_CTLR) {
 		s->ctlr = (uint32_t)val & (CTLR_GRP0 | CTLR_GRP1);
@@ -623,6 +633,8 @@ static void gic_reset(struct hull_dev *d)
 	memset(s->active, 0, sizeof(s->active));
 	memset(s->taken, 0, sizeof(s->taken));
 	memset(s->by_hand, 0, sizeof(s->by_hand));
+	memset(s->recall, 0, sizeof(s->recall));
+	memset(s->gone, 0, sizeof(s->gone));
 	memset(s->edge, 0, sizeof(s->edge));
 	memset(s->priority, 0, sizeof(s->priority));
 	memset(s->owner, 0, sizeof(s->owner));
@@ -665,7 +677,8 @@ static const struct hull_field gic_fields[] = {
 	HULL_FIELD_ARRAY(struct gicv3, active),   HULL_FIELD_ARRAY(struct gicv3, taken),
 	HULL_FIELD_ARRAY(struct gicv3, priority), HULL_FIELD_ARRAY(struct gicv3, owner),
 	HULL_FIELD_ARRAY(struct gicv3, router),   HULL_FIELD_ARRAY(struct gicv3, waker),
-	HULL_FIELD_ARRAY(struct gicv3, by_hand),
+	HULL_FIELD_ARRAY(struct gicv3, by_hand),  HULL_FIELD_ARRAY(struct gicv3, recall),
+	HULL_FIELD_ARRAY(struct gicv3, gone),
 };
 
 static const struct hull_prop gic_props[] = {

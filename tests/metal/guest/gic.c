@@ -204,7 +204,7 @@ static void levels(void)
 }
 
 /* What the other vCPU is asked to do, and what came to it. */
-static volatile uint32_t other_is_up, other_got[16], other_count;
+static volatile uint32_t other_is_up, other_looks_away, other_got[16], other_count;
 
 static void other(void)
 {
@@ -213,7 +213,7 @@ static void other(void)
 	gic_prepare(SGI + 1, 0x80);
 	other_is_up = 1;
 	for (;;) {
-		unsigned intid = take();
+		unsigned intid = other_looks_away ? NONE : take();
 
 		if (intid == NONE)
 			continue;
@@ -325,9 +325,46 @@ static void routes(void)
 	ok(there(A), "and there, when it has ended here");
 }
 
+/* What the other has been offered, and has not taken. */
+static void withdrawn(void)
+{
+	uint32_t before = other_count;
+
+	fresh();
+	write64(GICD + IROUTER + 8 * A, 1);
+	other_looks_away = 1;
+	gic_set(ISPENDR, A);
+	pause_ms(20);
+	gic_set(ICENABLER, A);
+	pause_ms(20);
+	other_looks_away = 0;
+	pause_ms(20);
+	ok(other_count == before && quiet() && gic_is(ISPENDR, A), "disabled where it was offered");
+	gic_set(ISENABLER, A);
+	ok(there(A), "and enabled again");
+	other_looks_away = 1;
+	gic_set(ISPENDR, A);
+	pause_ms(20);
+	write64(GICD + IROUTER + 8 * A, 0);
+	ok(comes_soon(A) && quiet(), "routed away from where it was offered");
+	other_looks_away = 0;
+	pause_ms(20);
+	ok(other_count == before + 1, "it comes here alone");
+	other_looks_away = 1;
+	write64(GICD + IROUTER + 8 * A, 1);
+	gic_set(ISPENDR, A);
+	pause_ms(20);
+	gic_set(ICPENDR, A);
+	pause_ms(20);
+	other_looks_away = 0;
+	pause_ms(20);
+	ok(other_count == before + 1 && !gic_is(ISPENDR, A),
+	   "no longer pending where it was offered");
+}
+
 void test(void)
 {
-	plan(9 + 5 + 9 + 9 + 6 + 9 + 10 + 11);
+	plan(9 + 5 + 9 + 9 + 6 + 9 + 10 + 11 + 5);
 	gic_prepare(SGI, 0x80);
 	enabling();
 	priorities();
@@ -337,4 +374,5 @@ void test(void)
 	levels();
 	between();
 	routes();
+	withdrawn();
 }
