@@ -163,14 +163,18 @@ build_nested() {
 	done
 }
 
-# The hypervisor as an image for an emulated machine.
+# The hypervisor as images for emulated machines.
 build_metal() {
 	need_build
 	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu qemu-system-aarch64 qemu-system-arm \
-		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu dtc device-tree-compiler
+		riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu dtc device-tree-compiler \
+		qemu-system-riscv64 qemu-system-misc /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi
 	configure build-metal --buildtype=debugoptimized -Dmetal=true -Dtests=false \
 		--cross-file tools/metal/aarch64.ini
 	compile build-metal
+	configure build-metal-riscv64 --buildtype=debugoptimized -Dmetal=true -Dtests=false \
+		--cross-file tools/metal/riscv64.ini
+	compile build-metal-riscv64
 }
 
 need_check() {

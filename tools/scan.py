@@ -49,6 +49,9 @@ def registry(root, out, folders, without=None):
             os.path.join(root, "include", header)
         ):
             continue
+        # What only a hosted program has: its header wants a libc.
+        if header.startswith("host/") and "src/host" not in folders:
+            continue
         text.append('#include <%s>' % header if header.startswith("hull/") else '#include "%s"' % header)
         text += ["extern const %s %s%s;" % (ctype, prefix, n) for n in names[macro]]
         rows = "".join("\t&%s%s,\n" % (prefix, n) for n in names[macro])

@@ -29,6 +29,7 @@ struct build {
 	struct hull_options globals;
 	const char *word[1 + HULL_PACKAGE_VMS];
 	const char *board, *output, *hypervisor;
+	enum hull_isa isa; /* of the hypervisor, and so of the VMs */
 	bool metal;
 	uint32_t nvms;
 	struct hull_package_vm vms[HULL_PACKAGE_VMS];
@@ -236,16 +237,17 @@ static int describe(struct build *b, const struct hull_options *o, const char *p
 	if (r)
 		return r;
 	info = hull_image_probe(kernel->data, kernel->size);
-	if (!kernel->data || (info.has_isa && info.isa != HULL_ISA_AARCH64)) {
-		hull_fail(err, HULL_EINVAL, 1112, "%s names no kernel for aarch64", path);
+	if (!kernel->data || (info.has_isa && info.isa != b->isa)) {
+		hull_fail(err, HULL_EINVAL, 1112, "%s names no kernel for %s", path,
+		          hull_image_isa_name(b->isa));
 		hull_err_fix(err, "[boot] kernel = \"FILE\"");
 		return HULL_EINVAL;
 	}
-	board = hull_board_find(HULL_ISA_AARCH64, type);
+	board = hull_board_find(b->isa, type);
 	if (!board)
-		return hull_fail(err, HULL_ENOENT, 104, "there is no board \"%s\" for aarch64",
-		                 type);
-	r = hull_options_to_config(o, HULL_ISA_AARCH64, &vm->config, err);
+		return hull_fail(err, HULL_ENOENT, 104, "there is no board \"%s\" for %s", type,
+		                 hull_image_isa_name(b->isa));
+	r = hull_options_to_config(o, b->isa, &vm->config, err);
 	if (!r)
 		r = add_devices(b, o, board->serial, err);
 	if (!r)
@@ -355,19 +357,27 @@ static int write_image(struct build *b, uint64_t total, struct hull_err *err)
 
 static int read_hypervisor(struct build *b, struct hull_err *err)
 {
+	static const char *const boards[] = {
+		[HULL_ISA_RISCV64] = "virt-riscv64", [HULL_ISA_AARCH64] = "virt-aarch64"
+	};
 	struct hull_image_info info;
 	int r = hull_file_read(b->hypervisor, HULL_FILE_MAX_IMAGE, &b->image, err);
 
 	if (r)
 		return r;
 	info = hull_image_probe(b->image.data, b->image.size);
-	if (info.kind != HULL_IMAGE_ARM64 || !is_aligned(b->image.size, HULL_PAGE_SIZE) ||
+	if ((info.kind != HULL_IMAGE_ARM64 && info.kind != HULL_IMAGE_RISCV) ||
+	    !is_aligned(b->image.size, HULL_PAGE_SIZE) ||
 	    load_le64(b->image.data + AT_IMAGE_SIZE) != b->image.size) {
 		hull_fail(err, HULL_EFORMAT, 1112, "%s is no image of the hypervisor",
 		          b->hypervisor);
 		hull_err_fix(err, "it is hull-metal.img of Hull's own build");
 		return HULL_EFORMAT;
 	}
+	b->isa = info.isa;
+	if (b->board && strcmp(b->board, boards[b->isa]) != 0)
+		return hull_fail(err, HULL_ENOENT, 1112, "%s is for %s, not for board \"%s\"",
+		                 b->hypervisor, boards[b->isa], b->board);
 	return 0;
 }
 
@@ -385,9 +395,6 @@ static int build(struct build *b, char *const envp[], struct hull_err *err)
 		             "hull build --metal vm.toml --hypervisor hull-metal.img -w hull.img");
 		return HULL_EINVAL;
 	}
-	if (b->board && strcmp(b->board, "virt-aarch64") != 0)
-		return hull_fail(err, HULL_ENOENT, 1112, "there is no hypervisor for board \"%s\"",
-		                 b->board);
 	r = read_hypervisor(b, err);
 	for (unsigned i = 0; !r && i < HULL_PACKAGE_VMS && b->word[i]; i++)
 		r = add_vm(b, b->word[i], envp, err);
@@ -407,7 +414,7 @@ int hull_app_build(int argc, char *const argv[], char *const envp[])
 	const struct hull_arg args[] = {
 		{ "metal", 0, NULL, &b->metal, NULL,
 		  "an image that boots without an operating system" },
-		{ "board", 0, &b->board, NULL, "NAME", "the machine that it is for: virt-aarch64" },
+		{ "board", 0, &b->board, NULL, "NAME", "the machine that it is for" },
 		{ "hypervisor", 0, &b->hypervisor, NULL, "FILE", "hull-metal.img" },
 		{ "write", 'w', &b->output, NULL, "IMAGE", "the image to write" },
 	};

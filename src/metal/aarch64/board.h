@@ -6,16 +6,11 @@
 #ifndef HULL_METAL_AARCH64_BOARD_H
 #define HULL_METAL_AARCH64_BOARD_H
 
-#include "fw/fdt.h"
 #include "metal/common/thread.h"
-
-enum { METAL_MAX_RAM = 8, METAL_MAX_RESERVED = 32 };
+#include "metal/common/tree.h"
 
 struct metal_board {
-	struct hull_fdt_range ram[METAL_MAX_RAM];
-	uint32_t nram;
-	struct hull_fdt_range reserved[METAL_MAX_RESERVED]; /* of it: somebody else's */
-	uint32_t nreserved;
+	struct metal_memory memory;
 	uint64_t mpidr[METAL_MAX_CPUS];
 	uint32_t ncpus; /* of the tree, at most METAL_MAX_CPUS */
 	struct hull_fdt_range uart;
@@ -26,8 +21,6 @@ struct metal_board {
 	uint32_t hyp_timer; /* interrupt ids */
 	uint32_t virtual_timer;
 	uint32_t maintenance;
-	const void *seed; /* /chosen/rng-seed, in the tree; NULL: none */
-	uint32_t seed_bytes;
 };
 
 /* A node of the machine's root that has registers; and its first interrupt. */

@@ -27,7 +27,7 @@
 #define NS_PER_S    UINT64_C(1000000000)
 #define CTL_ENABLE  UINT64_C(1)
 
-extern const char metal_vectors[], metal_secondary[];
+extern const char metal_vectors[], metal_secondary[], metal_thread_start[];
 void metal_crash(const struct a64_regs *r, unsigned vector);
 
 /* 32.32 fixed point. */
@@ -70,7 +70,7 @@ void metal_cpu_init(struct metal_cpu *cpu, const struct metal_board *b)
 	uart_irq = b->uart_irq;
 	uart = b->uart.start;
 	psci_hvc = b->psci_hvc;
-	cpu->mpidr = sysreg_read(mpidr_el1);
+	cpu->phys_id = sysreg_read(mpidr_el1);
 	sysreg_write(tpidr_el2, (uintptr_t)cpu);
 	sysreg_write(vbar_el2, (uintptr_t)metal_vectors);
 	/* RW: EL1 is AArch64.  Interrupts come here, and wake WFI, though they are masked. */
@@ -109,10 +109,21 @@ void metal_zero(void *at, uint64_t bytes)
 		__asm__ volatile("dc zva, %0" : : "r"(p) : "memory");
 }
 
+/* What metal_switch() pops: x29, x30, then x19 and x20, which are metal_thread_start()'s. */
+uint64_t metal_thread_frame(void *stack_top, void (*fn)(void *arg), void *arg)
+{
+	uint64_t *frame = (uint64_t *)stack_top - 12;
+
+	frame[1] = (uintptr_t)metal_thread_start;
+	frame[2] = (uintptr_t)fn;
+	frame[3] = (uintptr_t)arg;
+	return (uintptr_t)frame;
+}
+
 void metal_poke(uint32_t cpu)
 {
 	if (metal_this_cpu() && metal_this_cpu()->index != cpu && cpu < metal_ncpus)
-		metal_gic_kick(metal_cpus[cpu].mpidr);
+		metal_gic_kick(metal_cpus[cpu].phys_id);
 }
 
 uint32_t metal_virtual_timer(void)
@@ -196,8 +207,8 @@ static uint64_t firmware(uint64_t fn, uint64_t a, uint64_t b, uint64_t c)
 
 int metal_psci_cpu_on(uint64_t mpidr, struct metal_cpu *cpu)
 {
-	cpu->ttbr = metal_ttbr();
-	cpu->tcr = metal_tcr();
+	cpu->start[0] = metal_ttbr();
+	cpu->start[1] = metal_tcr();
 	/* It reads them with its caches off. */
 	for (uint64_t at = (uintptr_t)cpu; at < (uintptr_t)(cpu + 1); at += 16)
 		__asm__ volatile("dc cvac, %0" : : "r"(at) : "memory");

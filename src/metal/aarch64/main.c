@@ -74,9 +74,9 @@ static bool map_device(struct hull_fdt_range r)
 /* Memory that the tree gives to somebody else, page by page: parts may be taken already. */
 static void claim_reserved(void)
 {
-	for (uint32_t i = 0; i < board.nreserved; i++) {
-		hull_hpa from = align_down(board.reserved[i].start, HULL_PAGE_SIZE);
-		hull_hpa to = board.reserved[i].start + board.reserved[i].length;
+	for (uint32_t i = 0; i < board.memory.nreserved; i++) {
+		hull_hpa from = align_down(board.memory.reserved[i].start, HULL_PAGE_SIZE);
+		hull_hpa to = board.memory.reserved[i].start + board.memory.reserved[i].length;
 
 		if (metal_frames_claim(from, align_up(to, HULL_PAGE_SIZE) - from))
 			continue;
@@ -105,26 +105,26 @@ static int memory(struct hull_fdt_range tree, struct hull_err *err)
 	hull_hpa image = at(image_start), behind = at(image_end) + package_bytes;
 	bool ok = true;
 
-	for (uint32_t i = 0; i < board.nram; i++)
-		if (image - board.ram[i].start < board.ram[i].length &&
-		    behind - board.ram[i].start > board.ram[i].length)
+	for (uint32_t i = 0; i < board.memory.nram; i++)
+		if (image - board.memory.ram[i].start < board.memory.ram[i].length &&
+		    behind - board.memory.ram[i].start > board.memory.ram[i].length)
 			return hull_fail(err, HULL_EFORMAT, 1110,
 			                 "the package of VMs is larger than the memory");
-	for (uint32_t i = 0; i < board.nram; i++)
-		if (behind - board.ram[i].start < board.ram[i].length)
-			add_part(board.ram[i], behind, UINT64_MAX, tree);
+	for (uint32_t i = 0; i < board.memory.nram; i++)
+		if (behind - board.memory.ram[i].start < board.memory.ram[i].length)
+			add_part(board.memory.ram[i], behind, UINT64_MAX, tree);
 	claim_reserved();
-	for (uint32_t i = 0; i < board.nram; i++)
-		ok = ok && map_ram(board.ram[i]);
+	for (uint32_t i = 0; i < board.memory.nram; i++)
+		ok = ok && map_ram(board.memory.ram[i]);
 	ok = ok && map_device(board.uart) && map_device(board.rtc) && map_device(board.gicd) &&
 	     map_device(board.gicr);
 	if (!ok)
 		return hull_fail(err, HULL_ENOMEM, 0, "the machine's memory cannot be mapped");
 	metal_mmu_switch();
-	for (uint32_t i = 0; i < board.nram; i++) {
-		add_part(board.ram[i], 0, image, tree);
-		if (behind - board.ram[i].start >= board.ram[i].length)
-			add_part(board.ram[i], behind, UINT64_MAX, tree);
+	for (uint32_t i = 0; i < board.memory.nram; i++) {
+		add_part(board.memory.ram[i], 0, image, tree);
+		if (behind - board.memory.ram[i].start >= board.memory.ram[i].length)
+			add_part(board.memory.ram[i], behind, UINT64_MAX, tree);
 	}
 	claim_reserved();
 	return 0;
@@ -208,8 +208,8 @@ void metal_main(hull_hpa dtb, hull_hpa image)
 	/* PL031, RTCDR (DDI 0224, 3.3.1): its count of seconds. */
 	if (board.rtc.length)
 		metal_clock_set(mmio_read32(board.rtc.start));
-	if (board.seed)
-		metal_random_seed(board.seed, board.seed_bytes);
+	if (board.memory.seed)
+		metal_random_seed(board.memory.seed, board.memory.seed_bytes);
 	metal_thread_adopt(cpu);
 	metal_gic_enable_ppi(board.hyp_timer);
 	metal_gic_enable_ppi(board.virtual_timer);

@@ -44,8 +44,8 @@ static bool is_ours(hull_hpa at, uint64_t size)
 	bool ours = meets(board->uart, at, size) || meets(board->gicd, at, size) ||
 	            meets(board->gicr, at, size);
 
-	for (uint32_t i = 0; i < board->nram; i++)
-		ours |= meets(board->ram[i], at, size);
+	for (uint32_t i = 0; i < board->memory.nram; i++)
+		ours |= meets(board->memory.ram[i], at, size);
 	return ours;
 }
 

@@ -49,18 +49,13 @@ void metal_thread_adopt(struct metal_cpu *cpu)
 uint32_t metal_thread_new(uint32_t cpu, void (*fn)(void *arg), void *arg)
 {
 	struct metal_thread *t = metal_frames_alloc(METAL_STACK, METAL_STACK);
-	uint64_t *frame;
 	uint32_t id;
 
 	if (!t)
 		return 0;
-	/* The record lies at the low end of the stack; metal_switch() pops x19, x20 and x30. */
+	/* The record lies at the low end of the stack. */
 	t->stack = t;
-	frame = (uint64_t *)(void *)((char *)t + METAL_STACK - 96);
-	frame[1] = (uint64_t)(uintptr_t)metal_thread_start;
-	frame[2] = (uint64_t)(uintptr_t)fn;
-	frame[3] = (uint64_t)(uintptr_t)arg;
-	t->sp = (uint64_t)(uintptr_t)frame;
+	t->sp = metal_thread_frame((char *)t + METAL_STACK, fn, arg);
 	id = add(t, cpu);
 	metal_poke(cpu);
 	return id;

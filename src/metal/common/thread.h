@@ -29,9 +29,9 @@ struct metal_thread {
 
 /* A CPU of the machine.  The first three words are what head.S needs to start it. */
 struct metal_cpu {
-	uint64_t stack_top, ttbr, tcr;
+	uint64_t stack_top, start[2];
 	uint32_t index;
-	uint64_t mpidr;
+	uint64_t phys_id; /* as the architecture names it */
 	struct metal_thread *current;
 	struct metal_thread boot; /* what the CPU ran on when it came */
 	void *resident;           /* the vCPU whose registers are in the CPU */
@@ -47,14 +47,15 @@ uint64_t metal_now(void);           /* ns since power-on, not 0 */
 void metal_idle(uint64_t deadline); /* until an interrupt or then; serves interrupts */
 void metal_poke(uint32_t cpu);      /* make it look */
 void metal_switch(uint64_t *save_sp, uint64_t sp);
-void metal_thread_start(void);
+/* The sp of a new thread, which calls fn(arg) when metal_switch() first comes to it. */
+uint64_t metal_thread_frame(void *stack_top, void (*fn)(void *arg), void *arg);
 
 /* After metal_idle(), where a thread waited: what came may be for the resident vCPU. */
 void metal_idled(void);
 /* The alarm of the thread that runs went off. */
 void metal_thread_alarmed(void *arg);
 
-/* For metal_thread_start(): a thread's first step, in place of what follows metal_switch(). */
+/* A thread's first step, in place of what follows metal_switch(); then fn, metal_thread_end(). */
 void metal_thread_arrived(void);
 
 void metal_evict(void);        /* no vCPU is resident on this CPU any more */
