@@ -946,11 +946,15 @@ static void *kick_on(void *arg)
 static void test_kicks_during_reset(void **state)
 {
 	const struct vbuf b[] = { { HEADER, 16, false }, { DATA, 512, true }, { STATUS, 1, true } };
-	struct env *e = start_with(true, false);
-	struct kicks k = { .e = e };
+	struct env *e;
+	struct kicks k = { 0 };
 	pthread_t thread;
 
 	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* rings change under the device by intent: copies are not synchronised */
+#endif
+	k.e = e = start_with(true, false);
 	header(e, IN, 1);
 	assert_int_equal(pthread_create(&thread, NULL, kick_on, &k), 0);
 	for (unsigned round = 0; round < 200; round++) {
